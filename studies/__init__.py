@@ -1,0 +1,1 @@
+"""What happened: records, history, the store, and the reports drawn from them."""

@@ -1,0 +1,119 @@
+"""Events as rows: kind, trial and a JSON body, and back. The one place that knows how an event is written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from spaces.domains import tupled
+from studies.records import (
+    Closed,
+    Ended,
+    Event,
+    Extended,
+    Failed,
+    Finished,
+    Logged,
+    Lost,
+    Opened,
+    Outcome,
+    Paused,
+    Proposal,
+    Proposed,
+    Pruned,
+    Report,
+    Reported,
+    Started,
+)
+
+Row = tuple[str, int | None, float, str]  # kind, trial, at, body
+
+_SESSION_FIELDS = ("trials", "timeout_s", "workers", "executor", "host", "pid")
+
+
+def encode(event: Event) -> Row:
+    """The row of an event. Bodies are compact JSON, in UTF-8, without NaN."""
+    trial = None if isinstance(event, Opened | Closed) else event.trial
+    body = json.dumps(_body(event), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return type(event).__name__.lower(), trial, event.at, body
+
+
+def _body(event: Event) -> dict[str, Any]:
+    match event:
+        case Reported(_, _, report):
+            return {"step": report.step, "metrics": dict(report.metrics), "seconds": report.seconds}
+        case Proposed(_, _, proposal, seen):
+            return {
+                "config": dict(proposal.config),
+                "budget": proposal.budget,
+                "note": dict(proposal.note),
+                "seen": seen,
+            }
+        case Started(_, _, attempt, worker, from_step):
+            return {"attempt": attempt, "worker": worker, "from_step": from_step}
+        case Ended(_, _, outcome):
+            return _outcome_body(outcome)
+        case Lost(_, _, reason, blame):
+            return {"reason": reason, "blame": blame}
+        case Logged(_, _, text):
+            return {"text": text}
+        case Extended(_, _, budget):
+            return {"budget": budget}
+        case Paused():
+            return {}
+        case Opened():
+            return {name: getattr(event, name) for name in _SESSION_FIELDS}
+        case Closed(_, reason):
+            return {"reason": reason}
+
+
+def _outcome_body(outcome: Outcome) -> dict[str, Any]:
+    match outcome:
+        case Finished():
+            return {"outcome": "finished"}
+        case Pruned(reason):
+            return {"outcome": "pruned", "reason": reason}
+        case Failed(error):
+            return {"outcome": "failed", "reason": error}
+
+
+def decode(kind: str, trial: int, at: float, text: str) -> Event:
+    """The event of a row; ValueError for a kind that this version does not know."""
+    body: Mapping[str, Any] = json.loads(text)
+    match kind:
+        case "reported":
+            return Reported(at, trial, Report(body["step"], body["metrics"], body["seconds"]))
+        case "proposed":
+            config = {name: tupled(value) for name, value in body["config"].items()}
+            return Proposed(at, trial, Proposal(config, body["budget"], body["note"]), body["seen"])
+        case "started":
+            return Started(at, trial, body["attempt"], body["worker"], body["from_step"])
+        case "ended":
+            return Ended(at, trial, _outcome(body))
+        case "lost":
+            return Lost(at, trial, body["reason"], body["blame"])
+        case "logged":
+            return Logged(at, trial, body["text"])
+        case "extended":
+            return Extended(at, trial, body["budget"])
+        case "paused":
+            return Paused(at, trial)
+        case "opened":
+            return Opened(at, **{name: body[name] for name in _SESSION_FIELDS})
+        case "closed":
+            return Closed(at, body["reason"])
+        case _:
+            raise ValueError(f"unknown event kind {kind!r}")
+
+
+def _outcome(body: Mapping[str, Any]) -> Outcome:
+    match body["outcome"]:
+        case "finished":
+            return Finished()
+        case "pruned":
+            return Pruned(body["reason"])
+        case "failed":
+            return Failed(body["reason"])
+        case other:
+            raise ValueError(f"unknown outcome {other!r}")

@@ -1,0 +1,252 @@
+"""What happened, as frozen values: the study, its trials, and the events that made them.
+
+A trial is one configuration with one number for life. A retry or a promotion is an event on it, so every count,
+curve and model sees the trial once. Events are the truth; a Trial is what `studies.history` folds from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from spaces import Config, Space
+
+Metrics = Mapping[str, float]
+State = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
+Blame = Literal["driver", "worker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The metric that the study is about, and which way is better."""
+
+    metric: str
+    maximize: bool
+
+    def better(self, left: float, right: float) -> bool:
+        """Is `left` strictly better than `right`?"""
+        return left > right if self.maximize else left < right
+
+    def loss(self, value: float) -> float:
+        """The value turned so that lower is better, as every model and pruner wants it."""
+        return -value if self.maximize else value
+
+    def __str__(self) -> str:
+        return f"{'maximize' if self.maximize else 'minimize'} {self.metric}"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """What a study declares, as far as it outlives the spec file: enough to ask, judge and report."""
+
+    name: str
+    space: Space
+    goal: Goal
+    budget: int | None  # reports of a full trial; None: a trial ends when its objective does
+    seed: int
+    strategy: str  # as shown, e.g. "TPE(startup_trials=10)"
+    pruner: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "space": self.space.to_json(),
+            "metric": self.goal.metric,
+            "maximize": self.goal.maximize,
+            "budget": self.budget,
+            "seed": self.seed,
+            "strategy": self.strategy,
+            "pruner": self.pruner,
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> StudyRecord:
+        return cls(
+            name=body["name"],
+            space=Space.from_json(body["space"]),
+            goal=Goal(body["metric"], body["maximize"]),
+            budget=body["budget"],
+            seed=body["seed"],
+            strategy=body["strategy"],
+            pruner=body["pruner"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A configuration to try. `note` is JSON that the strategy keeps with it; note["by"] names what chose it."""
+
+    config: Config
+    budget: int | None
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One yield of the objective. `step` counts from 1; `seconds` of work since the attempt began."""
+
+    step: int
+    metrics: Metrics
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The objective ran to its end or to its budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The pruner stopped the trial."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The trial's own fault: its objective raised, or reported a value that is not a finite number."""
+
+    error: str
+
+
+Outcome = Finished | Pruned | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One configuration and what became of it. Times are seconds since the epoch."""
+
+    number: int
+    proposal: Proposal
+    state: State
+    proposed_at: float
+    reports: tuple[Report, ...] = ()
+    outcome: Outcome | None = None
+    attempt: int = 0  # how many times it was started
+    workers_lost: int = 0  # how many of these ended with a dead worker
+    worker: str | None = None
+    started_at: float | None = None  # of the latest attempt
+    ended_at: float | None = None
+
+    @property
+    def config(self) -> Config:
+        return self.proposal.config
+
+    @property
+    def step(self) -> int:
+        """The last step that was reported; 0 before the first."""
+        return self.reports[-1].step if self.reports else 0
+
+    @property
+    def reason(self) -> str:
+        """Why it was pruned or failed; empty otherwise."""
+        match self.outcome:
+            case Pruned(reason):
+                return reason
+            case Failed(error):
+                return error
+            case _:
+                return ""
+
+    def value(self, metric: str) -> float | None:
+        """The metric as last reported, which is the trial's value; None before it was."""
+        return next((r.metrics[metric] for r in reversed(self.reports) if metric in r.metrics), None)
+
+
+# Events. `at` is seconds since the epoch, by the clock of whoever made the event.
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A driver began to work on the study, with these settings (totals of the study, not of the session)."""
+
+    at: float
+    trials: int | None
+    timeout_s: float | None
+    workers: int
+    executor: str
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The driver left in good order."""
+
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """The strategy chose a configuration, having been shown the events up to number `seen`."""
+
+    at: float
+    trial: int
+    proposal: Proposal
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The trial was handed to a worker; reports after `from_step` of earlier attempts no longer count."""
+
+    at: float
+    trial: int
+    attempt: int
+    worker: str
+    from_step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    at: float
+    trial: int
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The trial holds at its budget and gave its worker back."""
+
+    at: float
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """The trial may go on to a larger budget."""
+
+    at: float
+    trial: int
+    budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The attempt ended by the machine's fault; the trial waits to be started again."""
+
+    at: float
+    trial: int
+    reason: str
+    blame: Blame
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    at: float
+    trial: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the trial printed."""
+
+    at: float
+    trial: int
+    text: str
+
+
+Event = Opened | Closed | Proposed | Started | Reported | Paused | Extended | Lost | Ended | Logged

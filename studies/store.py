@@ -1,0 +1,272 @@
+"""The append-only event store of one study: one SQLite file, one writer, any number of readers at any time.
+
+Each batch of events is one transaction, committed before anyone acts on it, so killing any process loses nothing that
+was decided. Only the driver writes; a lock file keeps a second driver out. Rows are chained by a digest, so that a
+damaged or edited file is noticed when it is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from hashlib import blake2b
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from spaces import StoreError
+from studies.codec import decode, encode
+from studies.history import History
+from studies.records import Event, Opened, StudyRecord
+
+APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
+FORMAT = 1
+FREE_DISK_BYTES = 64 * 2**20  # less than this free, and a study is not begun
+
+_SIDE_FILES = ("-wal", "-shm")
+
+
+class Store:
+    """An open store. `create` and `open` make one; use it in a `with` block.
+
+    Raises StoreError with cause and remedy for whatever is wrong with the file, its folder or its disk.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock | None) -> None:
+        self.path = path
+        self._db = connection
+        self._lock = lock
+        self._check = self._last_check()
+
+    @classmethod
+    def create(cls, path: str | Path, study: StudyRecord, meta: Mapping[str, Any]) -> Store:
+        """A new store for a study, opened for writing. `meta` is JSON about its origin: spec, versions, hardware."""
+        path = Path(path)
+        _check_folder(path)
+        lock = _lock(path)
+        try:
+            if path.exists():
+                raise StoreError(
+                    f"{path} exists already; go on with it: archsearch resume {path}, or name another file with --store"
+                )
+            with _explained(path):
+                _write_new(path, {**meta, "study": study.to_json()})
+            return cls(path, _connect(path, "rw"), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def open(cls, path: str | Path, *, write: bool = False) -> Store:
+        """An existing store, to read at any time or, with `write`, to go on as its only driver."""
+        path = Path(path)
+        if not path.is_file():
+            kind = "is a folder" if path.is_dir() else "does not exist"
+            raise StoreError(f"no store at {path}: it {kind}; `archsearch list FOLDER` shows the stores of a folder")
+        _check_format(path)
+        if not write:
+            return cls(path, _connect(path, "ro"), None)
+        _check_folder(path)
+        lock = _lock(path)
+        try:
+            return cls(path, _connect(path, "rw"), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    def append(self, events: Sequence[Event]) -> None:
+        """All of the events or none of them, on disk when this returns."""
+        check = self._check
+        rows = []
+        for event in events:
+            row = encode(event)
+            check = _chain(check, *row)
+            rows.append((*row, check))
+        with _explained(self.path), self._db:
+            self._db.executemany('INSERT INTO events (kind, trial, at, body, "check") VALUES (?, ?, ?, ?, ?)', rows)
+        self._check = check
+
+    def events(self) -> Iterator[Event]:
+        """Every event in order; StoreError at the first row that does not fit the chain."""
+        check = ""
+        with _explained(self.path):
+            cursor = self._db.execute('SELECT seq, kind, trial, at, body, "check" FROM events ORDER BY seq')
+            for place, (seq, kind, trial, at, body, stored) in enumerate(cursor, start=1):
+                check = _chain(check, kind, trial, at, body)
+                if check != stored or seq != place:
+                    raise StoreError(
+                        f"{self.path} is damaged: event {seq} does not fit its checksum; restore a copy "
+                        "(`archsearch copy` makes one at any time)"
+                    )
+                try:
+                    yield decode(kind, trial, at, body)
+                except (ValueError, KeyError) as error:
+                    raise StoreError(
+                        f"{self.path}: event {seq} cannot be read ({error}); it was written by another version"
+                    ) from error
+
+    def history(self) -> History:
+        """The fold of all events."""
+        return History.fold(self.study, self.events())
+
+    @property
+    def study(self) -> StudyRecord:
+        return StudyRecord.from_json(self.meta["study"])
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What is known of the study's origin: format, study, spec, versions, hardware."""
+        with _explained(self.path):
+            return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
+
+    def log(self, trial: int) -> str:
+        """What the trial printed, over all its attempts."""
+        with _explained(self.path):
+            rows = self._db.execute(
+                "SELECT json_extract(body, '$.text') FROM events WHERE trial = ? AND kind = 'logged' ORDER BY seq",
+                (trial,),
+            )
+            return "".join(text for (text,) in rows)
+
+    def copy(self, destination: str | Path) -> None:
+        """A whole copy at this moment, also while a driver writes. An existing file is not overwritten."""
+        destination = Path(destination)
+        if destination.exists():
+            raise StoreError(f"{destination} exists already; name another file")
+        _check_folder(destination)
+        with _explained(destination), closing(sqlite3.connect(destination)) as target:
+            self._db.backup(target)
+
+    def close(self) -> None:
+        if self._lock is not None:
+            # One plain file is left, readable from a read-only folder too. A reader at work keeps the WAL for now.
+            with suppress(sqlite3.OperationalError):
+                self._db.execute("PRAGMA journal_mode = DELETE")
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _last_check(self) -> str:
+        with _explained(self.path):
+            row = self._db.execute('SELECT "check" FROM events ORDER BY seq DESC LIMIT 1').fetchone()
+        return row[0] if row else ""
+
+
+def _chain(check: str, kind: str, trial: int | None, at: float, body: str) -> str:
+    return blake2b(f"{check}|{kind}|{trial}|{at!r}|{body}".encode(), digest_size=8).hexdigest()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    with _explained(path):
+        # The thirty seconds are for a person's shell that holds the file; drivers never meet, by the lock.
+        connection = sqlite3.connect(f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30)
+        if mode == "rw":
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
+    """The file appears under its name whole or not at all."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with closing(sqlite3.connect(draft)) as db:
+            schema = resources.files("studies").joinpath("schema.sql").read_text(encoding="utf-8")
+            db.executescript(f"BEGIN; {schema} COMMIT;")
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+            with db:
+                rows = [(key, json.dumps(value, ensure_ascii=False)) for key, value in meta.items()]
+                db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _check_format(path: Path) -> None:
+    with _explained(path), closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=30)) as db:
+        (application_id,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        raise StoreError(f"{path} is an SQLite file, but no archsearch store; name the .db file that a run made")
+    if version > FORMAT:
+        raise StoreError(
+            f"{path} has store format {version}, this archsearch reads up to {FORMAT}; upgrade: pip install -U archsearch"
+        )
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise StoreError(f"the folder {folder} of {path.name} does not exist; make it first: mkdir -p {folder}")
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"the folder {folder} is not writable; name a file elsewhere with --store")
+    free = shutil.disk_usage(folder).free
+    if free < FREE_DISK_BYTES:
+        raise StoreError(
+            f"the disk of {folder} has {free / 2**20:.0f} MB free, {FREE_DISK_BYTES / 2**20:.0f} MB are wanted; "
+            "free some, or name a file on another disk with --store"
+        )
+
+
+def _lock(path: Path) -> FileLock:
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StoreError(f"{path} is in use by another driver{_holder(path)}; stop that one first") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be locked: {error}") from error
+    return lock
+
+
+def _holder(path: Path) -> str:
+    """Who holds the lock, as the latest session in the store says; empty when there is none to read."""
+    try:
+        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
+            kind, at, body = db.execute(
+                "SELECT kind, at, body FROM events WHERE kind = 'opened' ORDER BY seq DESC LIMIT 1"
+            ).fetchone()
+    except (sqlite3.Error, TypeError):
+        return ""
+    opened = decode(kind, 0, at, body)
+    return f" (process {opened.pid} on {opened.host})" if isinstance(opened, Opened) else ""
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours, with what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        if "not a database" in text or "malformed" in text:
+            raise StoreError(
+                f"{path} is no archsearch store, or is damaged ({text}); name the .db file of a run"
+            ) from error
+        if "full" in text:
+            raise StoreError(
+                f"no room left for {path} ({text}); everything decided so far is kept: free some disk space, then "
+                f"archsearch resume {path}"
+            ) from error
+        raise StoreError(f"{path}: {text}") from error
