@@ -1,0 +1,27 @@
+"""The data side of `Supervised`: where data comes from, how it is split, and what a network is given.
+
+    data = csv("bank.csv", target="y", split=Split(seed=1))     # declares; reads nothing
+    prepared = data.prepare()                                   # arrays; statistics from the training part alone
+
+Numpy only: the arrays are shared between processes, and what trains on them is not this package's business.
+"""
+
+from search.training.data.preparation import Data
+from search.training.data.prepared import Part, Prepared
+from search.training.data.sources import arrays, breast_cancer, csv, diabetes, digits, idx, iris, wine
+from search.training.data.split import Split
+
+__all__ = [
+    "Data",
+    "Part",
+    "Prepared",
+    "Split",
+    "arrays",
+    "breast_cancer",
+    "csv",
+    "diabetes",
+    "digits",
+    "idx",
+    "iris",
+    "wine",
+]

@@ -1,0 +1,91 @@
+"""The text of a CSV file as records of equal length, each with the line that it starts on."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search.training.data.files import read_bytes
+from spaces.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Named columns of cells, without surrounding spaces.
+
+    names: one per column. cells: per column, one text per row. lines: per row, where it starts in the file, from 1.
+    """
+
+    names: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+
+
+def read_records(path: str, *, delimiter: str, encoding: str, header: bool, names: Sequence[str] | None) -> Records:
+    """Read a CSV file whole. Blank lines are skipped; unnamed columns are called c0, c1, …
+
+    Raises DataError for a file that is missing, empty, in another encoding, or whose lines differ in length.
+    """
+    lines, rows = _parse(path, _decode(path, encoding), delimiter)
+    if not rows:
+        raise DataError(f"'{path}' is empty; expected {'a header and ' if header else ''}at least one row")
+    width = len(rows[0])
+    columns = (
+        tuple(names) if names is not None else tuple(cell.strip() for cell in rows[0]) if header else ("",) * width
+    )
+    if len(columns) != width:
+        raise DataError(
+            f"'{path}' has {width} columns, but names= gives {len(columns)}; give one name per column, "
+            f"and check delimiter={delimiter!r}"
+        )
+    columns = tuple(name or f"c{index}" for index, name in enumerate(columns))
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"'{path}' has two columns named '{twice}'; rename one, or pass header=False if the first line is data"
+        )
+    if header:
+        lines, rows = lines[1:], rows[1:]
+        if not rows:
+            raise DataError(f"'{path}' has a header but no rows; pass header=False if its first line is data")
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != width:
+            raise DataError(
+                f"'{path}', line {line}: got {len(row)} fields, expected {width}; mend the line (a field that holds "
+                f"{delimiter!r} must be in double quotes)"
+            )
+    cells = tuple(tuple(map(str.strip, column)) for column in zip(*rows, strict=True))
+    return Records(columns, cells, tuple(lines))
+
+
+def _decode(path: str, encoding: str) -> str:
+    content = read_bytes(path)
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"'{path}', line {line}: byte 0x{content[error.start]:02x} is not {encoding}; pass the file's encoding, "
+            "such as encoding='latin-1' or 'cp1252'"
+        ) from error
+    except LookupError as error:
+        raise DataError(f"unknown encoding '{encoding}'; 'utf-8-sig', 'latin-1', 'cp1252' are common") from error
+
+
+def _parse(path: str, text: str, delimiter: str) -> tuple[list[int], list[list[str]]]:
+    # strict: an unclosed quote would otherwise swallow the rest of the file without a word.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    start = 1
+    try:
+        for row in reader:
+            if row:
+                lines.append(start)
+                rows.append(row)
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"'{path}', line {start}: {error}; mend the quotes of this record") from error
+    return lines, rows

@@ -1,0 +1,78 @@
+"""Data ready for training: plain arrays, split, standardised, and safe to share between processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from spaces.errors import DataError
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Part:
+    """The rows of one part, as C-contiguous arrays, so that processes can map them without a copy.
+
+    inputs: (n, *input_shape) float32. targets: (n,) int64 class indices, or (n,) float32 standardised targets.
+
+    Treat both as read-only: on a worker they are. Raises DataError for other types, shapes or layouts.
+    """
+
+    inputs: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.inputs.dtype != np.float32 or self.targets.dtype not in (np.int64, np.float32):
+            raise DataError(
+                f"a Part holds float32 inputs and int64 or float32 targets, got {self.inputs.dtype} and "
+                f"{self.targets.dtype}; convert them with .astype"
+            )
+        if self.targets.ndim != 1 or self.inputs.ndim < 2 or len(self.inputs) != len(self.targets):
+            raise DataError(
+                f"a Part holds inputs (n, ...) and targets (n,), got {self.inputs.shape} and {self.targets.shape}"
+            )
+        if not (self.inputs.flags.c_contiguous and self.targets.flags.c_contiguous):
+            raise DataError("a Part holds C-contiguous arrays, got strided ones; use np.ascontiguousarray")
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __repr__(self) -> str:
+        return f"Part({len(self)} rows of {self.inputs.shape[1:]}, {self.targets.dtype} targets)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A data set ready for training, with what is needed to read its numbers.
+
+    classes: the class of each index, sorted; () for regression. target_mean, target_std: of the training part, in the
+    target's own unit: `prediction * target_std + target_mean` undoes the standardisation (0 and 1 for
+    classification). feature_names: one per input column of a table; () for images.
+    """
+
+    task: Task
+    train: Part
+    validation: Part
+    test: Part | None
+    classes: tuple[str, ...] = ()
+    target_mean: float = 0.0
+    target_std: float = 1.0
+    feature_names: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a network must give per row: one per class, or 1 for regression."""
+        return len(self.classes) if self.task == "classification" else 1
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input, without the row axis: (features,) of a table, (height, width) of grey images."""
+        return self.train.inputs.shape[1:]
+
+    def without_test(self) -> Prepared:
+        """The same without its test part: what a search is given, so that no choice can depend on it."""
+        return replace(self, test=None)

@@ -1,0 +1,52 @@
+"""What a source has read, before anything is split or fitted; and the seam by which more sources plug in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from search.training.data.prepared import Task
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """A categorical column. codes: (n,) int64 into `categories`, where "" stands for a missing value."""
+
+    name: str
+    categories: tuple[str, ...]
+    codes: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Columns of both kinds. numbers: (n, k) float64, NaN where missing, named by `names`; words: the categorical."""
+
+    numbers: npt.NDArray[np.float64]
+    names: tuple[str, ...]
+    words: tuple[Words, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raw:
+    """A data set as its source gives it.
+
+    inputs: a Table, or finite numbers (n, ...) that share one scale, such as images. targets: (n,) of bools, finite
+    numbers, or text. task: None leaves it to the targets. official_test: how many of the last rows are the source's
+    own test part.
+    """
+
+    inputs: Table | npt.NDArray[Any]
+    targets: npt.NDArray[Any]
+    task: Task | None = None
+    official_test: int = 0
+
+
+class Source(Protocol):
+    """Somewhere that data comes from. Reads nothing before `read`, and can be pickled."""
+
+    def read(self) -> Raw:
+        """Read everything. Raises DataError for what is missing or malformed."""
+        ...

@@ -1,0 +1,138 @@
+"""The data sets of a spec file, one function each. Each only declares: nothing is read before `.prepare()`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.training.data.bundled import Bundled
+from search.training.data.csv_files import Csv
+from search.training.data.idx_files import Idx, ImageFiles
+from search.training.data.memory import Arrays
+from search.training.data.preparation import Data
+from search.training.data.prepared import Task
+from search.training.data.split import DEFAULT_SPLIT, Split
+from spaces.errors import DataError
+
+Path = str | os.PathLike[str]
+
+
+def digits(*, split: Split = DEFAULT_SPLIT) -> Data:
+    """1,797 handwritten digits as grey images (8, 8), 10 classes; bundled with scikit-learn."""
+    return Data(Bundled("digits"), split)
+
+
+def iris(*, split: Split = DEFAULT_SPLIT) -> Data:
+    """150 flowers, 4 lengths in cm, 3 species; bundled with scikit-learn."""
+    return Data(Bundled("iris"), split)
+
+
+def wine(*, split: Split = DEFAULT_SPLIT) -> Data:
+    """178 wines, 13 chemical measurements, 3 growers; bundled with scikit-learn."""
+    return Data(Bundled("wine"), split)
+
+
+def breast_cancer(*, split: Split = DEFAULT_SPLIT) -> Data:
+    """569 tumours, 30 measurements, benign or malignant; bundled with scikit-learn."""
+    return Data(Bundled("breast_cancer"), split)
+
+
+def diabetes(*, split: Split = DEFAULT_SPLIT) -> Data:
+    """442 patients, 10 measurements, the illness's progress after a year (a regression); bundled with scikit-learn."""
+    return Data(Bundled("diabetes"), split)
+
+
+def arrays(
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    *,
+    task: Task | None = None,
+    test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    split: Split = DEFAULT_SPLIT,
+) -> Data:
+    """Arrays that you hold: anything that `np.asarray` takes.
+
+    inputs: (n, features) is a table, each column standardised on its own; (n, ..., ...) are images or signals,
+    standardised as a whole. All finite numbers. targets: (n,) numbers, bools or text. task: "classification" or
+    "regression"; None decides: text, bools, and whole numbers with at most 20 distinct values are classes. test: an
+    official test part (inputs, targets), kept as it is.
+
+    Raises DataError for a wrong task; `prepare()` raises it for what is wrong in the arrays.
+    """
+    official = None if test is None else (_array(test[0], "test inputs"), _array(test[1], "test targets"))
+    return Data(Arrays(_array(inputs, "inputs"), _array(targets, "targets"), task, official), split)
+
+
+def csv(
+    path: Path,
+    *,
+    target: str,
+    header: bool = True,
+    names: Sequence[str] | None = None,
+    delimiter: str = ",",
+    categorical: str | Sequence[str] = (),
+    drop: str | Sequence[str] = (),
+    task: Task | None = None,
+    encoding: str = "utf-8-sig",
+    split: Split = DEFAULT_SPLIT,
+) -> Data:
+    """A CSV file (gzipped or not) whose columns are numbers or categories.
+
+    target: the column to predict. header: is the first line the names? names: the columns' names, in place of those of
+    the header; without either, they are c0, c1, … categorical: columns to take as categories although they hold
+    numbers. drop: columns to leave out. task: as for `arrays`. encoding: as Python names it; the default is UTF-8,
+    with or without the mark that Excel writes.
+
+    A column is numbers when all of its values are, and categories otherwise; at 80 % numbers or more, the others are
+    taken for mistakes. Missing are, in any case of letters: nothing, NA, N/A, nan, null, ?
+
+    Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the file, with line and column.
+    """
+    return Data(
+        Csv(
+            path=os.fspath(path),
+            target=target,
+            header=header,
+            names=None if names is None else tuple(names),
+            delimiter=delimiter,
+            categorical=(categorical,) if isinstance(categorical, str) else tuple(categorical),
+            drop=(drop,) if isinstance(drop, str) else tuple(drop),
+            task=task,
+            encoding=encoding,
+        ),
+        split,
+    )
+
+
+def idx(
+    files: Path | tuple[Path, Path], *, test: tuple[Path, Path] | None = None, split: Split = DEFAULT_SPLIT
+) -> Data:
+    """Images and their classes in IDX files (gzipped or not), the format of MNIST.
+
+    files: a folder with `train-images-idx3-ubyte[.gz]` and `train-labels-idx1-ubyte[.gz]`, in which `t10k-…` files are
+    the official test part; or the pair (images, labels). test: the official test part beside such a pair. Images keep
+    their shape, (n, height, width).
+
+    Raises DataError when `test` is given with a folder; `prepare()` raises it for missing or malformed files.
+    """
+    if isinstance(files, tuple):
+        return Data(Idx(folder=None, train=_pair(files), test=None if test is None else _pair(test)), split)
+    if test is not None:
+        raise DataError("idx() takes test= beside a pair of files, got a folder; name the training pair too")
+    return Data(Idx(folder=os.fspath(files)), split)
+
+
+def _array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # ragged lists, tensors on a GPU
+        raise DataError(f"{what} cannot become an array: {error}; give rows of one length, in main memory") from error
+
+
+def _pair(files: tuple[Path, Path]) -> ImageFiles:
+    images, labels = files
+    return ImageFiles(os.fspath(images), os.fspath(labels))
