@@ -1,0 +1,42 @@
+"""How it happens: studies, strategies, pruners, executors, training.
+
+    from search import Study, TPE, SuccessiveHalving
+    from search.training import Supervised, Recipe, digits
+
+Names are loaded when they are asked for: `archsearch --help` needs neither torch nor ray, and who searches with
+Optuna's TPE need not wait for scikit-optimize.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search.driver import resume
+    from search.pruners import Median, Never, SuccessiveHalving
+    from search.strategies import TPE, Bayes, Random
+    from search.study import Study
+
+__all__ = ["TPE", "Bayes", "Median", "Never", "Random", "Study", "SuccessiveHalving", "resume"]
+
+_HOME = {
+    "Bayes": "search.strategies",
+    "Median": "search.pruners",
+    "Never": "search.pruners",
+    "Random": "search.strategies",
+    "Study": "search.study",
+    "SuccessiveHalving": "search.pruners",
+    "TPE": "search.strategies",
+    "resume": "search.driver",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'search' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

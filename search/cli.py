@@ -1,0 +1,236 @@
+"""The command line: thin commands over the driver, the store and the reports.
+
+Exit codes: 0 success, 1 a failed study, 2 a mistake in the call or the spec, 130 after Ctrl-C (143 after SIGTERM).
+Heavy imports happen inside the commands, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from spaces.errors import ArchsearchError, StudyFailed
+
+if TYPE_CHECKING:
+    from search.driver import Driver, Settings
+    from studies.history import History
+
+Command = Callable[..., None]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="archsearch")
+def cli() -> None:
+    """Search for the best network that your hours can buy.
+
+    \b
+    archsearch run SPEC.py         run a search from a Python spec file
+    archsearch resume STUDY.db     go on after any kind of stop
+    archsearch report STUDY.db     one HTML page that compares the trials
+    """
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+_store = click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON on stdout.")
+_debug = click.option(
+    "--debug", is_flag=True, expose_value=False, is_eager=True, help="Show the traceback of an error."
+)
+_session = _options(
+    click.option("--trials", type=int, metavar="N", help="How many configurations, in total over all sessions."),
+    click.option("--timeout", metavar="TIME", help="How long to work, in total, e.g. 90s, 20m, 1h30m."),
+    click.option("--workers", type=int, metavar="N", help="Trials at a time; default: what the machine carries."),
+    click.option("--executor", metavar="ray|inline", help="Where trials run; default: as the spec says."),
+    click.option("--address", metavar="HOST:PORT", help="An existing Ray cluster, or `auto`."),
+    click.option("--ray-log", is_flag=True, help="Let Ray log to the terminal."),
+    click.option("--quiet", is_flag=True, help="No progress, only the result."),
+    _json,
+    _debug,
+)
+
+
+@cli.command()
+@click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
+@click.option(
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Where to keep it; default: NAME.db here."
+)
+@click.option("--seed", type=int, metavar="N", help="Of every random choice; default: as the spec says.")
+@click.option("--strategy", metavar="NAME", help="bayes, random or tpe, with its defaults, instead of the spec's.")
+@_session
+def run(
+    spec: Path, store: Path | None, seed: int | None, strategy: str | None, quiet: bool, as_json: bool, **session: Any
+) -> None:
+    """Run the study that SPEC.py declares, in a new store."""
+    from search.driver import Driver, overridden, store_path
+    from search.spec import SpecFile
+
+    settings = _settings(**session)
+    source = SpecFile.read(spec)
+    overrides = {name: value for name, value in (("seed", seed), ("strategy", strategy)) if value is not None}
+    study = overridden(source.load(), overrides)
+    driver = Driver(study, source, store_path(study, store), settings, quiet, overrides)
+    _work(driver, driver.run, as_json)
+
+
+@cli.command()
+@_store
+@_session
+def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
+    """Go on with a study after any kind of stop, or extend it with more trials or time."""
+    from search.driver import stored
+
+    driver = stored(store, _settings(**session), quiet=quiet)
+    _work(driver, driver.resume, as_json)
+
+
+@cli.command()
+@click.argument("stores", metavar="STORE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT.html", help="Default: STORE.html here.")
+@_json
+@_debug
+def report(stores: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
+    """Write one offline HTML page about a study, or comparing several."""
+    from studies.reports import write
+    from studies.store import Store
+
+    histories = []
+    for path in stores:
+        with Store.open(path) as store:
+            histories.append(store.history())
+    written = write(histories, output or Path(f"{stores[0].stem}.html"))
+    _answer({"report": str(written)}, f"report: {written}", as_json)
+
+
+@cli.command("list")
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
+@_json
+@_debug
+def list_stores(folder: Path, as_json: bool) -> None:
+    """List the stores in FOLDER (here by default)."""
+    from search import tables
+
+    rows = tables.stores(folder)
+    _answer([row.to_json() for row in rows], tables.store_table(rows, folder), as_json)
+
+
+@cli.command()
+@_store
+@click.argument("trial", required=False, type=int)
+@click.option("--log", is_flag=True, help="What the trial printed, and the traceback if it failed.")
+@_json
+@_debug
+def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
+    """Show a study, or one of its trials."""
+    from search import tables
+    from studies.store import Store
+
+    if log and trial is None:
+        raise click.UsageError("--log needs a trial's number: archsearch show STORE TRIAL --log")
+    with Store.open(store) as opened:
+        history = opened.history()
+        if trial is None:
+            _answer(tables.study_json(history), tables.study_table(history), as_json)
+        elif log:
+            text = opened.log(tables.trial_of(history, trial).number)
+            _answer({"trial": trial, "log": text}, text.rstrip("\n") or "(it printed nothing)", as_json)
+        else:
+            found = tables.trial_of(history, trial)
+            _answer(tables.trial_json(history, found), tables.trial_table(history, found), as_json)
+
+
+@cli.command()
+@_store
+@_json
+@_debug
+def best(store: Path, as_json: bool) -> None:
+    """Show the best trial: its value and its configuration."""
+    from search import tables
+    from studies.store import Store
+
+    with Store.open(store) as opened:
+        history = opened.history()
+    if history.best is None:
+        raise StudyFailed(f"no trial of {store} has finished yet")
+    _answer(tables.trial_json(history, history.best), tables.trial_table(history, history.best), as_json)
+
+
+@cli.command()
+@_store
+@click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
+@_json
+@_debug
+def copy(store: Path, destination: Path, as_json: bool) -> None:
+    """Copy a whole study to DEST, also while it runs."""
+    from studies.store import Store
+
+    with Store.open(store) as opened:
+        opened.copy(destination)
+    _answer({"copy": str(destination)}, f"copied to {destination}", as_json)
+
+
+def _settings(timeout: str | None, **rest: Any) -> Settings:
+    from search.driver import Settings
+    from search.study import duration_s
+
+    return Settings(timeout_s=duration_s(timeout), **rest)
+
+
+def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None:
+    from search import tables
+
+    try:
+        history = session()
+    except KeyboardInterrupt:
+        click.echo(f"stopped; nothing is lost, go on with: archsearch resume {driver.store_path}", err=True)
+        raise
+    _answer(tables.study_json(history), tables.result(history, driver.store_path), as_json)
+
+
+def _answer(data: Any, shown: Any, as_json: bool) -> None:
+    """The answer on stdout, for a program or for a person."""
+    if as_json:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(shown, markup=False, soft_wrap=isinstance(shown, str))
+
+
+def main() -> NoReturn:
+    """Run the command and exit with its code; errors that are the user's are one line, without a traceback."""
+    debug = "--debug" in sys.argv
+    try:
+        cli.main(standalone_mode=False)
+        code = 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt) as error:
+        code = getattr(error, "exit_code", 130)
+    except StudyFailed as error:
+        code = _failed(error, debug, 1)
+    except (ArchsearchError, OSError) as error:
+        code = _failed(error, debug, 2)
+    sys.exit(code)
+
+
+def _failed(error: Exception, debug: bool, code: int) -> int:
+    if debug:
+        traceback.print_exception(error)
+    click.echo(f"error: {error}", err=True)
+    return code

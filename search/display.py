@@ -1,0 +1,181 @@
+"""What a person sees while a study runs: a live panel on a terminal, plain lines elsewhere, nothing when quiet.
+
+Everything goes to stderr: stdout is for the answer, which a program may read.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from studies.history import History
+from studies.records import Ended, Event, Lost, Opened, Trial
+
+RUNNING_SHOWN = 8  # rows; more workers than that are counted
+
+
+class Display(Protocol):
+    """Shown each batch of events once it is committed."""
+
+    def show(self, history: History, events: Sequence[Event]) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def display(store: Path, history: History, opened: Opened, *, quiet: bool) -> Display:
+    """The display that suits the terminal."""
+    if quiet:
+        return Silent()
+    # The console keeps the real stderr: an inline trial's output is recorded by swapping sys.stderr.
+    console = Console(file=sys.stderr, highlight=False)
+    _announce(console, store, history, opened)
+    return Panel(console, history, opened) if console.is_terminal else Lines(console, opened)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def show(self, history: History, events: Sequence[Event]) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Lines(Silent):
+    """One line for each trial that ends."""
+
+    def __init__(self, console: Console, opened: Opened) -> None:
+        self._console = console
+        self._opened = opened
+
+    def show(self, history: History, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, Ended):
+                of = f"/{self._opened.trials}" if self._opened.trials else ""
+                self._line(f"{history.ended}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
+            elif isinstance(event, Lost) and event.blame == "worker":
+                self._line(f"trial {event.trial} lost: {event.reason}; it will be run again")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+class Panel:
+    """Progress, best so far and the running trials, redrawn in place."""
+
+    def __init__(self, console: Console, history: History, opened: Opened) -> None:
+        self._history = history
+        self._opened = opened
+        self._began = time.monotonic()
+        self._ended_before = history.ended
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
+
+    def show(self, history: History, events: Sequence[Event]) -> None:
+        self._history = history
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def _draw(self) -> RenderableType:
+        history = self._history
+        running = history.open_trials("running")
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=self._opened.trials, completed=history.ended, width=30),
+            Text(self._progress(history)),
+            Text(self._time()),
+        )
+        rows = Table.grid(padding=(0, 2))
+        for trial in running[:RUNNING_SHOWN]:
+            of = f"/{trial.proposal.budget}" if trial.proposal.budget else ""
+            value = history.value(trial)
+            rows.add_row(
+                Text(f"trial {trial.number}", style="cyan"),
+                Text(f"step {trial.step}{of}"),
+                Text("" if value is None else f"{value:.4g}"),
+                Text(one_line(trial.config), style="dim", no_wrap=True, overflow="ellipsis"),
+            )
+        if len(running) > RUNNING_SHOWN:
+            rows.add_row(Text(f"and {len(running) - RUNNING_SHOWN} more", style="dim"))
+        if not running:
+            rows.add_row(Text("starting workers …", style="dim"))
+        return Group(head, Text(_best(history), style="bold green"), rows)
+
+    def _progress(self, history: History) -> str:
+        counts = history.counts()
+        parts = [f"{counts[state]} {state}" for state in ("finished", "pruned", "failed") if state in counts]
+        of = f"/{self._opened.trials}" if self._opened.trials else ""
+        return f"{history.ended}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
+
+    def _time(self) -> str:
+        spent = time.monotonic() - self._began
+        left = _time_left(self._history, self._opened, self._history.ended - self._ended_before, spent)
+        return f"{clock(spent)}" + (f", {clock(left)} left" if left is not None else "")
+
+
+def _time_left(history: History, opened: Opened, ended_here: int, spent_s: float) -> float | None:
+    """By the pace of this session, and at most what the time-out leaves."""
+    bounds = []
+    if opened.trials is not None and ended_here:
+        bounds.append((opened.trials - history.ended) * spent_s / ended_here)
+    if opened.timeout_s is not None:
+        bounds.append(max(0.0, opened.timeout_s - history.worked_s - spent_s))
+    return min(bounds, default=None)
+
+
+def clock(seconds: float) -> str:
+    """`12s`, `3m05s`, `2h07m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def _announce(console: Console, store: Path, history: History, opened: Opened) -> None:
+    trials = f"{opened.trials} trials" if opened.trials else "trials"
+    within = f" within {clock(opened.timeout_s)}" if opened.timeout_s else ""
+    done = f", {history.ended} done before" if history.ended else ""
+    on = "in this process" if opened.executor == "inline" else f"on {opened.workers} Ray workers"
+    text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.goal}; kept in {store}"
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _outcome(history: History, trial: Trial) -> str:
+    value = history.value(trial)
+    shown = f" {history.study.goal.metric} {value:.4f}" if value is not None else ""
+    why = f" ({trial.reason})" if trial.reason else ""
+    return f"trial {trial.number} {trial.state}{shown} after {trial.step} steps{why}"
+
+
+def _best(history: History) -> str:
+    best = history.best
+    if best is None:
+        return ""
+    return f"best {history.study.goal.metric} {history.value(best):.4f} (trial {best.number})"
+
+
+def one_line(config: Mapping[str, object]) -> str:
+    """`layers=2 units_1=64 learning_rate=0.00275`."""
+    return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())

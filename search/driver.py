@@ -1,0 +1,282 @@
+"""A session of work on a study: store, data, workers, engine, put together and taken apart in order.
+
+`archsearch run`, `archsearch resume`, `Study.run` and `search.resume` all come here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from search.display import display
+from search.engine import Engine
+from search.executors import EXECUTORS
+from search.protocols import Executor
+from search.spec import Source, source_from_json, source_of
+from search.study import Study
+from spaces import SpecError, StoreError, StudyFailed
+from spaces.errors import unknown
+from studies.history import History
+from studies.records import Event, Opened
+from studies.store import FORMAT, Store
+
+_PACKAGES = ("archsearch", "numpy", "optuna", "ray", "scikit-learn", "scikit-optimize", "torch")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may change from session to session. None: as the study (or its last session) says."""
+
+    trials: int | None = None
+    timeout_s: float | None = None
+    workers: int | None = None
+    executor: str | None = None
+    address: str | None = None  # of an existing Ray cluster; not kept, since it is the machine's and not the study's
+    ray_log: bool = False
+
+    def __post_init__(self) -> None:
+        if self.executor is not None and self.executor not in EXECUTORS:
+            raise SpecError(unknown("executor", self.executor, EXECUTORS))
+        for name in ("trials", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SpecError(f"--{name} must be at least 1, got {value}")
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A study, where it comes from, its store, and this session's settings."""
+
+    study: Study
+    source: Source
+    store_path: Path
+    settings: Settings = Settings()
+    quiet: bool = False
+    overrides: dict[str, Any] = field(default_factory=dict)  # of the command line, over the spec: seed, strategy
+
+    @classmethod
+    def of(cls, study: Study, store: str | Path | None, *, quiet: bool) -> Driver:
+        """For a study made in Python."""
+        return cls(study, source_of(study), store_path(study, store), quiet=quiet)
+
+    def run(self) -> History:
+        """Begin the study in a new store. Raises ArchsearchError; KeyboardInterrupt leaves a store to resume."""
+        opened = self._opened(self.study.trials, self.study.timeout_s, self.study.workers, self.study.executor)
+        with Store.create(self.store_path, self.study.record(), self._meta()) as store:
+            try:
+                return self._work(store, History(self.study.record()), opened)
+            except BaseException:
+                if store.history().seq == 0:  # nothing began, so nothing is kept that would stand in the way
+                    store.path.unlink()
+                raise
+
+    def resume(self) -> History:
+        """Go on where the store ends: trials that ran are run again, those that ended are not."""
+        with Store.open(self.store_path, write=True) as store:
+            history = store.history()
+            if (mine := self.study.record().space.digest()) != (theirs := history.study.space.digest()):
+                raise StoreError(
+                    f"{store.path}: the spec now declares another space ({mine}, stored {theirs}); run it anew"
+                )
+            before = history.opened
+            if before is None:
+                opened = self._opened(self.study.trials, self.study.timeout_s, self.study.workers, self.study.executor)
+            else:
+                opened = self._opened(before.trials, before.timeout_s, before.workers, before.executor)
+            self._check_extension(history, opened)
+            if not history.unfinished and opened.trials == len(history.trials):
+                return history
+            return self._work(store, history, opened)
+
+    def _work(self, store: Store, history: History, opened: Opened) -> History:
+        # Called in the driver before any worker starts: mistakes in the data show here.
+        objective = self.study.objective
+        shared = objective.prepare() if hasattr(objective, "prepare") else None
+        self._check_metric(shared)
+        with display(self.store_path, history, opened, quiet=self.quiet) as shown:
+            executor = self._executor(opened, shared)
+
+            def commit(after: History, events: Sequence[Event]) -> None:
+                store.append(events)
+                shown.show(after, events)
+
+            try:
+                history = Engine(
+                    history,
+                    replace(opened, at=time.time(), workers=executor.capacity),
+                    strategy=self.study.strategy,  # type: ignore[arg-type]  # names were resolved at construction
+                    pruner=self.study.pruner,  # type: ignore[arg-type]
+                    executor=executor,
+                    commit=commit,
+                    retries=self.study.retries,
+                ).run()
+            finally:
+                executor.close()
+        if history.best is None and not history.unfinished:
+            raise StudyFailed(f"no trial finished; see why: archsearch show {store.path}")
+        return history
+
+    def _executor(self, opened: Opened, shared: Any) -> Executor:
+        study = self.study
+        if opened.executor == "inline":
+            from search.executors.inline import InlineExecutor
+
+            if (attach := getattr(study.objective, "attach", None)) is not None:
+                attach(shared)
+            return InlineExecutor(study.objective, "cuda" if study.gpus else "cpu")
+        from search.executors.ray import RayExecutor
+
+        return RayExecutor(
+            self.source.objective,
+            shared,
+            workers=opened.workers,
+            cpus=study.cpus,
+            gpus=study.gpus,
+            address=self.settings.address,
+            ray_log=self.settings.ray_log,
+        )
+
+    def _opened(self, trials: int | None, timeout_s: float | None, workers: int | None, executor: str) -> Opened:
+        """This session's settings: the command's where it gives any, else those handed in."""
+        mine = self.settings
+        executor = mine.executor or executor
+        workers = mine.workers or workers
+        if executor == "inline":
+            if (mine.workers or 1) > 1:
+                raise SpecError(f"the inline executor has one worker, got --workers {workers}; use --executor ray")
+            workers = 1
+        trials = mine.trials or trials
+        return Opened(
+            at=time.time(),
+            trials=trials,
+            timeout_s=mine.timeout_s or timeout_s,
+            workers=workers or self._default_workers(trials),
+            executor=executor,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+        )
+
+    def _default_workers(self, trials: int | None) -> int:
+        """As many as the cores carry, or the GPUs where trials want them; never more than there are trials."""
+        carried = max(1, (os.cpu_count() or 1) // self.study.cpus)
+        if self.study.gpus:
+            carried = max(1, min(carried, int(_gpu_count() / self.study.gpus)))
+        return carried if trials is None else min(carried, trials)
+
+    def _check_metric(self, shared: Any) -> None:
+        if self.study.gpus and self.settings.address is None and (have := _gpu_count()) < self.study.gpus:
+            raise SpecError(
+                f"each trial asks for {self.study.gpus:g} GPUs, this machine has {have}; lower Study(gpus=…)"
+            )
+        metrics_of = getattr(self.study.objective, "metrics_of", None)
+        if metrics_of is not None and self.study.goal.metric not in (known := metrics_of(shared)):
+            raise SpecError(unknown("metric", self.study.goal.metric, known))
+
+    def _check_extension(self, history: History, opened: Opened) -> None:
+        if opened.trials is not None and opened.trials < len(history.trials):
+            raise SpecError(
+                f"--trials is the study's total: {opened.trials} asked, and {len(history.trials)} were begun already; "
+                f"give at least {len(history.trials)}"
+            )
+
+    def _meta(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "source": self.source.to_json(),
+            "overrides": self.overrides,
+            "versions": _versions(),
+            "hardware": {
+                "machine": platform.machine(),
+                "processor": _processor(),
+                "cores": os.cpu_count(),
+                "gpus": _gpu_count() if self.study.gpus else 0,
+            },
+            "commit": _git_commit(self.source),
+        }
+
+
+def resume(
+    store: str | Path,
+    *,
+    trials: int | None = None,
+    timeout: str | float | None = None,
+    workers: int | None = None,
+    executor: str | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+) -> History:
+    """Go on with a study after any kind of stop, or extend it; returns its history.
+
+    trials, timeout: the study's new totals. All that is None stays as it was. Raises ArchsearchError.
+    """
+    from search.study import duration_s
+
+    settings = Settings(trials, duration_s(timeout), workers, executor, address)
+    return stored(store, settings, quiet=quiet).resume()
+
+
+def stored(path: str | Path, settings: Settings, *, quiet: bool) -> Driver:
+    """The driver for a study that has a store: its spec is the one that the store kept."""
+    with Store.open(path) as store:
+        meta = store.meta
+    source = source_from_json(meta["source"])
+    study = overridden(source.load(), meta["overrides"])
+    return Driver(study, source, Path(path), settings, quiet, meta["overrides"])
+
+
+def overridden(study: Study, overrides: dict[str, Any]) -> Study:
+    """The study with the command line's word instead of the spec's."""
+    return replace(study, **overrides) if overrides else study
+
+
+def store_path(study: Study, given: str | Path | None) -> Path:
+    """Where the study is kept: `NAME.db` in this folder unless another file is given."""
+    return Path(f"{study.name}.db") if given is None else Path(given)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # run from a source tree, say
+    return versions
+
+
+def _processor() -> str:
+    """The CPU's model where the system tells it: a model's last bits may differ on another."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor()
+
+
+def _gpu_count() -> int:
+    if "torch" not in sys.modules:
+        pass  # only when trials ask for GPUs; takes a second
+    return int(sys.modules["torch"].cuda.device_count())
+
+
+def _git_commit(source: Source) -> str | None:
+    """The commit of the spec's folder, for whoever wants to know in a year what ran; None without git."""
+    folder = Path(getattr(source, "path", "x")).parent
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,225 @@
+"""The engine: asks, starts, judges and records, until the study has what it was asked for. It knows protocols only.
+
+One turn of the loop decides everything that can be decided, commits it in one transaction, and only then lets the
+executor act; so whatever process is killed, the store holds every decision that had an effect.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.protocols import Executor, Job, Pruner, Stop, Strategy
+from spaces import SpecError, StudyFailed
+from spaces.errors import unknown
+from studies.history import History
+from studies.records import (
+    Closed,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Lost,
+    Opened,
+    Proposed,
+    Pruned,
+    Reported,
+    Started,
+    Trial,
+)
+
+ALIKE = 5  # so many first trials of a session that fail with one error stop the study
+
+Commit = Callable[[History, Sequence[Event]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Exception):  # noqa: N818 - no error: how the loop leaves its depths
+    """The session ends here, for this reason; `error` is raised once everything is recorded."""
+
+    reason: str
+    error: Exception | None = None
+
+
+class Engine:
+    """One session of work on a study.
+
+    opened: this session's settings; its `trials` and `timeout_s` are totals of the study over all sessions.
+    commit: is given each batch of events with the history after it, before the executor acts on them.
+    retries: how often a trial whose worker died is started again; a driver that died does not count.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        opened: Opened,
+        *,
+        strategy: Strategy,
+        pruner: Pruner,
+        executor: Executor,
+        commit: Commit,
+        retries: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._history = history
+        self._opened = opened
+        self._strategy = strategy
+        self._pruner = pruner
+        self._executor = executor
+        self._commit_batch = commit
+        self._retries = retries
+        self._clock = clock
+        self._batch: list[Event] = []
+        self._in_flight: set[int] = set()
+        self._ended_here: list[Trial] = []
+
+    def run(self) -> History:
+        """Work until the trials, the time or the strategy's proposals are used up.
+
+        Raises StudyFailed when the first trials all fail alike, SpecError when the objective never reports the
+        study's metric; KeyboardInterrupt passes through. In each case the store is in good order first.
+        """
+        try:
+            self._open()
+            while True:
+                self._fill()
+                self._commit()
+                self._take(self._executor.wait(self._time_left_s()))
+        except Stopped as stopped:
+            self._close(stopped.reason)
+            if stopped.error is not None:
+                raise stopped.error from None
+        except KeyboardInterrupt:
+            self._close("interrupted")
+            raise
+        return self._history
+
+    def _open(self) -> None:
+        self._record(self._opened)
+        for trial in self._history.open_trials("running"):
+            self._record(Lost(self._clock(), trial.number, "the driver was killed", "driver"))
+
+    def _fill(self) -> None:
+        """Give every free slot a trial: those that wait first, then new ones."""
+        if self._time_left_s() == 0:
+            raise Stopped("the time is used up")
+        free = self._executor.capacity - len(self._in_flight)
+        waiting = [trial for trial in self._history.open_trials("waiting") if trial.number not in self._in_flight]
+        for trial in waiting[:free]:
+            self._start(trial)
+        self._propose(free - len(waiting[:free]))
+        if not self._in_flight:
+            raise Stopped("every trial is done" if self._trials_left() == 0 else "the strategy has nothing left to try")
+
+    def _propose(self, free: int) -> None:
+        left = self._trials_left()
+        wanted = free if left is None else min(free, left)
+        if wanted <= 0:
+            return
+        number, seen = len(self._history.trials), self._history.seq
+        rng = np.random.default_rng([self._history.study.seed, number])
+        for offset, proposal in enumerate(self._strategy.ask(self._history, wanted, rng)):
+            self._record(Proposed(self._clock(), number + offset, proposal, seen))
+            self._start(self._history.trials[number + offset])
+
+    def _trials_left(self) -> int | None:
+        asked = self._opened.trials
+        return None if asked is None else max(0, asked - len(self._history.trials))
+
+    def _start(self, trial: Trial) -> None:
+        job = Job(
+            number=trial.number,
+            attempt=trial.attempt + 1,
+            config=trial.config,
+            budget=trial.proposal.budget,
+            seed=trial_seed(self._history.study.seed, trial.number),
+        )
+        worker = self._executor.submit(job)
+        self._in_flight.add(trial.number)
+        self._record(Started(self._clock(), trial.number, job.attempt, worker))
+
+    def _take(self, events: Sequence[Event]) -> None:
+        ending = {event.trial for event in events if isinstance(event, Ended)}
+        for event in events:
+            match event:
+                case Ended(at, number, Finished()) if self._history.value(self._history.trials[number]) is None:
+                    self._end(Ended(at, number, Failed(self._without_value(number))))
+                    self._check_metric(number)
+                case Ended():
+                    self._end(event)
+                case Lost():
+                    self._lose(event)
+                case Reported():
+                    self._record(event)
+                    if event.trial not in ending:
+                        self._judge(event.trial)
+                case _:
+                    self._record(event)
+
+    def _judge(self, number: int) -> None:
+        match self._pruner.judge(self._history.trials[number], self._history):
+            case Stop(reason):
+                self._executor.stop(number)
+                self._end(Ended(self._clock(), number, Pruned(reason)))
+
+    def _lose(self, event: Lost) -> None:
+        self._in_flight.discard(event.trial)
+        self._record(event)
+        lost = self._history.trials[event.trial].workers_lost
+        if lost > self._retries:
+            self._end(Ended(event.at, event.trial, Failed(f"its worker died {lost} times; last: {event.reason}")))
+
+    def _end(self, event: Ended) -> None:
+        self._in_flight.discard(event.trial)
+        self._record(event)
+        trial = self._history.trials[event.trial]
+        self._strategy.tell(trial)
+        self._ended_here.append(trial)
+        if len(self._ended_here) == ALIKE and all(t.state == "failed" for t in self._ended_here):
+            errors = {t.reason for t in self._ended_here}
+            if len(errors) == 1:
+                text = f"the first {ALIKE} trials all failed with: {errors.pop()}"
+                raise Stopped(
+                    text, StudyFailed(f"{text}; `archsearch show STORE {trial.number} --log` has the traceback")
+                )
+
+    def _without_value(self, number: int) -> str:
+        reported = {name for report in self._history.trials[number].reports for name in report.metrics}
+        text = unknown("metric", self._history.study.goal.metric, reported)
+        return f"the objective never reported the study's metric: {text}"
+
+    def _check_metric(self, number: int) -> None:
+        """A metric that not one trial has reported is a mistake in the spec, not in the trial."""
+        if all(self._history.value(trial) is None for trial in self._history.trials):
+            text = self._without_value(number)
+            raise Stopped(text, SpecError(text))
+
+    def _time_left_s(self) -> float | None:
+        if self._opened.timeout_s is None:
+            return None
+        spent = self._history.worked_s + self._clock() - self._opened.at
+        return max(0.0, self._opened.timeout_s - spent)
+
+    def _record(self, event: Event) -> None:
+        self._batch.append(event)
+        self._history = self._history.apply(event)
+
+    def _commit(self) -> None:
+        if self._batch:
+            batch, self._batch = self._batch, []
+            self._commit_batch(self._history, batch)
+
+    def _close(self, reason: str) -> None:
+        """No trial is left running: those in flight wait for the next session."""
+        for trial in self._history.open_trials("running"):
+            self._record(Lost(self._clock(), trial.number, reason, "driver"))
+        self._record(Closed(self._clock(), reason))
+        self._commit()
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """The seed of a trial, which is not that of its proposal."""
+    return int(np.random.SeedSequence([study_seed, number, 1]).generate_state(1)[0])

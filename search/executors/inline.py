@@ -1,0 +1,36 @@
+"""Trials in this very process, one at a time: for tests, debuggers, and machines without Ray."""
+
+from __future__ import annotations
+
+from search.executors.worker import Worker
+from search.protocols import Job, Objective
+from spaces import ExecutionError
+from studies.records import Event
+
+
+class InlineExecutor:
+    """One slot, in this process. What a trial prints is kept with it, as on a worker."""
+
+    capacity = 1
+
+    def __init__(self, objective: Objective, device: str = "cpu") -> None:
+        self._worker = Worker(objective, device)
+        self._order: Job | None = None
+        self._stop = False
+
+    def submit(self, job: Job) -> str:
+        if self._order is not None:
+            raise ExecutionError("the inline executor has one slot, and it is taken")
+        self._order = job
+        return "inline"
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        order, stop = self._order, self._stop
+        self._order, self._stop = None, False
+        return self._worker.advance(order, stop)
+
+    def stop(self, trial: int) -> None:
+        self._stop = True
+
+    def close(self) -> None:
+        self._worker.advance(None, stop=True)

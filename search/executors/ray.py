@@ -1,0 +1,231 @@
+"""Trials on Ray: persistent actors, one a slot, started once (the only file that imports ray).
+
+A trial costs one actor call a report. One call in flight per worker carries the stop of the last trial and the start of
+the next, goes on to the next report and returns the events; the driver sleeps in `ray.wait`, and nothing polls. A
+worker that dies makes its trial Lost and is replaced; one that a trial may have left unclean is replaced too.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Before ray is imported: both are read then. No usage reports; no accelerator variables changed behind the user's back.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from search.executors.worker import Worker
+from search.protocols import Job, Objective
+from spaces import ExecutionError
+from studies.records import Ended, Event, Lost
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_CLOSE_TIMEOUT_S = 5.0  # for the `finally` blocks of stopped trials, when the study ends
+
+
+class _Actor:
+    """What runs on the Ray worker: a Worker, in the folder where the user started the study."""
+
+    def __init__(
+        self, make_objective: Callable[[], Objective], shared: Any, threads: int, device: str, folder: str, crash: str
+    ) -> None:
+        with suppress(OSError):  # on another machine of the cluster neither need exist
+            self._crash = Path(crash).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
+            faulthandler.enable(self._crash)
+        with suppress(OSError):
+            os.chdir(folder)
+            sys.path.append(folder)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        objective = make_objective()
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.set_num_threads(threads)
+        if (attach := getattr(objective, "attach", None)) is not None:
+            attach(shared)
+        self._worker = Worker(objective, device)
+
+    def advance(self, start: Job | None, stop: bool) -> tuple[list[Event], bool]:
+        return self._worker.advance(start, stop), self._worker.clean
+
+
+@dataclass
+class _Slot:
+    name: str
+    actor: Any
+    crash: Path  # where faulthandler writes when the process dies
+    call: Any = None  # the call in flight
+    trial: int | None = None
+    order: Job | None = None  # to be sent with the next call
+    stop: bool = False  # likewise
+
+
+class RayExecutor:
+    """`workers` slots on a local Ray, or on the cluster at `address`.
+
+    make_objective: called on each worker. shared: the objective's data, put once into the object store and mapped by
+    the workers without a copy. cpus, gpus: of each worker; a fraction of a GPU is shared.
+
+    Raises ExecutionError when the cluster cannot be reached or has not what was asked for.
+    """
+
+    def __init__(
+        self,
+        make_objective: Callable[[], Objective],
+        shared: Any,
+        *,
+        workers: int,
+        cpus: int = 1,
+        gpus: float = 0.0,
+        address: str | None = None,
+        ray_log: bool = False,
+    ) -> None:
+        self._scratch = Path(tempfile.mkdtemp(prefix="archsearch-"))
+        self._owns_ray = not ray.is_initialized()
+        try:
+            if self._owns_ray:
+                _start_ray(address, workers * cpus, ray_log)
+            _check_resources(workers, cpus, gpus)
+            self._new_actor = _actor_maker(make_objective, ray.put(shared), cpus, gpus)
+            self._slots = [self._new_slot(f"worker-{index}") for index in range(workers)]
+        except BaseException:
+            self._release()
+            raise
+
+    @property
+    def capacity(self) -> int:
+        return len(self._slots)
+
+    def submit(self, job: Job) -> str:
+        slot = next((slot for slot in self._slots if slot.trial is None), None)
+        if slot is None:
+            raise ExecutionError(f"all {self.capacity} workers are taken")
+        slot.trial, slot.order = job.number, job
+        return slot.name
+
+    def stop(self, trial: int) -> None:
+        for slot in self._slots:
+            if slot.trial == trial:
+                slot.trial, slot.order, slot.stop = None, None, True
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        for slot in self._slots:
+            if slot.call is None and (slot.trial is not None or slot.stop):
+                slot.call = slot.actor.advance.remote(slot.order, slot.stop)
+                slot.order, slot.stop = None, False
+        by_call = {slot.call: slot for slot in self._slots if slot.call is not None}
+        ready, rest = ray.wait(list(by_call), num_returns=1, timeout=timeout_s)
+        if rest:
+            ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        # By slot, not by arrival within the batch: fewer orders in which the same things can happen.
+        return [event for slot in self._slots if slot.call in ready for event in self._collect(slot)]
+
+    def close(self) -> None:
+        calls = [slot.call or slot.actor.advance.remote(None, True) for slot in self._slots if slot.stop]
+        with suppress(RayError):
+            ray.wait(calls, num_returns=len(calls), timeout=_CLOSE_TIMEOUT_S)
+        self._release()
+
+    def _collect(self, slot: _Slot) -> Iterator[Event]:
+        call, slot.call = slot.call, None
+        try:
+            events, clean = ray.get(call)
+        except RayActorError as error:
+            if error.actor_init_failed:
+                raise ExecutionError(f"{slot.name} could not load the study: {_cause(slot, error)}") from error
+            if slot.trial is not None:
+                yield Lost(time.time(), slot.trial, f"{slot.name} died: {_cause(slot, error)}", "worker")
+            self._renew(slot)
+            return
+        yield from events
+        if any(isinstance(event, Ended) for event in events):
+            slot.trial = None
+            if not clean:
+                self._renew(slot)
+
+    def _renew(self, slot: _Slot) -> None:
+        ray.kill(slot.actor)
+        fresh = self._new_slot(slot.name)
+        slot.actor, slot.crash, slot.trial, slot.order, slot.stop = fresh.actor, fresh.crash, None, None, False
+
+    def _new_slot(self, name: str) -> _Slot:
+        descriptor, crash = tempfile.mkstemp(prefix=f"{name}-", suffix=".crash", dir=self._scratch)
+        os.close(descriptor)
+        return _Slot(name, self._new_actor(crash), Path(crash))
+
+    def _release(self) -> None:
+        for slot in getattr(self, "_slots", ()):
+            with suppress(RayError):
+                ray.kill(slot.actor)
+        if self._owns_ray:
+            ray.shutdown()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
+    level = logging.INFO if ray_log else logging.ERROR
+    logging.getLogger("ray").setLevel(level)
+    # More workers than cores are the user's choice, and share them.
+    size = {} if address else {"num_cpus": max(cpus, os.cpu_count() or 1)}
+    try:
+        with _in_folder(_PACKAGE_ROOT):
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=ray_log,
+                logging_level=level,
+                configure_logging=ray_log,
+                **size,
+            )
+    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+        where = f"the Ray cluster at {address}" if address else "a local Ray"
+        fix = "check the address and that `ray status` answers there" if address else "or use --executor inline"
+        raise ExecutionError(f"cannot start or reach {where}: {error}; {fix}") from error
+
+
+@contextmanager
+def _in_folder(folder: Path) -> Iterator[None]:
+    """Ray puts the driver's folder first on its workers' path, where a user's own `search.py` would shadow ours."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _check_resources(workers: int, cpus: int, gpus: float) -> None:
+    have = ray.cluster_resources()
+    for unit, each in (("GPU", gpus), ("CPU", float(cpus))):
+        need, got = workers * each, have.get(unit, 0.0)
+        if need > got:
+            raise ExecutionError(
+                f"{workers} workers of {each:g} {unit} each need {need:g} {unit}s, and there are {got:g}; "
+                f"use fewer --workers or fewer {unit.lower()}s a trial"
+            )
+
+
+def _actor_maker(make_objective: Callable[[], Objective], shared: Any, cpus: int, gpus: float) -> Callable[[str], Any]:
+    actor = ray.remote(_Actor).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)
+    device = "cuda" if gpus else "cpu"
+    folder = str(Path.cwd())
+    return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, crash)
+
+
+def _cause(slot: _Slot, error: RayActorError) -> str:
+    """Where the process was when it died if faulthandler could tell, else what Ray says."""
+    with suppress(OSError):
+        if lines := slot.crash.read_text(encoding="utf-8").splitlines():
+            return lines[0]
+    return " ".join(str(error).split("\n\t")[0].split())[:300]

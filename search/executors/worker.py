@@ -1,0 +1,181 @@
+"""A worker: holds one objective, and advances at most one trial of it, report by report.
+
+The inline executor has one in this process; each Ray actor has one in its own. Whatever the objective does, an advance
+returns events: an exception is the trial's failure, never the worker's.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
+from typing import Any
+
+import numpy as np
+
+from search.protocols import Job, Objective, Running
+from studies.records import Ended, Event, Failed, Finished, Logged, Metrics, Report, Reported
+
+LOG_LIMIT_BYTES = 2**20  # of one trial; beyond it a chatty objective would swell the store
+
+
+class Worker:
+    """Advances trials of one objective, one at a time. `clean` turns false when a trial may have left a mess."""
+
+    def __init__(self, objective: Objective, device: str) -> None:
+        self._objective = objective
+        self._device = device
+        self._attempt: _Attempt | None = None
+        self.clean = True
+
+    def advance(self, start: Job | None, stop: bool) -> list[Event]:
+        """Close the present trial if `stop`, begin `start` if there is one, and go on to the next report."""
+        events: list[Event] = []
+        if stop and self._attempt is not None:
+            self.clean &= self._attempt.close()
+            events += self._attempt.printed()
+            self._attempt = None
+        if start is not None:
+            self._attempt = _Attempt(self._objective, start, self._device)
+        if self._attempt is not None:
+            happened = self._attempt.next()
+            events += self._attempt.printed() + happened
+            if any(isinstance(event, Ended) for event in happened):
+                self.clean &= self._attempt.clean
+                self._attempt = None
+        return events
+
+
+class _Attempt:
+    """One trial in progress: the objective's iterator, its step count, its clock, and what it prints."""
+
+    def __init__(self, objective: Objective, job: Job, device: str) -> None:
+        self._objective = objective
+        self._job = job
+        self._device = device
+        self._reports: Iterator[Metrics] | None = None
+        self._step = 0
+        self._worked_s = 0.0
+        self._tape = _Tape()
+        self.clean = True
+
+    def next(self) -> list[Event]:
+        """The next report, and the end if this was it."""
+        number = self._job.number
+        began = time.perf_counter()
+        try:
+            with self._tape.recording():
+                metrics = self._advance()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's objective raises is its failure
+            self._tape.write(traceback.format_exc())
+            return [Ended(time.time(), number, Failed(_one_line(error)))]
+        self._worked_s += time.perf_counter() - began
+        if metrics is None:
+            return [Ended(time.time(), number, Finished())]
+        self._step += 1
+        try:
+            numbers = _numbers(metrics, self._step)
+        except (TypeError, ValueError) as error:
+            self.close()
+            return [Ended(time.time(), number, Failed(str(error)))]
+        events: list[Event] = [Reported(time.time(), number, Report(self._step, numbers, self._worked_s))]
+        if self._step == self._job.budget or self._reports is None:
+            self.close()
+            events.append(Ended(time.time(), number, Finished()))
+        return events
+
+    def _advance(self) -> Metrics | None:
+        """The next metrics; None at the end of the iterator. A plain function leaves no iterator behind."""
+        if self._step == 0:
+            job = self._job
+            _seed_globals(job.seed)
+            trial = Running(job.number, job.attempt, dict(job.config), job.budget, job.seed, self._device)
+            made: Any = self._objective(trial)
+            if not hasattr(made, "__next__"):
+                return made  # type: ignore[no-any-return]  # checked by _numbers, with a message for the user
+            self._reports = made
+        return None if self._reports is None else next(self._reports, None)
+
+    def close(self) -> bool:
+        """End the objective, so that its `finally` runs; true when nothing went wrong there."""
+        close = getattr(self._reports, "close", None)
+        if close is not None:
+            try:
+                with self._tape.recording():
+                    close()
+            except (Exception, SystemExit):  # noqa: BLE001 - its `finally` raised, or an `except:` ate the close
+                self.clean = False
+                self._tape.write(traceback.format_exc())
+        return self.clean
+
+    def printed(self) -> list[Event]:
+        text = self._tape.take()
+        return [Logged(time.time(), self._job.number, text)] if text else []
+
+
+class _Tape(io.TextIOBase):
+    """Keeps what is printed while it records, up to a limit."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._left = LOG_LIMIT_BYTES
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self._left > 0:
+            kept = text[: self._left]
+            self._left -= len(kept)
+            self._parts.append(kept)
+            if self._left == 0:
+                self._parts.append(f"\n[more than {LOG_LIMIT_BYTES} characters: the rest was not kept]\n")
+        return len(text)
+
+    def take(self) -> str:
+        text = "".join(self._parts)
+        self._parts.clear()
+        return text
+
+    def recording(self) -> AbstractContextManager[object]:
+        stack = ExitStack()
+        stack.enter_context(redirect_stdout(self))
+        stack.enter_context(redirect_stderr(self))
+        return stack
+
+
+def _numbers(metrics: object, step: int) -> dict[str, float]:
+    """The metrics as plain floats; TypeError or ValueError that tells the user what was yielded instead."""
+    if not isinstance(metrics, Mapping) or not metrics:
+        raise TypeError(
+            f"the objective gave {metrics!r} at step {step}; it must yield (or return) a mapping of metric names to "
+            "numbers, e.g. {'val_loss': 0.3}"
+        )
+    numbers: dict[str, float] = {}
+    for name, value in metrics.items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"metric '{name}' is {value!r} at step {step}; it must be a number") from error
+        if not math.isfinite(number):
+            raise ValueError(f"metric '{name}' is {number} at step {step}")
+        numbers[str(name)] = number
+    return numbers
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
+def _seed_globals(seed: int) -> None:
+    """So that an objective that names no seed is repeatable too: one trial at a time owns the global generators."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(seed)

@@ -1,0 +1,127 @@
+"""Every seam of the search on one page: Strategy, Pruner, Executor, Objective, and the values that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from spaces import Config
+from studies.history import History
+from studies.records import Event, Metrics, Proposal, Trial
+
+__all__ = ["Continue", "Executor", "Job", "Metrics", "Objective", "Pruner", "Running", "Stop", "Strategy", "Verdict"]
+
+
+class Strategy(Protocol):
+    """Chooses configurations, as a function of the history.
+
+    A fresh instance given the history answers like one that was told trial by trial: `tell` may only warm a cache.
+    Strategies hold no generator, clock, file or store; randomness is the argument `rng`.
+    """
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """At most `n` proposals, aware of trials that still run. An empty list means "wait".
+
+        An empty list while nothing runs ends the study.
+        """
+        ...
+
+    def tell(self, trial: Trial) -> None:
+        """A trial ended. Optional work ahead of the next `ask`; must not change its answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The trial may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The trial should end here, as Pruned(reason)."""
+
+    reason: str
+
+
+Verdict = Continue | Stop
+
+
+class Pruner(Protocol):
+    """Judges a trial at each of its reports, as a function of the history."""
+
+    def judge(self, trial: Trial, history: History) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at one trial, as it is sent to a worker."""
+
+    number: int
+    attempt: int
+    config: Config
+    budget: int | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What an objective is given: `def train(trial): ... trial.config["lr"] ... yield {"val_loss": loss}`.
+
+    config: the active parameters, a plain dict. budget: how many reports a full trial makes (None: as many as the
+    objective likes). seed: from the study's seed and the trial's number. device: where to train, as torch names it.
+    """
+
+    number: int
+    attempt: int
+    config: dict[str, Any]
+    budget: int | None
+    seed: int
+    device: str = "cpu"
+    log: Callable[[str], None] = field(default=print, repr=False)  # kept with the trial, as everything it prints
+
+
+class Objective(Protocol):
+    """Trains one trial, and yields its metrics after each unit of budget. A generator function is one.
+
+    So is a function that returns its metrics once. Objectives may also carry:
+
+    - `space: Space`: their own space, so that the study need not name one
+    - `needs_budget: bool`: True refuses a study without a budget
+    - `prepare() -> shared`: called once by the driver, before any worker starts; checks and loads the data
+    - `metrics_of(shared) -> Sequence[str]`: the names they yield; a misspelt goal is found before the first trial
+    - `attach(shared) -> None`: called once on each worker, with what `prepare` returned (arrays mapped, not copied)
+    - `stack_key(config) -> Hashable | None` and `run_stack(trials) -> Iterator[Sequence[Metrics]]`: trials with
+      equal keys train as one program; None trains alone
+    """
+
+    def __call__(self, trial: Running, /) -> Iterator[Metrics] | Mapping[str, float]: ...
+
+
+class Executor(Protocol):
+    """Runs jobs on `capacity` slots.
+
+    `submit` only takes the order and returns the worker's name: nothing is sent before `wait`, so that the engine
+    can commit what it decided first. A stopped trial's slot is free at once; its worker is told with the next order.
+    """
+
+    @property
+    def capacity(self) -> int: ...
+
+    def submit(self, job: Job) -> str:
+        """Take the order for a free slot; returns the name of the worker that will get it."""
+        ...
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        """Send what was ordered and return what happened: Reported, Ended, Lost, Logged. [] after `timeout_s`."""
+        ...
+
+    def stop(self, trial: int) -> None:
+        """The trial's verdict is in: close its objective; it makes no more events but Logged."""
+        ...
+
+    def close(self) -> None:
+        """End every worker that this executor started."""
+        ...

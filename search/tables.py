@@ -1,0 +1,176 @@
+"""What the commands answer about stores, studies and trials: as JSON for programs, as tables for people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.display import clock, one_line
+from spaces import ArchsearchError, StoreError
+from studies.history import History
+from studies.records import Trial
+from studies.store import Store
+
+BEST_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRow:
+    """One store of a folder; `error` says why it could not be read."""
+
+    store: str
+    name: str = ""
+    goal: str = ""
+    trials: int = 0
+    ended: int = 0
+    best: float | None = None
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def stores(folder: Path) -> list[StoreRow]:
+    """The `.db` files of a folder that are stores, or look like damaged ones, by name."""
+    if not folder.is_dir():
+        raise StoreError(f"no folder at {folder}; give one that holds stores")
+    return [_store_row(path) for path in sorted(folder.glob("*.db"))]
+
+
+def _store_row(path: Path) -> StoreRow:
+    try:
+        with Store.open(path) as store:
+            history = store.history()
+    except ArchsearchError as error:
+        return StoreRow(str(path), error=str(error))
+    best = history.best
+    asked = history.opened.trials if history.opened and history.opened.trials else len(history.trials)
+    value = None if best is None else history.value(best)
+    return StoreRow(str(path), history.study.name, str(history.study.goal), asked, history.ended, value)
+
+
+def store_table(rows: list[StoreRow], folder: Path) -> RenderableType:
+    if not rows:
+        return f"no stores in {folder}; archsearch run SPEC.py makes one"
+    table = _table("store", "study", "goal", "trials", "best")
+    for row in rows:
+        if row.error:
+            table.add_row(row.store, Text(row.error, style="red"), "", "", "")
+        else:
+            table.add_row(row.store, row.name, row.goal, f"{row.ended}/{row.trials}", _number(row.best))
+    return table
+
+
+def study_json(history: History) -> dict[str, Any]:
+    study = history.study
+    return {
+        "name": study.name,
+        "metric": study.goal.metric,
+        "maximize": study.goal.maximize,
+        "strategy": study.strategy,
+        "pruner": study.pruner,
+        "seed": study.seed,
+        "budget": study.budget,
+        "asked": history.opened.trials if history.opened else None,
+        "trials": dict(history.counts()),
+        "elapsed_s": round(history.elapsed_s, 3),
+        "closed": history.closed.reason if history.closed else None,
+        "best": None if history.best is None else trial_json(history, history.best),
+    }
+
+
+def study_table(history: History) -> RenderableType:
+    """The study, and its best trials."""
+    study = history.study
+    counts = ", ".join(f"{count} {state}" for state, count in history.counts().items()) or "none yet"
+    facts = _facts(
+        ("study", study.name),
+        ("goal", str(study.goal)),
+        ("strategy", study.strategy),
+        ("pruner", study.pruner),
+        ("trials", counts),
+        ("worked", clock(history.elapsed_s)),
+        ("last session", history.closed.reason if history.closed else "still open, or killed"),
+    )
+    finished = [(history.loss(trial), trial) for trial in history.in_state("finished")]
+    ranked = sorted(((loss, trial) for loss, trial in finished if loss is not None), key=lambda p: (p[0], p[1].number))
+    if not ranked:
+        return facts
+    free = [parameter.name for parameter in study.space.free]
+    table = _table("trial", study.goal.metric, "steps", "config")
+    for _, trial in ranked[:BEST_SHOWN]:
+        config = {name: trial.config[name] for name in free if name in trial.config}
+        table.add_row(str(trial.number), _number(history.value(trial)), str(trial.step), one_line(config))
+    failed = [trial for trial in history.trials if trial.state == "failed"]
+    notes = [Text(f"trial {trial.number} failed: {trial.reason}", style="red") for trial in failed[:3]]
+    return Group(facts, Text(f"\nbest {min(BEST_SHOWN, len(ranked))} of {len(ranked)} finished"), table, *notes)
+
+
+def trial_of(history: History, number: int) -> Trial:
+    """Trial `number`; StoreError when the study has none such."""
+    if not 0 <= number < len(history.trials):
+        have = f"it has 0 to {len(history.trials) - 1}" if history.trials else "it has none yet"
+        raise StoreError(f"the study has no trial {number}; {have}")
+    return history.trials[number]
+
+
+def trial_json(history: History, trial: Trial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "value": history.value(trial),
+        "reason": trial.reason,
+        "config": dict(trial.config),
+        "note": dict(trial.proposal.note),
+        "attempts": trial.attempt,
+        "worker": trial.worker,
+        "reports": [
+            {"step": report.step, "seconds": round(report.seconds, 4), **report.metrics} for report in trial.reports
+        ],
+    }
+
+
+def trial_table(history: History, trial: Trial) -> RenderableType:
+    last = trial.reports[-1].metrics if trial.reports else {}
+    return _facts(
+        ("trial", f"{trial.number}, {trial.state}" + (f": {trial.reason}" if trial.reason else "")),
+        *((name, _number(value)) for name, value in last.items()),
+        ("steps", str(trial.step)),
+        *((name, _number(value)) for name, value in trial.config.items()),
+    )
+
+
+def result(history: History, store: Path) -> RenderableType:
+    """What a run or resume ends with."""
+    reason = history.closed.reason if history.closed else "every trial is done"
+    counts = ", ".join(f"{count} {state}" for state, count in history.counts().items())
+    head = Text(f"{history.study.name}: {reason}; {counts}; worked {clock(history.elapsed_s)}")
+    parts: list[RenderableType] = [head]
+    if history.best is not None:
+        parts.append(trial_table(history, history.best))
+    if history.unfinished:
+        parts.append(Text(f"{len(history.unfinished)} trials wait: archsearch resume {store} --timeout TIME"))
+    return Group(*parts, Text(f"store: {store}"))
+
+
+def _facts(*rows: tuple[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(Text(name), overflow="fold")
+    return table
+
+
+def _number(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
