@@ -10,7 +10,6 @@ import os
 import platform
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from typing import Any
 
 from search.display import display
 from search.engine import Engine
-from search.executors import EXECUTORS
+from search.executors import EXECUTORS, quiet_ray
 from search.protocols import Executor
 from search.spec import Source, source_from_json, source_of
 from search.study import Study
@@ -70,7 +69,7 @@ class Driver:
 
     def run(self) -> History:
         """Begin the study in a new store. Raises ArchsearchError; KeyboardInterrupt leaves a store to resume."""
-        opened = self._opened(self.study.trials, self.study.timeout_s, self.study.workers, self.study.executor)
+        opened = self._opened(None)
         with Store.create(self.store_path, self.study.record(), self._meta()) as store:
             try:
                 return self._work(store, History(self.study.record()), opened)
@@ -87,11 +86,7 @@ class Driver:
                 raise StoreError(
                     f"{store.path}: the spec now declares another space ({mine}, stored {theirs}); run it anew"
                 )
-            before = history.opened
-            if before is None:
-                opened = self._opened(self.study.trials, self.study.timeout_s, self.study.workers, self.study.executor)
-            else:
-                opened = self._opened(before.trials, before.timeout_s, before.workers, before.executor)
+            opened = self._opened(history.opened)
             self._check_extension(history, opened)
             if not history.unfinished and opened.trials == len(history.trials):
                 return history
@@ -133,6 +128,8 @@ class Driver:
             if (attach := getattr(study.objective, "attach", None)) is not None:
                 attach(shared)
             return InlineExecutor(study.objective, "cuda" if study.gpus else "cpu")
+        if not self.settings.ray_log:
+            quiet_ray()
         from search.executors.ray import RayExecutor
 
         return RayExecutor(
@@ -145,21 +142,19 @@ class Driver:
             ray_log=self.settings.ray_log,
         )
 
-    def _opened(self, trials: int | None, timeout_s: float | None, workers: int | None, executor: str) -> Opened:
-        """This session's settings: the command's where it gives any, else those handed in."""
-        mine = self.settings
-        executor = mine.executor or executor
-        workers = mine.workers or workers
-        if executor == "inline":
-            if (mine.workers or 1) > 1:
-                raise SpecError(f"the inline executor has one worker, got --workers {workers}; use --executor ray")
-            workers = 1
-        trials = mine.trials or trials
+    def _opened(self, before: Opened | None) -> Opened:
+        """This session's settings: the command's where it gives any, else the last session's, else the study's."""
+        mine, last = self.settings, before or self.study
+        trials = mine.trials or last.trials
+        executor = mine.executor or last.executor
+        if executor == "inline" and (mine.workers or 1) > 1:
+            raise SpecError(f"the inline executor has one worker, got --workers {mine.workers}; use --executor ray")
+        wanted = mine.workers or (last.workers if last.executor == executor else self.study.workers)
         return Opened(
             at=time.time(),
             trials=trials,
-            timeout_s=mine.timeout_s or timeout_s,
-            workers=workers or self._default_workers(trials),
+            timeout_s=mine.timeout_s or last.timeout_s,
+            workers=1 if executor == "inline" else wanted or self._default_workers(trials),
             executor=executor,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -265,9 +260,9 @@ def _processor() -> str:
 
 
 def _gpu_count() -> int:
-    if "torch" not in sys.modules:
-        pass  # only when trials ask for GPUs; takes a second
-    return int(sys.modules["torch"].cuda.device_count())
+    import torch  # a second, and only when trials ask for GPUs
+
+    return torch.cuda.device_count()
 
 
 def _git_commit(source: Source) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -143,7 +143,8 @@ class Engine:
 
     def _take(self, events: Sequence[Event]) -> None:
         ending = {event.trial for event in events if isinstance(event, Ended)}
-        for event in events:
+        now = self._clock()
+        for event in (replace(event, at=now) for event in events):
             match event:
                 case Ended(at, number, Finished()) if self._history.value(self._history.trials[number]) is None:
                     self._end(Ended(at, number, Failed(self._without_value(number))))

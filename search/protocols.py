@@ -12,7 +12,19 @@ from spaces import Config
 from studies.history import History
 from studies.records import Event, Metrics, Proposal, Trial
 
-__all__ = ["Continue", "Executor", "Job", "Metrics", "Objective", "Pruner", "Running", "Stop", "Strategy", "Verdict"]
+__all__ = [
+    "UNSTAMPED",
+    "Continue",
+    "Executor",
+    "Job",
+    "Metrics",
+    "Objective",
+    "Pruner",
+    "Running",
+    "Stop",
+    "Strategy",
+    "Verdict",
+]
 
 
 class Strategy(Protocol):
@@ -98,6 +110,9 @@ class Objective(Protocol):
     """
 
     def __call__(self, trial: Running, /) -> Iterator[Metrics] | Mapping[str, float]: ...
+
+
+UNSTAMPED = 0.0  # the `at` of an event that an executor returns: the engine stamps it, by the one clock of the driver
 
 
 class Executor(Protocol):

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from search.executors import EXECUTORS
 from search.protocols import Pruner, Strategy
 from search.pruners import Never, pruner
 from search.strategies import strategy
 from spaces import Space, SpecError
+from spaces.errors import unknown
 from studies.records import Goal, StudyRecord
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ class Study:
         self._settle("timeout_s", duration_s(self.timeout))
         for name, least in (("trials", 1), ("budget", 1), ("seed", 0), ("workers", 1), ("cpus", 1), ("retries", 0)):
             self._check_number(name, least, optional=name in ("trials", "budget", "workers"))
+        if self.executor not in EXECUTORS:
+            raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
         if isinstance(self.gpus, bool) or not isinstance(self.gpus, int | float) or self.gpus < 0:
             raise SpecError(f"Study gpus must be a number of at least 0, got {self.gpus!r}")
         if self.trials is None and self.timeout_s is None:

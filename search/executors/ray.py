@@ -13,7 +13,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from search.executors.worker import Worker
-from search.protocols import Job, Objective
+from search.protocols import UNSTAMPED, Job, Objective
 from spaces import ExecutionError
 from studies.records import Ended, Event, Lost
 
@@ -95,7 +94,7 @@ class RayExecutor:
         self._owns_ray = not ray.is_initialized()
         try:
             if self._owns_ray:
-                _start_ray(address, workers * cpus, ray_log)
+                start_ray(address, workers * cpus, ray_log)
             _check_resources(workers, cpus, gpus)
             self._new_actor = _actor_maker(make_objective, ray.put(shared), cpus, gpus)
             self._slots = [self._new_slot(f"worker-{index}") for index in range(workers)]
@@ -143,9 +142,9 @@ class RayExecutor:
             events, clean = ray.get(call)
         except RayActorError as error:
             if error.actor_init_failed:
-                raise ExecutionError(f"{slot.name} could not load the study: {_cause(slot, error)}") from error
+                raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
             if slot.trial is not None:
-                yield Lost(time.time(), slot.trial, f"{slot.name} died: {_cause(slot, error)}", "worker")
+                yield Lost(UNSTAMPED, slot.trial, f"{slot.name} died: {_cause(slot, error)}", "worker")
             self._renew(slot)
             return
         yield from events
@@ -173,7 +172,11 @@ class RayExecutor:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
+def start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
+    """A local Ray that carries `cpus` workers of one CPU, or a connection to the cluster at `address`; quietly.
+
+    An executor does this by itself, and stops it again, unless Ray runs already.
+    """
     level = logging.INFO if ray_log else logging.ERROR
     logging.getLogger("ray").setLevel(level)
     # More workers than cores are the user's choice, and share them.
@@ -229,3 +232,8 @@ def _cause(slot: _Slot, error: RayActorError) -> str:
         if lines := slot.crash.read_text(encoding="utf-8").splitlines():
             return lines[0]
     return " ".join(str(error).split("\n\t")[0].split())[:300]
+
+
+def _last_line(error: RayActorError) -> str:
+    """`ImportError: …`, from below the worker's traceback."""
+    return str(error).strip().splitlines()[-1].strip()

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from search.protocols import Job, Objective, Running
+from search.protocols import UNSTAMPED, Job, Objective, Running
 from studies.records import Ended, Event, Failed, Finished, Logged, Metrics, Report, Reported
+
+_END = object()  # what an exhausted iterator gives; None may be a user's mistake
 
 LOG_LIMIT_BYTES = 2**20  # of one trial; beyond it a chatty objective would swell the store
 
@@ -73,33 +75,33 @@ class _Attempt:
                 metrics = self._advance()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's objective raises is its failure
             self._tape.write(traceback.format_exc())
-            return [Ended(time.time(), number, Failed(_one_line(error)))]
+            return [Ended(UNSTAMPED, number, Failed(_one_line(error)))]
         self._worked_s += time.perf_counter() - began
-        if metrics is None:
-            return [Ended(time.time(), number, Finished())]
+        if metrics is _END:
+            return [Ended(UNSTAMPED, number, Finished())]
         self._step += 1
         try:
             numbers = _numbers(metrics, self._step)
         except (TypeError, ValueError) as error:
             self.close()
-            return [Ended(time.time(), number, Failed(str(error)))]
-        events: list[Event] = [Reported(time.time(), number, Report(self._step, numbers, self._worked_s))]
+            return [Ended(UNSTAMPED, number, Failed(str(error)))]
+        events: list[Event] = [Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s))]
         if self._step == self._job.budget or self._reports is None:
             self.close()
-            events.append(Ended(time.time(), number, Finished()))
+            events.append(Ended(UNSTAMPED, number, Finished()))
         return events
 
-    def _advance(self) -> Metrics | None:
-        """The next metrics; None at the end of the iterator. A plain function leaves no iterator behind."""
+    def _advance(self) -> object:
+        """What the objective gives next, _END at the end. A plain function leaves no iterator behind."""
         if self._step == 0:
             job = self._job
             _seed_globals(job.seed)
             trial = Running(job.number, job.attempt, dict(job.config), job.budget, job.seed, self._device)
             made: Any = self._objective(trial)
             if not hasattr(made, "__next__"):
-                return made  # type: ignore[no-any-return]  # checked by _numbers, with a message for the user
+                return made
             self._reports = made
-        return None if self._reports is None else next(self._reports, None)
+        return _END if self._reports is None else next(self._reports, _END)
 
     def close(self) -> bool:
         """End the objective, so that its `finally` runs; true when nothing went wrong there."""
@@ -115,7 +117,7 @@ class _Attempt:
 
     def printed(self) -> list[Event]:
         text = self._tape.take()
-        return [Logged(time.time(), self._job.number, text)] if text else []
+        return [Logged(UNSTAMPED, self._job.number, text)] if text else []
 
 
 class _Tape(io.TextIOBase):

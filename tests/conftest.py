@@ -1,0 +1,60 @@
+"""What tests of all three packages share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder that holds pyproject.toml."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def command_env() -> dict[str, str]:
+    """The environment for `python -m archsearch` in another folder."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def archsearch(tmp_path: Path, command_env: dict[str, str]) -> Run:
+    """Runs the command in `tmp_path`, in a process of its own, as a user would."""
+
+    def run(*args: object, env: dict[str, str] | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "archsearch", *map(str, args)],
+            cwd=tmp_path,
+            env={**command_env, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """One Ray for the whole test session: starting it takes four seconds."""
+    from search.executors import quiet_ray
+
+    quiet_ray()
+    import ray
+
+    from search.executors.ray import start_ray
+
+    start_ray(None, cpus=4, ray_log=False)
+    yield
+    ray.shutdown()
