@@ -1,0 +1,17 @@
+"""No pruning, as a pruner: the engine then has one path, and the report a name for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search.protocols import Continue, Verdict
+from studies.history import History
+from studies.records import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Every trial runs to its budget."""
+
+    def judge(self, trial: Trial, history: History) -> Verdict:
+        return Continue()

@@ -1,0 +1,128 @@
+"""Bayesian optimisation: a Gaussian process by scikit-optimize, and expected improvement.
+
+The model says for every point what it expects and how sure it is; what promises the largest improvement over the best
+is tried next (Jones et al. 1998, "Efficient Global Optimization"; Snoek et al. 2012, "Practical Bayesian Optimization
+of Machine Learning Algorithms", section 2 for the kernel, one length scale per dimension and Matérn 5/2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.strategies.candidates import Rows, every_config, neighbour
+from spaces import Config, Space, SpecError
+from studies.history import History
+from studies.records import Proposal, Trial
+
+if TYPE_CHECKING:
+    from search.strategies.surrogate import Surrogate
+
+_LEADERS = 5  # around how many of the best points candidates are made
+_NEIGHBOURS = 50  # how many around each
+
+
+@dataclass(frozen=True, slots=True)
+class Bayes:
+    """Expected improvement under a Gaussian process. For some tens to a few hundred costly trials: an ask is cubic
+    in their number, where TPE's is linear.
+
+    - startup_trials: how many trials must have ended with a value before the model is asked; until then proposals are
+      random. 10 is scikit-optimize's default.
+    - candidates: among how many random configs the best is sought, beside the neighbours of the best trials and of
+      the best candidates. 1,000: scikit-optimize takes 10,000, and spends about half of an ask on them. A space of
+      no more configs than that is searched whole.
+
+    The model is fitted once per ask. Trials that still run, and the earlier proposals of the same ask, enter with the
+    value that the model expects ("kriging believer", Ginsbourger et al. 2010, section 4.2) under the fitted kernel. A
+    pruned trial enters with its last value, though it is one of a smaller budget, and a failed one with the worst
+    value seen: without them the model would go there again. Values worse than the median by more than three times
+    what the best is better count as that much worse, so that one diverged run does not flatten all differences between
+    good ones.
+
+    An inactive parameter stands in the model at its domain's middle. No config is proposed twice while the candidates
+    hold another.
+    """
+
+    startup_trials: int = 10
+    candidates: int = 1000
+
+    def __post_init__(self) -> None:
+        for name, usual in (("startup_trials", 10), ("candidates", 1000)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SpecError(f"Bayes {name} must be a whole number of at least 1, got {value!r}; {usual} is usual")
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """Always `n` proposals; it never waits."""
+        study = history.study
+        tried, losses = _observed(history)
+        if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
+            return [Proposal(study.space.sample(rng), study.budget, {"by": "random"}) for _ in range(n)]
+        # Here and not above: every worker imports the spec file, only the driver asks, and this takes 1.5 s.
+        from search.strategies.surrogate import Surrogate, undisturbed
+
+        rows = Rows(study.space)
+        known = rows.of([trial.config for trial in tried])
+        pending = rows.of([trial.config for trial in history.open_trials("waiting", "running", "paused")])
+        taken = {row.tobytes() for row in (*known, *pending)}
+        pool = self._pool(study.space, [tried[place].config for place in _lowest(losses)], rng)
+        with undisturbed():
+            model = Surrogate.fit(known, losses, seed=int(rng.integers(2**32))).believing(pending)
+            configs = _promising(model, study.space, rows, pool, taken, n, rng)
+        return [Proposal(config, study.budget, {"by": "gp"}) for config in configs]
+
+    def tell(self, trial: Trial) -> None:
+        """Nothing to do: `ask` reads the history."""
+
+    def _pool(self, space: Space, leaders: list[Config], rng: np.random.Generator) -> list[Config]:
+        if space.size() <= self.candidates:
+            return every_config(space)
+        return [*(space.sample(rng) for _ in range(self.candidates)), *_around(space, leaders, rng)]
+
+
+def _observed(history: History) -> tuple[list[Trial], list[float]]:
+    """The trials that ended, each with its loss; the failed ones with the worst. Empty when none has a value."""
+    losses = {t.number: loss for t in history.in_state("finished", "pruned") if (loss := history.loss(t)) is not None}
+    if not losses:
+        return [], []
+    worst = max(losses.values())
+    tried = [t for t in history.trials if t.state == "failed" or t.number in losses]
+    return tried, [losses.get(t.number, worst) for t in tried]
+
+
+def _promising(
+    model: Surrogate,
+    space: Space,
+    rows: Rows,
+    pool: list[Config],
+    taken: set[bytes],
+    n: int,
+    rng: np.random.Generator,
+) -> list[Config]:
+    """`n` configs, each the most promising once the model believes in those before it."""
+    pool_rows = rows.of(pool)
+    chosen: list[Config] = []
+    for _ in range(n):
+        near = _around(space, [pool[place] for place in _lowest(-model.improvement(pool_rows))], rng)
+        all_rows = np.vstack([pool_rows, rows.of(near)])
+        promise = model.improvement(all_rows)
+        fresh = np.array([row.tobytes() not in taken for row in all_rows])
+        choice = int(np.argmax(np.where(fresh, promise, -1.0) if fresh.any() else promise))
+        chosen.append([*pool, *near][choice])
+        taken = taken | {all_rows[choice].tobytes()}
+        model = model.believing(all_rows[[choice]])
+    return chosen
+
+
+def _lowest(losses: Sequence[float] | NDArray[np.float64]) -> list[int]:
+    """The places of the few lowest; the first of equals."""
+    return [int(place) for place in np.argsort(losses, kind="stable")[:_LEADERS]]
+
+
+def _around(space: Space, configs: list[Config], rng: np.random.Generator) -> list[Config]:
+    return [neighbour(space, config, rng) for config in configs for _ in range(_NEIGHBOURS)]

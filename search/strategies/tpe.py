@@ -1,0 +1,75 @@
+"""TPE: the tree-structured Parzen estimator, by Optuna's TPESampler.
+
+Two densities are kept, one of the good trials and one of the rest; what is likely in the first and unlikely in the
+second is tried next (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization", section 4; Watanabe 2023,
+arXiv:2304.11127, for what each part contributes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spaces import SpecError
+from studies.history import History
+from studies.records import Proposal, Trial
+
+if TYPE_CHECKING:
+    from search.strategies.optuna_mirror import Mirror
+
+
+@dataclass(slots=True)
+class _Warm:
+    """What may be kept between two asks, because it can be made again from the history."""
+
+    mirror: Mirror | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TPE:
+    """Optuna's multivariate TPE, as a function of the history. A good first choice: cheap, and at home in any space.
+
+    - startup_trials: how many trials must have ended with a value before the model is asked; until then proposals are
+      random. 10 is Optuna's default. Trials that ended by pruning count, failed ones do not.
+    - candidates: how many points are drawn from the good trials' density, of which the best is proposed. 24 is
+      Optuna's default, from Bergstra et al.
+
+    Parameters are modelled jointly (Falkner et al. 2018, "BOHB", section 4.1), those under a condition in groups that
+    are active together. A trial that still runs counts as a bad one, so that parallel proposals keep apart (constant
+    liar, Ginsbourger et al. 2010). A pruned trial ranks behind the finished ones: first those that came further, then
+    those with the better last value. A failed trial is left out.
+    """
+
+    startup_trials: int = 10
+    candidates: int = 24
+    _warm: _Warm = field(default_factory=_Warm, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, usual in (("startup_trials", 10), ("candidates", 24)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SpecError(f"TPE {name} must be a whole number of at least 1, got {value!r}; {usual} is usual")
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""
+        study = history.study
+        ended = sum(trial.state in ("finished", "pruned") for trial in history.trials)
+        if ended < self.startup_trials or not study.space.free:
+            return [Proposal(study.space.sample(rng), study.budget, {"by": "random"}) for _ in range(n)]
+        # Here and not above: every worker imports the spec file, and only the driver asks.
+        from search.strategies.optuna_mirror import Mirror
+
+        mirror = self._warm.mirror
+        if mirror is None or not mirror.follow(history):
+            mirror = self._warm.mirror = Mirror(history)
+        seed = int(rng.integers(2**32))
+        return [Proposal(config, study.budget, {"by": "tpe"}) for config in mirror.suggest(n, self.candidates, seed)]
+
+    def tell(self, trial: Trial) -> None:
+        """Nothing to do: `ask` reads the history."""
+
+    # The warm study stays at home.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TPE, (self.startup_trials, self.candidates)

@@ -1,0 +1,128 @@
+"""The contract of a pruner, as tests: subclass it, and say how yours is made.
+
+class TestPatient(PrunerContract):
+    make = staticmethod(lambda: Patient(steps=5))
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+
+from search.protocols import Continue, Pruner, Stop
+from search.testing.simulation import study_of
+from spaces import Float, Space
+from studies.history import History
+from studies.records import Ended, Finished, Goal, Metrics, Proposal, Proposed, Pruned, Report, Reported, Started, Trial
+
+_SPACE = Space(x=Float(0.0, 1.0))
+
+
+class PrunerContract:
+    """Set `make` to a function of no arguments."""
+
+    make: Callable[[], Pruner]
+
+    def test_a_verdict_follows_from_trial_and_history_alone(self) -> None:
+        used = self.make()
+        for trial, history in _moments():
+            verdict = used.judge(trial, history)
+            assert isinstance(verdict, Continue | Stop)
+            assert self.make().judge(*pickle.loads(pickle.dumps((trial, history)))) == verdict
+
+    def test_a_lone_trial_goes_on(self) -> None:
+        for losses in (range(12), range(12, 0, -1)):
+            history = grown([list(losses)])
+            for step in range(1, 13):
+                trial = _upto(history.trials[0], step)
+                assert self.make().judge(trial, replace(history, trials=(trial,))) == Continue()
+
+    def test_a_trial_without_the_metric_goes_on(self) -> None:
+        for trial, history in _moments():
+            bare = replace(trial, reports=tuple(replace(r, metrics={"other": 1e9}) for r in trial.reports))
+            assert self.make().judge(bare, _with(history, bare)) == Continue()
+            assert self.make().judge(replace(trial, reports=()), history) == Continue()
+
+    def test_others_without_the_metric_are_no_trouble(self) -> None:
+        for trial, history in _moments():
+            others = tuple(
+                replace(t, reports=tuple(replace(r, metrics={}) for r in t.reports)) if t.number % 2 else t
+                for t in history.trials
+            )
+            assert isinstance(self.make().judge(trial, _with(replace(history, trials=others), trial)), Continue | Stop)
+
+    def test_maximising_mirrors_minimising(self) -> None:
+        for trial, history in _moments():
+            mirrored = tuple(_negated(t) for t in history.trials)
+            study = replace(history.study, goal=Goal("loss", maximize=True))
+            verdict = self.make().judge(_negated(trial), replace(history, study=study, trials=mirrored))
+            assert type(verdict) is type(self.make().judge(trial, history))
+
+    def test_a_stop_says_why_in_one_line(self) -> None:
+        for trial, history in _moments():
+            match self.make().judge(trial, history):
+                case Stop(reason):
+                    assert reason.strip() == reason != ""
+                    assert "\n" not in reason
+                case Continue():
+                    pass
+
+    def test_the_last_step_is_never_stopped(self) -> None:
+        for trial, history in _moments():
+            ending = replace(trial, proposal=replace(trial.proposal, budget=trial.step))
+            assert self.make().judge(ending, _with(history, ending)) == Continue()
+
+    def test_the_history_is_left_alone(self) -> None:
+        for trial, history in islice(_moments(), 20):
+            before = pickle.dumps((trial, history))
+            self.make().judge(trial, history)
+            assert pickle.dumps((trial, history)) == before
+
+
+def grown(curves: Sequence[Sequence[float | Metrics]], *, budget: int | None = None, maximize: bool = False) -> History:
+    """A history with one finished trial per curve of the metric "loss"; a mapping stands for a report as it is."""
+    history = History(study_of(_SPACE, maximize=maximize, budget=budget))
+    for number, curve in enumerate(curves):
+        history = history.apply_all(
+            [Proposed(0.0, number, Proposal({"x": 0.5}, budget), history.seq), Started(0.0, number, 1, "worker")]
+        )
+        for step, value in enumerate(curve, start=1):
+            metrics = {"loss": value} if isinstance(value, int | float) else value
+            history = history.apply(Reported(0.0, number, Report(step, metrics, 0.0)))
+        history = history.apply(Ended(0.0, number, Finished()))
+    return history
+
+
+def _moments() -> Iterator[tuple[Trial, History]]:
+    """Trials at each of their steps, in a study where a third was pruned and the last four run side by side."""
+    rng = np.random.default_rng(0)
+    starts = rng.random(24)
+    curves = [list(start + rng.random(12) / 4 - np.arange(12) / 40) for start in starts]
+    history = grown(curves)
+    trials = tuple(
+        replace(_upto(t, 4), state="pruned", outcome=Pruned("behind")) if t.number % 3 == 1 else t
+        for t in history.trials
+    )
+    for step in range(1, 13):
+        running = tuple(replace(_upto(t, step), state="running", outcome=None) for t in history.trials[20:])
+        now = replace(history, trials=(*trials[:20], *running), unfinished=(20, 21, 22, 23))
+        for trial in running:
+            yield trial, now
+
+
+def _upto(trial: Trial, step: int) -> Trial:
+    return replace(trial, reports=trial.reports[:step])
+
+
+def _with(history: History, trial: Trial) -> History:
+    return replace(history, trials=tuple(trial if t.number == trial.number else t for t in history.trials))
+
+
+def _negated(trial: Trial) -> Trial:
+    return replace(
+        trial, reports=tuple(replace(r, metrics={k: -v for k, v in r.metrics.items()}) for r in trial.reports)
+    )

@@ -1,0 +1,156 @@
+"""A study without an engine: a strategy and a pruner driven by events, over a made-up objective.
+
+Everything follows from the arguments, so two simulations with equal arguments have equal histories. `trouble` makes
+trials fail, and lose their worker and start again, by their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from search.protocols import Pruner, Stop, Strategy
+from spaces import Choice, Config, Float, Int, Space, When
+from studies.history import History
+from studies.records import (
+    Ended,
+    Failed,
+    Finished,
+    Goal,
+    Lost,
+    Proposal,
+    Proposed,
+    Pruned,
+    Report,
+    Reported,
+    Started,
+    StudyRecord,
+)
+
+Curve = Callable[[Config, int], float]
+
+SPACES = {
+    "mixed": Space(
+        rate=Float(1e-5, 1e-1, log=True),
+        layers=Int(1, 4),
+        units=Choice(32, 64, 128, 256, ordered=True),
+        kernel=Choice((3, 3), (5, 5), None),
+        dropout=Float(0.0, 0.5, step=0.1),
+        width=Int(8, 512, log=True),
+        seedless=True,
+    ),
+    "conditional": Space(
+        optimizer=Choice("sgd", "adam", "rmsprop"),
+        rate=Float(1e-5, 1e-1, log=True),
+        momentum=When("optimizer == 'sgd'", Float(0.0, 0.99)),
+        layers=Int(1, 3),
+        units_2=When("layers >= 2", Choice(32, 64, 128)),
+        units_3=When("layers >= 3", Choice(32, 64, 128)),
+    ),
+    "one value": Space(depth=Int(3, 3), activation="relu"),
+    "two values": Space(depth=Int(1, 2)),
+}
+
+
+def study_of(space: Space, *, maximize: bool = False, budget: int | None = 9, seed: int = 0) -> StudyRecord:
+    """A study of the metric "loss"."""
+    return StudyRecord("simulated", space, Goal("loss", maximize), budget, seed, strategy="", pruner="")
+
+
+def bowl(config: Config, step: int) -> float:
+    """A loss with its optimum inside the space, which each further step brings nearer. Any space will do."""
+    loss = 0.0
+    for name, value in config.items():
+        weight = 1 + sum(map(ord, name)) % 3
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            loss += weight * (sum(map(ord, repr(value))) % 5) / 10
+        else:
+            loss += weight * (math.log10(abs(value) + 1e-3) - 1) ** 2 / 10
+    return loss + 1 / step
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a strategy was shown, and what it answered."""
+
+    history: History
+    n: int
+    seed: tuple[int, int]
+    proposals: list[Proposal]
+
+    def again(self, strategy: Strategy) -> list[Proposal]:
+        """The answer of this strategy to the same question."""
+        return strategy.ask(self.history, self.n, np.random.default_rng(self.seed))
+
+
+def simulate(
+    strategy: Strategy,
+    study: StudyRecord,
+    curve: Curve = bowl,
+    *,
+    trials: int,
+    workers: int = 3,
+    pruner: Pruner | None = None,
+    trouble: bool = False,
+) -> Iterator[Asked]:
+    """Yields each ask as it is made, the strategy being told as an engine tells it; the last one asks for nothing.
+
+    With `trouble`, of every eight trials one fails at once, one fails late, one loses its worker and starts again; of
+    every five, one is pruned halfway; and some wait before they start.
+    """
+    history = History(study)
+    budget = study.budget or 3
+    at = 0.0
+    while len(history.trials) < trials or history.unfinished:
+        free = min(workers - len(history.unfinished), trials - len(history.trials))
+        if free > 0:
+            asked = _ask(strategy, history, free)
+            yield asked
+            for proposal in asked.proposals:
+                history = history.apply(Proposed(at, len(history.trials), proposal, history.seq))
+        # One event of every open trial; those that failed, waited or were lost let others overtake them.
+        for number in history.unfinished:
+            at += 1
+            history = _advance(history, number, at, curve, budget, pruner, trouble)
+            if number not in history.unfinished:
+                strategy.tell(history.trials[number])
+    yield replace(_ask(strategy, history, 0), proposals=[])
+
+
+def finished(strategy: Strategy, study: StudyRecord, curve: Curve = bowl, *, trials: int, workers: int = 1) -> History:
+    """The history of a whole simulation without trouble."""
+    *_, last = simulate(strategy, study, curve, trials=trials, workers=workers)
+    return last.history
+
+
+def _ask(strategy: Strategy, history: History, n: int) -> Asked:
+    seed = (history.study.seed, len(history.trials))
+    proposals = strategy.ask(history, n, np.random.default_rng(seed)) if n else []
+    return Asked(history, n, seed, proposals)
+
+
+def _advance(
+    history: History, number: int, at: float, curve: Curve, budget: int, pruner: Pruner | None, trouble: bool
+) -> History:
+    trial = history.trials[number]
+    if trial.state == "waiting":
+        if trouble and number % 4 == 3 and int(at) % 2:
+            return history  # not yet placed
+        return history.apply(Started(at, number, trial.attempt + 1, f"worker-{number % 3}"))
+    if trouble and number % 8 == 2:
+        return history.apply(Ended(at, number, Failed("raised at once")))
+    if trouble and number % 8 == 5 and trial.step == 1 and trial.attempt == 1:
+        return history.apply(Lost(at, number, "killed", "worker"))
+    step = trial.step + 1
+    loss = history.study.goal.loss(curve(trial.config, step))
+    history = history.apply(Reported(at, number, Report(step, {"loss": loss}, float(step))))
+    if trouble and number % 8 == 7 and step == 2:
+        return history.apply(Ended(at, number, Failed("raised late")))
+    if trouble and number % 5 == 1 and 2 * step >= budget:
+        return history.apply(Ended(at, number, Pruned("halfway")))
+    if pruner is not None and isinstance(verdict := pruner.judge(history.trials[number], history), Stop):
+        return history.apply(Ended(at, number, Pruned(verdict.reason)))
+    return history.apply(Ended(at, number, Finished())) if step >= budget else history

@@ -1,0 +1,171 @@
+"""The contract of a strategy, as tests: subclass it, and say how yours is made.
+
+    class TestEvolution(StrategyContract):
+        make = staticmethod(lambda: Evolution(population=4))
+
+The class of the strategy must be importable by name, for one test asks it in a fresh process. Give settings with which
+it leaves its random start within some ten trials, or the model behind it is never asked.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from search.protocols import Strategy
+from search.testing.simulation import SPACES, Asked, bowl, simulate, study_of
+from spaces import Space
+from studies.history import History
+from studies.records import Ended, Failed, Proposal, Proposed, Started
+
+_ASK = """
+import base64, json, pickle, sys
+import numpy as np
+strategy, history, n, seed = pickle.loads(base64.b64decode(sys.stdin.read()))
+proposals = strategy.ask(history, n, np.random.default_rng(seed))
+print(json.dumps([[p.config, p.budget, p.note] for p in proposals]))
+"""
+
+every_space = pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
+
+
+class StrategyContract:
+    """Set `make` to a function of no arguments; `trials` to the length of the simulated studies, in trials."""
+
+    make: Callable[[], Strategy]
+    trials: ClassVar[int] = 40
+
+    @every_space
+    def test_proposals_lie_in_the_space(self, space: Space) -> None:
+        study = study_of(space)
+        asks = list(simulate(self.make(), study, trials=18, trouble=True))
+        assert len(asks[-1].history.trials) == 18
+        for proposal in _proposals(asks):
+            space.check(proposal.config)
+            assert proposal.budget == study.budget
+
+    def test_notes_are_json_and_name_their_author(self) -> None:
+        for proposal in _proposals(list(simulate(self.make(), study_of(SPACES["mixed"]), trials=15))):
+            assert json.loads(json.dumps(proposal.note)) == proposal.note
+            assert isinstance(proposal.note["by"], str)
+
+    @pytest.mark.parametrize("name", ["mixed", "conditional"])
+    def test_a_warm_instance_answers_as_a_fresh_one(self, name: str) -> None:
+        asks = list(simulate(self.make(), study_of(SPACES[name]), trials=self.trials, trouble=True))[:-1]
+        states = {trial.state for ask in asks for trial in ask.history.trials}
+        assert states == {"waiting", "running", "finished", "pruned", "failed"}
+        for ask in asks:
+            assert ask.again(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
+
+    def test_an_instance_may_serve_two_studies(self) -> None:
+        first, second = _last(self.make(), seed=1), _last(self.make(), seed=2)
+        shared = self.make()
+        for ask in (first, second, first):
+            assert ask.again(shared) == ask.proposals
+
+    def test_an_earlier_history_is_answered_as_it_was(self) -> None:
+        strategy = self.make()
+        asks = list(simulate(strategy, study_of(SPACES["mixed"]), trials=24, trouble=True))
+        for ask in (asks[-2], asks[len(asks) // 2], asks[0]):
+            assert ask.again(strategy) == ask.proposals
+
+    def test_other_randomness_gives_other_proposals(self) -> None:
+        ask = _last(self.make())
+        assert replace(ask, seed=(9, 9)).again(self.make()) != ask.proposals
+
+    def test_a_fresh_process_answers_the_same(self) -> None:
+        ask = replace(_last(self.make()), n=2)
+        here = [[p.config, p.budget, p.note] for p in ask.again(self.make())]
+        sent = base64.b64encode(pickle.dumps((self.make(), ask.history, ask.n, ask.seed)))
+        # Another hash seed, so that an order taken from a set shows.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "77"}
+        there = subprocess.run(
+            [sys.executable, "-c", _ASK], input=sent, capture_output=True, env=environment, check=False, timeout=120
+        )
+        assert there.returncode == 0, there.stderr.decode()
+        assert json.loads(there.stdout) == json.loads(json.dumps(here))
+
+    @pytest.mark.parametrize("n", [1, 5])
+    def test_n_proposals_are_given(self, n: int) -> None:
+        ask = _last(self.make())
+        assert len(replace(ask, n=n).again(self.make())) == n
+
+    def test_an_empty_history(self) -> None:
+        history = History(study_of(SPACES["conditional"], budget=None))
+        (proposal,) = self.make().ask(history, 1, np.random.default_rng(0))
+        SPACES["conditional"].check(proposal.config)
+        assert proposal.budget is None
+
+    def test_many_pending_trials(self) -> None:
+        ask = _last(self.make())
+        history = ask.history
+        rng = np.random.default_rng(3)
+        for number in range(len(history.trials), len(history.trials) + 12):
+            proposal = Proposal(history.study.space.sample(rng), history.study.budget)
+            history = history.apply(Proposed(0.0, number, proposal, history.seq))
+        for proposal in replace(ask, history=history, n=2).again(self.make()):
+            history.study.space.check(proposal.config)
+
+    def test_a_study_whose_every_trial_failed(self) -> None:
+        study = study_of(SPACES["mixed"])
+        history, rng = History(study), np.random.default_rng(0)
+        for number in range(25):
+            history = history.apply_all(
+                [
+                    Proposed(0.0, number, Proposal(study.space.sample(rng), study.budget), history.seq),
+                    Started(0.0, number, 1, "worker"),
+                    Ended(0.0, number, Failed("no luck")),
+                ]
+            )
+        (proposal,) = self.make().ask(history, 1, rng)
+        study.space.check(proposal.config)
+
+    def test_equal_values_are_no_trouble(self) -> None:
+        study = study_of(SPACES["mixed"])
+        for ask in simulate(self.make(), study, lambda config, step: 1.0, trials=18):
+            for proposal in ask.proposals:
+                study.space.check(proposal.config)
+
+    def test_maximising_mirrors_minimising(self) -> None:
+        down = list(simulate(self.make(), study_of(SPACES["conditional"]), trials=18))
+        up = list(simulate(self.make(), study_of(SPACES["conditional"], maximize=True), trials=18))
+        assert _proposals(up) == _proposals(down)
+
+    def test_the_history_is_left_alone(self) -> None:
+        history = _last(self.make()).history
+        before = pickle.dumps(history)
+        self.make().ask(history, 2, np.random.default_rng(0))
+        assert pickle.dumps(history) == before
+
+    def test_it_pickles_and_compares(self) -> None:
+        strategy = self.make()
+        ask = _last(strategy)
+        copy = pickle.loads(pickle.dumps(strategy))
+        assert copy == strategy == self.make()
+        assert ask.again(copy) == ask.proposals
+
+    def test_its_repr_names_its_settings_and_nothing_else(self) -> None:
+        strategy = self.make()
+        before = repr(strategy)
+        _last(strategy)
+        assert repr(strategy) == before
+        assert before.startswith(type(strategy).__name__ + "(")
+
+
+def _last(strategy: Strategy, seed: int = 0) -> Asked:
+    """The last true ask of a study that is long enough for a model to be at work."""
+    return list(simulate(strategy, study_of(SPACES["mixed"], seed=seed), bowl, trials=16, trouble=True))[-2]
+
+
+def _proposals(asks: list[Asked]) -> list[Proposal]:
+    return [proposal for ask in asks for proposal in ask.proposals]

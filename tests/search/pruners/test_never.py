@@ -1,0 +1,10 @@
+"""No pruning keeps the contract too."""
+
+from __future__ import annotations
+
+from search.pruners.never import Never
+from search.testing.pruners import PrunerContract
+
+
+class TestNever(PrunerContract):
+    make = staticmethod(lambda: Never())

@@ -1,0 +1,36 @@
+"""The table of strategies: it resolves, lists itself, corrects a mistaken name, and loads no more than is asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import search.strategies
+from search.strategies import STRATEGIES, TPE, Bayes, Random, strategy
+from spaces import SpecError
+
+
+def test_each_name_gives_the_strategy_with_its_defaults() -> None:
+    assert {name: strategy(name) for name in STRATEGIES} == {"bayes": Bayes(), "random": Random(), "tpe": TPE()}
+
+
+def test_a_mistaken_name_is_corrected() -> None:
+    with pytest.raises(SpecError, match="unknown strategy 'tbe'; known: bayes, random, tpe; did you mean 'tpe'"):
+        strategy("tbe")
+
+
+def test_the_package_names_what_it_holds() -> None:
+    assert set(search.strategies.__all__) <= set(dir(search.strategies))
+    with pytest.raises(AttributeError, match="has no attribute 'Annealing'"):
+        search.strategies.Annealing  # noqa: B018
+
+
+def test_declaring_a_strategy_loads_no_library() -> None:
+    code = (
+        "import sys; from search.strategies import Bayes, Random, TPE; Bayes(), Random(), TPE();"
+        "print([name for name in ('optuna', 'skopt', 'sklearn', 'torch', 'ray') if name in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
