@@ -1,0 +1,46 @@
+"""MNIST, or anything else in its IDX format (Fashion-MNIST, KMNIST, EMNIST), plain or gzip.
+
+    MNIST=/path/to/folder archsearch run examples/mnist_mlp.py
+
+The folder holds train-images-idx3-ubyte(.gz), train-labels-idx1-ubyte(.gz), and t10k-… for the official test part,
+which a search never touches.
+"""
+
+import os
+
+from search import TPE, Study, SuccessiveHalving
+from search.training import Recipe, Split, Supervised, idx
+from spaces import Choice, DataError, Float, Int
+from spaces.networks import MLP
+
+folder = os.environ.get("MNIST")
+if folder is None:
+    raise DataError(
+        "the environment variable MNIST is not set; it names the folder with train-images-idx3-ubyte.gz and its "
+        "siblings: MNIST=/path/to/folder archsearch run examples/mnist_mlp.py"
+    )
+
+study = Study(
+    name="mnist-mlp",
+    objective=Supervised(
+        data=idx(folder, split=Split(validation=1 / 6)),
+        network=MLP(
+            layers=Int(1, 3),
+            units=Choice(64, 128, 256, 512, ordered=True),
+            activation=Choice("relu", "gelu"),
+            dropout=Float(0.0, 0.5),
+            batch_norm=Choice(False, True),
+        ),
+        recipe=Recipe(
+            optimizer="adamw",
+            learning_rate=Float(3e-4, 1e-2, log=True),
+            batch_size=Choice(128, 256, 512, ordered=True),
+            weight_decay=Float(1e-5, 1e-1, log=True),
+        ),
+    ),
+    maximize="val_accuracy",
+    strategy=TPE(),
+    pruner=SuccessiveHalving(min_steps=1),
+    trials=12,
+    budget=6,
+)
