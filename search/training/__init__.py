@@ -1,0 +1,19 @@
+"""Training: the objective `Supervised`, its recipe, and the data that it reads. Importing this loads torch."""
+
+from search.training.data import Split, arrays, breast_cancer, csv, diabetes, digits, idx, iris, wine
+from search.training.recipe import Recipe
+from search.training.supervised import Supervised
+
+__all__ = [
+    "Recipe",
+    "Split",
+    "Supervised",
+    "arrays",
+    "breast_cancer",
+    "csv",
+    "diabetes",
+    "digits",
+    "idx",
+    "iris",
+    "wine",
+]

@@ -1,0 +1,95 @@
+"""Supervised: the objective that trains a network from a family on data, by a recipe. It carries its own space."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from search.protocols import Metrics, Running
+from search.training.data import Data, Prepared
+from search.training.loop import metric_names, train
+from search.training.recipe import Recipe
+from search.training.tensors import Tensors
+from spaces import Config, DataError, ExecutionError, Space, SpecError
+from spaces.networks import Network
+from spaces.networks.settings import outermost
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """`Supervised(data=digits(), network=MLP(layers=Int(1, 4), units=64), recipe=Recipe(batch_size=Choice(32, 64)))`.
+
+    One unit of budget is one epoch. Trials whose `stack_key` is equal may train as one program (`run_stack`); each
+    gets the numbers that it would get alone. Pickles without the data that `attach` was given.
+    """
+
+    needs_budget: ClassVar[bool] = True  # a study without a budget is refused at its declaration
+
+    data: Data
+    network: Network
+    recipe: Recipe = field(default_factory=Recipe)
+    _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def space(self) -> Space:
+        """The network's parameters and the recipe's."""
+        return self.network.space | self.recipe.space
+
+    def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
+        """The names that it yields: train_loss, val_loss, and val_accuracy (classes) or val_rmse (numbers)."""
+        return metric_names(classification=shared.task == "classification")
+
+    def prepare(self) -> Prepared:
+        """Loads and checks the data; without its test part, which a search must never see.
+
+        Raises DataError for data that cannot be used, or a batch size above the number of training samples.
+        """
+        prepared = self.data.prepare().without_test()
+        samples = len(prepared.train.inputs)
+        largest = max(size for size in outermost(self.recipe.batch_size) if isinstance(size, int))
+        if largest > samples:
+            raise DataError(
+                f"batch_size may be {largest}, but there are only {samples} training samples; "
+                f"lower the recipe's batch_size to at most {samples}"
+            )
+        return prepared
+
+    def attach(self, shared: Prepared) -> None:
+        """The data for all coming trials in this process. The arrays are shared, not copied, and never written to."""
+        self._attached.clear()
+        self._attached["prepared"] = shared
+
+    def __call__(self, trial: Running) -> Iterator[Metrics]:
+        """The metrics of one trial after each epoch."""
+        for (metrics,) in self.run_stack([trial]):
+            yield metrics
+
+    def stack_key(self, config: Config) -> Hashable | None:
+        """Trials with equal keys (and budgets, and devices) can train as one stack; None trains alone."""
+        key = self.network.stack_key(config)
+        return None if key is None else (key, config["optimizer"], config["batch_size"])
+
+    def run_stack(self, trials: Sequence[Running]) -> Iterator[Sequence[Metrics]]:
+        """The metrics of each trial after each epoch.
+
+        Raises SpecError without a budget, and ValueError for trials that do not share budget and device.
+        """
+        settings = {(trial.budget, trial.device) for trial in trials}
+        if len(settings) != 1:
+            raise ValueError(f"trials of one stack share budget and device, got {settings}")
+        ((budget, device),) = settings
+        if budget is None:
+            raise SpecError("Supervised needs a budget, got none; say how many epochs: Study(..., budget=30)")
+        yield from train(self.network, self._tensors(device), trials, budget)
+
+    def _tensors(self, device: str) -> Tensors:
+        if "prepared" not in self._attached:
+            raise ExecutionError("Supervised has no data yet; call attach(prepare()) before the first trial")
+        if device not in self._attached:
+            self._attached[device] = Tensors.on(device, self._attached["prepared"])
+        tensors: Tensors = self._attached[device]
+        return tensors
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_attached": {}}

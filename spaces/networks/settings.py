@@ -1,0 +1,73 @@
+"""Settings: arguments of a family or a recipe that are a fixed value or a domain, and the checks that they share.
+
+Every check looks at the outermost values that a setting can take, so a domain that reaches too far fails where it is
+declared, and not in the trial that first draws the bad value. All of them raise SpaceError: what, got, fix.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from spaces.domains import Choice, Domain, Float, Int, Value
+from spaces.errors import SpaceError, unknown
+
+Setting = Domain | Value
+
+
+def outermost(setting: Setting) -> tuple[Value, ...]:
+    """The ends of an interval, the values of a choice, or the fixed value alone."""
+    if isinstance(setting, Choice):
+        return setting.values
+    if isinstance(setting, Int | Float):
+        return (setting.low, setting.high)
+    return (setting,)
+
+
+def check_whole(what: str, setting: Setting, low: int) -> None:
+    """Every value is a whole number of at least `low`."""
+    for value in outermost(setting):
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise SpaceError(
+                f"{what} must be a whole number of at least {low}, got {_shown(value, setting)}; "
+                f"give such a number, Int(low, high) or Choice(...)"
+            )
+
+
+def check_number(
+    what: str,
+    setting: Setting,
+    bounds: str,
+    *,
+    above: float = -math.inf,
+    low: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Every value is a finite number > `above`, >= `low` and < `below`; `bounds` says the same in words."""
+    for value in outermost(setting):
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else value
+        if not (above < number < below and number >= low):
+            raise SpaceError(
+                f"{what} must be a number {bounds}, got {_shown(value, setting)}; "
+                f"give such a number, Float(low, high) or Choice(...)"
+            )
+
+
+def check_name(what: str, setting: Setting, known: Collection[str]) -> None:
+    """Every value is one of the known names."""
+    for value in outermost(setting):
+        if value not in known:
+            raise SpaceError(unknown(what, str(value), known))
+
+
+def check_flag(what: str, setting: Setting) -> None:
+    """Every value is True or False."""
+    for value in outermost(setting):
+        if not isinstance(value, bool):
+            raise SpaceError(
+                f"{what} must be True, False or Choice(True, False), got {_shown(value, setting)}; give one of these"
+            )
+
+
+def _shown(value: Value, setting: Setting) -> str:
+    return repr(value) if value is setting else f"{value!r} from {setting}"
