@@ -1,0 +1,157 @@
+"""Studies as Python values: what they refuse, and running them from scripts and notebooks."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import search
+from search import Random, Study
+from search.spec import Pickled, SpecFile, source_of
+from search.strategies import STRATEGIES
+from search.study import duration_s
+from search.training import Supervised, digits
+from spaces import Float, Int, Space, SpecError, StoreError
+from spaces.networks import MLP
+from studies.store import Store
+
+SPACE = Space(x=Float(0, 1), depth=Int(1, 4))
+
+
+def study(**settings: Any) -> Study:
+    given = {"name": "s", "space": SPACE, "minimize": "loss", "trials": 4, "executor": "inline", "strategy": Random()}
+    return Study(**{"objective": lambda trial: {"loss": trial.config["x"]}, **given, **settings})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("20m", 1200), ("1h30m", 5400), ("2d", 172800), ("0.5h", 1800), (7, 7), (None, None)],
+)
+def test_a_duration(text: Any, seconds: float | None) -> None:
+    assert duration_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5m", "0", "20 minutes", "m", "1e3", True, float("inf")])
+def test_no_duration(text: Any) -> None:
+    with pytest.raises(SpecError, match="time-out"):
+        duration_s(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"maximize": "loss"}, "needs one metric"),
+        ({"minimize": ""}, "needs one metric"),
+        ({"minimize": 3}, "needs one metric"),
+        ({"retries": -1}, "retries must be a whole number of at least 0, got -1"),
+        ({"workers": True}, "workers must be a whole number"),
+        ({"gpus": -0.5}, "gpus must be a number of at least 0"),
+        ({"pruner": "medium"}, r"unknown pruner 'medium'; .*did you mean 'median'\?"),
+        ({"minimize": "seconds"}, "is taken by the report itself"),
+        ({"objective": Supervised(digits(), MLP(1, 8)), "space": SPACE}, "its objective carries one; drop space="),
+        ({"objective": Supervised(digits(), MLP(1, 8)), "space": None}, "give Study a budget"),
+    ],
+)
+def test_a_study_that_cannot_be_meant(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        study(**settings)
+
+
+def test_a_misspelt_metric_of_supervised_is_found_before_the_first_trial(tmp_path: Path) -> None:
+    wrong = study(
+        objective=Supervised(digits(), MLP(1, 8)), space=None, budget=1, minimize=None, maximize="val_acuracy"
+    )
+    with pytest.raises(SpecError, match=r"unknown metric 'val_acuracy'; .*did you mean 'val_accuracy'\?"):
+        wrong.run(tmp_path / "s.db", quiet=True)
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_run_and_resume_from_python(tmp_path: Path) -> None:
+    history = study().run(tmp_path / "s.db", quiet=True)
+    assert history.counts() == {"finished": 4}
+    with pytest.raises(StoreError, match="exists already"):
+        study().run(tmp_path / "s.db", quiet=True)
+    again = search.resume(tmp_path / "s.db", trials=6, quiet=True)
+    assert again.counts() == {"finished": 6}
+    assert again.trials[:4] == history.trials
+    whole = study(trials=6).run(tmp_path / "t.db", quiet=True)
+    assert [trial.config for trial in whole.trials] == [trial.config for trial in again.trials]
+
+
+def test_a_study_without_a_file_travels_by_value() -> None:
+    offset = 3.0
+    made = study(objective=lambda trial: {"loss": offset})
+    source = source_of(made)
+    assert isinstance(source, Pickled)
+    assert source.objective()(None) == {"loss": 3.0}
+
+
+def test_what_cannot_travel_is_told(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as handle, pytest.raises(SpecError, match="cannot be sent to workers"):
+        source_of(study(objective=lambda trial: {"loss": handle.fileno()}))
+
+
+SCRIPT = """
+from search import Random, Study
+from spaces import Float, Space
+
+def loss(trial):
+    return {"loss": shifted(trial.config["x"])}
+
+def shifted(x):  # a sibling, found only when the whole file is executed
+    return x + 1
+
+study = Study(name="script", space=Space(x=Float(0, 1)), objective=loss, minimize="loss", strategy=Random(), trials=3,
+              executor="inline")
+
+if __name__ == "__main__":
+    study.run()
+"""
+
+
+def test_a_spec_file_is_a_script_too(tmp_path: Path, command_env: dict[str, str]) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    run = [sys.executable, "script.py"]
+    done = subprocess.run(run, cwd=tmp_path, env=command_env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with Store.open(tmp_path / "script.db") as store:
+        assert store.meta["source"]["kind"] == "file"
+        assert store.meta["source"]["text"] == SCRIPT
+    assert search.resume(tmp_path / "script.db", trials=4, quiet=True).counts() == {"finished": 4}
+
+
+def test_an_unguarded_script_is_told_at_once(tmp_path: Path, command_env: dict[str, str]) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT.replace('if __name__ == "__main__":\n    study', "study"))
+    run = [sys.executable, "script.py"]
+    done = subprocess.run(run, cwd=tmp_path, env=command_env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "put it under if __name__ == '__main__':" in done.stderr
+    assert not (tmp_path / "script.db").exists()
+
+
+def test_a_resume_takes_the_spec_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    spec = SpecFile.read(path)
+    path.write_text("changed beyond recognition")
+    assert spec.load().name == "script"
+
+
+def test_the_store_says_where_the_study_comes_from(tmp_path: Path) -> None:
+    study().run(tmp_path / "s.db", quiet=True)
+    with Store.open(tmp_path / "s.db") as store:
+        meta = store.meta
+    assert {"format", "study", "source", "overrides", "versions", "hardware", "commit"} == meta.keys()
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", meta["versions"]["optuna"])
+    assert meta["study"]["space"] == json.loads(json.dumps(SPACE.to_json()))
+
+
+def test_the_name_tables_make_what_they_name() -> None:
+    for name in STRATEGIES:
+        assert study(strategy=name).strategy.ask is not None
