@@ -83,11 +83,14 @@ class Panel:
         self._history = history
         self._opened = opened
         self._began = time.monotonic()
+        self._working_since: float | None = None  # the workers' start is not part of the pace
         self._ended_before = history.ended
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
     def show(self, history: History, events: Sequence[Event]) -> None:
         self._history = history
+        if self._working_since is None:
+            self._working_since = time.monotonic()
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -130,18 +133,19 @@ class Panel:
         return f"{history.ended}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
 
     def _time(self) -> str:
-        spent = time.monotonic() - self._began
-        left = _time_left(self._history, self._opened, self._history.ended - self._ended_before, spent)
+        now = time.monotonic()
+        spent, worked = now - self._began, now - (self._working_since or now)
+        left = _time_left(self._history, self._opened, self._history.ended - self._ended_before, worked)
         return f"{clock(spent)}" + (f", {clock(left)} left" if left is not None else "")
 
 
-def _time_left(history: History, opened: Opened, ended_here: int, spent_s: float) -> float | None:
+def _time_left(history: History, opened: Opened, ended_here: int, worked_s: float) -> float | None:
     """By the pace of this session, and at most what the time-out leaves."""
     bounds = []
     if opened.trials is not None and ended_here:
-        bounds.append((opened.trials - history.ended) * spent_s / ended_here)
+        bounds.append((opened.trials - history.ended) * worked_s / ended_here)
     if opened.timeout_s is not None:
-        bounds.append(max(0.0, opened.timeout_s - history.worked_s - spent_s))
+        bounds.append(max(0.0, opened.timeout_s - history.worked_s - worked_s))
     return min(bounds, default=None)
 
 

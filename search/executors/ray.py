@@ -11,6 +11,7 @@ import faulthandler
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from spaces import ExecutionError
 from studies.records import Ended, Event, Lost
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_REACH_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 5.0  # for the `finally` blocks of stopped trials, when the study ends
 
 
@@ -177,6 +179,8 @@ def start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
 
     An executor does this by itself, and stops it again, unless Ray runs already.
     """
+    if address is not None:
+        _check_reachable(address)
     level = logging.INFO if ray_log else logging.ERROR
     logging.getLogger("ray").setLevel(level)
     # More workers than cores are the user's choice, and share them.
@@ -193,8 +197,21 @@ def start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
             )
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray"
-        fix = "check the address and that `ray status` answers there" if address else "or use --executor inline"
+        fix = "a cluster with a token needs RAY_AUTH_MODE=token set" if address else "or use --executor inline"
         raise ExecutionError(f"cannot start or reach {where}: {error}; {fix}") from error
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes; a machine that answers does so within seconds. `auto` is Ray's to find."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "://" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        raise ExecutionError(
+            f"no Ray cluster answers at {address}: {error}; start one there with `ray start --head`, or mend the address"
+        ) from error
 
 
 @contextmanager

@@ -293,3 +293,15 @@ def test_a_person_can_read_the_store_while_the_study_runs(archsearch: Any, spec:
         held = archsearch("resume", "tiny.db", "--trials", 9)
         assert held.returncode == 2
         assert "in use by another driver" in held.stderr
+
+
+def test_the_installed_command_runs_in_any_folder(spec: Path, tmp_path: Path) -> None:
+    """Without PYTHONPATH, as `pip install` leaves it; a `search.py` in the user's folder is nobody's business then."""
+    (tmp_path / "search.py").write_text("raise RuntimeError('the wrong search')\n")
+    command = Path(sys.executable).parent / "archsearch"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ran = subprocess.run(
+        [command, "run", spec, "--quiet"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "tiny.db").is_file()
