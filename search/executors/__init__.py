@@ -11,8 +11,6 @@ def quiet_ray() -> None:
     """Keep Ray's own words off the terminal. To be called before ray is imported, which is when it reads this.
 
     `log_to_driver=False` is not enough: the raylet's errors, such as the death of a worker, would go to stdout, where
-    a program may be reading our answer. They are in our own report of the trial instead. Its C++ core has a level of
-    its own.
+    a program may be reading our answer. They are in our own report of the trial instead.
     """
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

@@ -118,7 +118,7 @@ BAD_SPECS = {
     ),
     "unknown name": (
         GOOD.replace("Random()", "Radom()"),
-        ["line 10", "unknown name 'Radom'", "did you mean 'Random'?"],
+        ["line 12", "unknown name 'Radom'", "did you mean 'Random'?"],
     ),
     "unknown argument": (
         GOOD.replace("trials=4", "trails=4"),
