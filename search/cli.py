@@ -111,7 +111,11 @@ def report(stores: tuple[Path, ...], output: Path | None, as_json: bool) -> None
     for path in stores:
         with Store.open(path) as store:
             histories.append(store.history())
-    written = write(histories, output or Path(f"{stores[0].stem}.html"))
+    output = output or Path(f"{stores[0].stem}.html")
+    try:
+        written = write(histories, output)
+    except OSError as error:
+        raise ArchsearchError(f"cannot write {output}: {error.strerror}; name a file elsewhere with -o") from error
     _answer({"report": str(written)}, f"report: {written}", as_json)
 
 

@@ -57,6 +57,9 @@ class _Actor:
             attach(shared)
         self._worker = Worker(objective, device)
 
+    def ready(self) -> None:
+        """Answers once the objective is loaded."""
+
     def advance(self, start: Job | None, stop: bool) -> tuple[list[Event], bool]:
         return self._worker.advance(start, stop), self._worker.clean
 
@@ -100,6 +103,7 @@ class RayExecutor:
             _check_resources(workers, cpus, gpus)
             self._new_actor = _actor_maker(make_objective, ray.put(shared), cpus, gpus)
             self._slots = [self._new_slot(f"worker-{index}") for index in range(workers)]
+            self._await_workers()
         except BaseException:
             self._release()
             raise
@@ -137,6 +141,14 @@ class RayExecutor:
         with suppress(RayError):
             ray.wait(calls, num_returns=len(calls), timeout=_CLOSE_TIMEOUT_S)
         self._release()
+
+    def _await_workers(self) -> None:
+        """No trial's time holds a worker's start, and a spec that fails to load there is told before the first."""
+        for slot in self._slots:
+            try:
+                ray.get(slot.actor.ready.remote())
+            except RayActorError as error:
+                raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
 
     def _collect(self, slot: _Slot) -> Iterator[Event]:
         call, slot.call = slot.call, None
@@ -210,7 +222,7 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_REACH_TIMEOUT_S).close()
     except (OSError, ValueError) as error:
         raise ExecutionError(
-            f"no Ray cluster answers at {address}: {error}; start one there with `ray start --head`, or mend the address"
+            f"no Ray cluster answers at {address}: {error}; start one there (`ray start --head`) or mend the address"
         ) from error
 
 

@@ -182,7 +182,10 @@ BAD_CALLS = {
     "command": (["rnu", "tiny.py"], ["No such command 'rnu'"]),
     "log of what": (["show", "seed.db", "--log"], ["--log needs a trial's number"]),
     "list nowhere": (["list", "nosuch"], ["no folder at nosuch"]),
-    "report nowhere": (["report", "seed.db", "-o", "no/such/x.html"], ["No such file or directory"]),
+    "report nowhere": (
+        ["report", "seed.db", "-o", "no/such/x.html"],
+        ["cannot write no/such/x.html: No such file or directory; name a file elsewhere with -o"],
+    ),
 }
 
 

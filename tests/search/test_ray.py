@@ -126,17 +126,12 @@ def test_more_than_there_is_is_told_before_a_worker_starts(tmp_path: Path) -> No
     assert not (tmp_path / "s.db").exists()
 
 
-def test_a_study_that_a_worker_cannot_load_is_told(tmp_path: Path) -> None:
+def test_a_study_that_a_worker_cannot_load_is_told_before_the_first_trial() -> None:
     def cannot() -> Any:
         raise ImportError("no such package here")
 
-    executor = RayExecutor(cannot, None, workers=1)
-    try:
-        executor.submit(Job(0, 1, {"x": 0.5}, 1, 0))
-        with pytest.raises(ExecutionError, match=r"worker-0 could not load the study: .*no such package here"):
-            executor.wait(None)
-    finally:
-        executor.close()
+    with pytest.raises(ExecutionError, match=r"worker-0 could not load the study: .*no such package here"):
+        RayExecutor(cannot, None, workers=1)
 
 
 def test_the_executor_alone() -> None:
