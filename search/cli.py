@@ -199,7 +199,8 @@ def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None
     try:
         history = session()
     except KeyboardInterrupt:
-        click.echo(f"stopped; nothing is lost, go on with: archsearch resume {driver.store_path}", err=True)
+        kept = f"nothing is lost, go on with: archsearch resume {driver.store_path}"
+        click.echo(f"stopped; {kept if driver.store_path.exists() else 'nothing had begun'}", err=True)
         raise
     _answer(tables.study_json(history), tables.result(history, driver.store_path), as_json)
 
@@ -225,7 +226,7 @@ def main() -> NoReturn:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
-        code = getattr(error, "exit_code", 130)
+        code = getattr(error.__cause__ or error, "exit_code", 130)  # click raises Abort from the interrupt
     except StudyFailed as error:
         code = _failed(error, debug, 1)
     except (ArchsearchError, OSError) as error:

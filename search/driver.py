@@ -8,10 +8,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -105,15 +108,16 @@ class Driver:
                 shown.show(after, events)
 
             try:
-                history = Engine(
-                    history,
-                    replace(opened, at=time.time(), workers=executor.capacity),
-                    strategy=self.study.strategy,  # type: ignore[arg-type]  # names were resolved at construction
-                    pruner=self.study.pruner,  # type: ignore[arg-type]
-                    executor=executor,
-                    commit=commit,
-                    retries=self.study.retries,
-                ).run()
+                with _terminable():
+                    history = Engine(
+                        history,
+                        replace(opened, at=time.time(), workers=executor.capacity),
+                        strategy=self.study.strategy,  # type: ignore[arg-type]  # names were resolved at construction
+                        pruner=self.study.pruner,  # type: ignore[arg-type]
+                        executor=executor,
+                        commit=commit,
+                        retries=self.study.retries,
+                    ).run()
             finally:
                 executor.close()
         if history.best is None and not history.unfinished:
@@ -197,6 +201,29 @@ class Driver:
             },
             "commit": _git_commit(self.source),
         }
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as orderly as Ctrl-C."""
+
+    exit_code = 143
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated. To be entered after Ray has started, which takes that signal over, and traces."""
+
+    def terminate(signum: int, frame: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def resume(

@@ -231,8 +231,9 @@ def test_a_failed_study_exits_with_1_and_says_where_to_look(archsearch: Any, tmp
     assert "KeyError: 'col'" in archsearch("show", "tiny.db", 4, "--log").stdout
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_exits_with_130_and_the_study_can_go_on(
-    archsearch: Any, tmp_path: Path, command_env: dict[str, str]
+    archsearch: Any, tmp_path: Path, command_env: dict[str, str], number: int, code: int
 ) -> None:
     started = tmp_path / "started"
     os.mkfifo(started)
@@ -247,9 +248,9 @@ def test_ctrl_c_exits_with_130_and_the_study_can_go_on(
     command = [sys.executable, "-m", "archsearch", "run", "slow.py"]
     process = subprocess.Popen(command, cwd=tmp_path, env=command_env, stderr=subprocess.PIPE, text=True)
     started.open().close()  # blocks until trial 1 has begun
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "go on with: archsearch resume tiny.db" in stderr
     assert "Traceback" not in stderr
     assert archsearch("resume", "tiny.db", "--quiet").returncode == 0
