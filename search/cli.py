@@ -104,16 +104,18 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
 @_debug
 def report(stores: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     """Write one offline HTML page about a study, or comparing several."""
+    from search import tables
     from studies.reports import write
     from studies.store import Store
 
-    histories = []
+    histories, metadata = [], []
     for path in stores:
         with Store.open(path) as store:
             histories.append(store.history())
+            metadata.append(tables.made_by(store.meta))
     output = output or Path(f"{stores[0].stem}.html")
     try:
-        written = write(histories, output)
+        written = write(histories, output, metadata=metadata)
     except OSError as error:
         raise ArchsearchError(f"cannot write {output}: {error.strerror}; name a file elsewhere with -o") from error
     _answer({"report": str(written)}, f"report: {written}", as_json)

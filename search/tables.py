@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,16 @@ def result(history: History, store: Path) -> RenderableType:
     if history.unfinished:
         parts.append(Text(f"{len(history.unfinished)} trials wait: archsearch resume {store} --timeout TIME"))
     return Group(*parts, Text(f"store: {store}"))
+
+
+def made_by(meta: Mapping[str, Any]) -> dict[str, str]:
+    """What a store says of the machine and the packages that made it, in words."""
+    hardware = meta["hardware"]
+    gpus = f", {hardware['gpus']} GPUs" if hardware["gpus"] else ""
+    facts = {"machine": f"{hardware['processor'] or hardware['machine']}, {hardware['cores']} cores{gpus}"}
+    if meta["commit"]:
+        facts["commit of the spec"] = meta["commit"]
+    return facts | meta["versions"]
 
 
 def _facts(*rows: tuple[str, str]) -> Table:

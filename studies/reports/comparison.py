@@ -1,0 +1,215 @@
+"""Several studies beside each other. Values are compared only between studies with the same goal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from studies.history import History
+from studies.records import Goal
+from studies.reports.cards import Content, Missing, Table
+from studies.reports.look import DASHES, STUDIES, axis, duration, figure, number, text, value_axis
+from studies.reports.panels.progress import better
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A study in the comparison, under a label that no other has."""
+
+    label: str
+    history: History
+
+
+def entrants(histories: Sequence[History]) -> tuple[Entrant, ...]:
+    """The label is the study's name; studies that share it are told apart by strategy, seed, or at last their place."""
+    labels = [_label(i, histories) for i in range(len(histories))]
+    if len(set(labels)) < len(labels):
+        labels = [f"{label} ({place})" for place, label in enumerate(labels, start=1)]
+    return tuple(Entrant(label, history) for label, history in zip(labels, histories, strict=True))
+
+
+def _label(index: int, histories: Sequence[History]) -> str:
+    mine = histories[index].study
+    namesakes = [history.study for history in histories if history.study.name == mine.name]
+    if len(namesakes) == 1:
+        return mine.name
+    for tell in (lambda s: s.strategy, lambda s: f"seed {s.seed}", lambda s: f"{s.strategy}, seed {s.seed}"):
+        if len({tell(study) for study in namesakes}) == len(namesakes):
+            return f"{mine.name}, {tell(mine)}"
+    return mine.name
+
+
+def groups(studies: Sequence[Entrant]) -> dict[Goal, list[Entrant]]:
+    """Studies by goal, in the order of their first."""
+    found: dict[Goal, list[Entrant]] = {}
+    for entrant in studies:
+        found.setdefault(entrant.history.study.goal, []).append(entrant)
+    return found
+
+
+def overview(studies: Sequence[Entrant]) -> Content:
+    """The table of studies, and what of them cannot be compared."""
+    made = table_of_studies(studies)
+    by_goal = groups(studies)
+    if len(by_goal) == 1:
+        return Content((f"All have the same goal: {next(iter(by_goal))}.",), tables=(made,))
+    told = "; ".join(f"{goal}: {', '.join(e.label for e in group)}" for goal, group in by_goal.items())
+    warning = f"These studies have different goals, and only equal goals are compared below. {told}."
+    return Content(tables=(made,), warning=warning)
+
+
+def table_of_studies(studies: Sequence[Entrant]) -> Table:
+    columns = (
+        "study",
+        "goal",
+        "strategy",
+        "pruner",
+        "trials",
+        "finished",
+        "best value",
+        "best trial",
+        "worked",
+        "seed",
+    )
+    return Table("Studies", columns, tuple(_row(entrant) for entrant in studies))
+
+
+def _row(entrant: Entrant) -> tuple[Any, ...]:
+    history, best = entrant.history, entrant.history.best
+    study = history.study
+    return (
+        *(entrant.label, str(study.goal), study.strategy, study.pruner),
+        *(len(history.trials), history.counts().get("finished", 0)),
+        *((history.value(best), best.number) if best else (None, None)),
+        *(duration(history.elapsed_s), study.seed),
+    )
+
+
+def by_trial(studies: Sequence[Entrant]) -> Content | Missing:
+    """Best so far by trial number."""
+    made = table_by_trial(studies)
+    return _lines(studies, made, "trial", "The best finished value among the trials up to each number.")
+
+
+def table_by_trial(studies: Sequence[Entrant]) -> Table:
+    """One row for each improvement, and one at each study's last trial."""
+    rows: list[tuple[Any, ...]] = []
+    for entrant in studies:
+        history = entrant.history
+        finished = [(t.number, v) for t in history.in_state("finished") if (v := history.value(t)) is not None]
+        rows += _improvements(entrant, finished, len(history.trials) - 1)
+    return Table("Best so far by trial", ("study", "trial", "best"), tuple(rows))
+
+
+def by_time(studies: Sequence[Entrant]) -> Content | Missing:
+    """Best so far by the seconds that each study was worked on."""
+    made = table_by_time(studies)
+    told = "The best finished value after so many seconds of work, without the gaps between sessions."
+    if resumed := [entrant.label for entrant in studies if entrant.history.worked_s > 0]:
+        told += (
+            f" {', '.join(resumed)} went on in a later session: of the earlier ones only the total length is known, "
+            "so points in them may lie somewhat late."
+        )
+    return _lines(studies, made, "seconds", told)
+
+
+def table_by_time(studies: Sequence[Entrant]) -> Table:
+    """One row for each improvement, and one at the end of each study's work."""
+    rows: list[tuple[Any, ...]] = []
+    for entrant in studies:
+        history = entrant.history
+        finished = sorted(
+            (worked_at(history, t.ended_at), v)
+            for t in history.in_state("finished")
+            if t.ended_at is not None and (v := history.value(t)) is not None
+        )
+        rows += _improvements(entrant, finished, history.elapsed_s)
+    return Table("Best so far by seconds of work", ("study", "seconds", "best"), tuple(rows))
+
+
+def worked_at(history: History, at: float) -> float:
+    """How long the study had been worked on at that moment.
+
+    Exact in the latest session. Of earlier ones the history keeps the total only: a moment in them counts from the
+    first proposal, gaps and all, up to that total.
+    """
+    if history.opened is not None and at >= history.opened.at:
+        return history.worked_s + at - history.opened.at
+    since_first = at - history.trials[0].proposed_at
+    return min(since_first, history.worked_s) if history.opened is not None else since_first
+
+
+def best_values(studies: Sequence[Entrant]) -> Content | Missing:
+    """A bar for each study's best value."""
+    made = Table(
+        "Best values",
+        ("study", "best", "trial"),
+        tuple(
+            (entrant.label, value, best.number)
+            for entrant in studies
+            if (best := entrant.history.best) is not None and (value := entrant.history.value(best)) is not None
+        ),
+    )
+    if not made.rows:
+        return Missing("None of these studies has a finished trial yet.")
+    goal = studies[0].history.study.goal
+    order = {entrant.label: place for place, entrant in enumerate(studies)}
+    lanes = [order[label] for label in made.column("study")]
+    bars = go.Bar(
+        x=made.column("best"),
+        y=lanes,
+        orientation="h",
+        marker={"color": [STUDIES[lane % len(STUDIES)] for lane in lanes]},
+        text=[number(value) for value in made.column("best")],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=[[text(row[0], 80), row[2]] for row in made.rows],
+        hovertemplate="%{customdata[0]}<br>%{x}, trial %{customdata[1]}<extra></extra>",
+    )
+    labels = {"tickvals": list(order.values()), "ticktext": [text(label, 44) for label in order]}
+    y_axis = axis("", autorange="reversed", showgrid=False, **labels)
+    drawn = figure(
+        [bars],
+        height=100 + 36 * len(studies),
+        margin={"l": 64, "r": 72, "t": 16, "b": 48},
+        xaxis=axis(f"best {goal.metric}"),
+        yaxis=y_axis,
+    )
+    return Content((f"Goal: {goal}.",), drawn)
+
+
+def _improvements(entrant: Entrant, points: Sequence[tuple[float, float]], end: float) -> list[tuple[Any, ...]]:
+    goal, best = entrant.history.study.goal, None
+    rows: list[tuple[Any, ...]] = []
+    for place, value in points:
+        if better(goal, best, value) != best:
+            best = value
+            rows.append((entrant.label, place, best))
+    if best is not None and rows[-1][1] < end:
+        rows.append((entrant.label, end, best))
+    return rows
+
+
+def _lines(studies: Sequence[Entrant], made: Table, along: str, told: str) -> Content | Missing:
+    if not made.rows:
+        return Missing("None of these studies has a finished trial yet.")
+    y_axis, notes = value_axis(studies[0].history.study.goal, made.column("best"))
+    traces = []
+    for place, entrant in enumerate(studies):
+        mine = made.where("study", entrant.label)
+        style = {"color": STUDIES[place % len(STUDIES)], "dash": DASHES[place // len(STUDIES) % len(DASHES)]}
+        trace = go.Scatter(
+            x=mine.column(along),
+            y=mine.column("best"),
+            name=text(entrant.label, 48),
+            mode="lines+markers" if len(mine.rows) < 2 else "lines",
+            line={**style, "width": 2.5, "shape": "hv"},
+            meta=[text(entrant.label, 48)],
+            hovertemplate=f"%{{meta[0]}}<br>{along} %{{x}}: %{{y}}<extra></extra>",
+        )
+        traces.append(trace)
+    drawn = figure(traces, height=400, showlegend=True, xaxis=axis(along, rangemode="tozero"), yaxis=y_axis)
+    return Content((told, *notes), drawn)

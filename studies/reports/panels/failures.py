@@ -1,0 +1,36 @@
+"""Failures: the failed trials, grouped by what they said."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from studies.history import History
+from studies.reports.cards import Content, Missing, Table
+from studies.reports.look import count
+
+NUMBERS = 12  # trials named for each error
+
+
+def panel(history: History) -> Content | Missing:
+    made = table(history)
+    if isinstance(made, Missing):
+        return made
+    failed = sum(made.column("trials"))
+    return Content((f"{count(failed, 'failed trial')} of {len(history.trials):,}.",), tables=(made,))
+
+
+def table(history: History) -> Table | Missing:
+    """One row for each error text, the most frequent first."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for trial in history.in_state("failed"):
+        groups[trial.reason.strip()].append(trial.number)
+    if not groups:
+        return Missing("No trial has failed.")
+    ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[1][0]))
+    rows = tuple((len(numbers), error, _named(numbers)) for error, numbers in ranked)
+    return Table("Failed trials by error", ("trials", "error", "numbers"), rows)
+
+
+def _named(numbers: list[int]) -> str:
+    more = f" and {len(numbers) - NUMBERS:,} more" if len(numbers) > NUMBERS else ""
+    return ", ".join(map(str, numbers[:NUMBERS])) + more

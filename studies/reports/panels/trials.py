@@ -1,0 +1,37 @@
+"""All trials, one row each: to sort, to filter, and to copy from."""
+
+from __future__ import annotations
+
+from studies.history import History
+from studies.records import Trial
+from studies.reports.cards import Cell, Content, Missing, Table
+from studies.reports.panels.headline import by, shown
+
+
+def panel(history: History) -> Content | Missing:
+    made = table(history)
+    return made if isinstance(made, Missing) else Content(tables=(made,))
+
+
+def table(history: History) -> Table | Missing:
+    """One row for each trial. A parameter that is not active is a gap; constants are left out."""
+    if not history.trials:
+        return Missing("No trial has been proposed yet.")
+    names = tuple(parameter.name for parameter in history.study.space.free)
+    rows = tuple(
+        (
+            *(trial.number, trial.state, history.value(trial), trial.step, _seconds(trial)),
+            *(shown(trial.config[name]) if name in trial.config else None for name in names),
+            *(by(trial), trial.reason),
+        )
+        for trial in history.trials
+    )
+    before, after = ("trial", "state", "value", "steps", "seconds"), ("proposed by", "reason")
+    return Table("All trials", (*before, *names, *after), rows, tools=True)
+
+
+def _seconds(trial: Trial) -> Cell:
+    """Of the latest attempt: from its start to its end, or to its last report while it runs."""
+    if trial.started_at is not None and trial.ended_at is not None:
+        return trial.ended_at - trial.started_at
+    return trial.reports[-1].seconds if trial.reports else None
