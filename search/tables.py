@@ -166,7 +166,7 @@ def made_by(meta: Mapping[str, Any]) -> dict[str, str]:
     facts = {"machine": f"{hardware['processor'] or hardware['machine']}, {hardware['cores']} cores{gpus}"}
     if meta["commit"]:
         facts["commit of the spec"] = meta["commit"]
-    return facts | meta["versions"]
+    return {**facts, **meta["versions"]}
 
 
 def _facts(*rows: tuple[str, str]) -> Table:

@@ -65,8 +65,10 @@ def wrong_directions(module: str, path: Path) -> list[str]:
             wrong.append(f"{module} imports {name}: {package} may import {sorted(LOWER[package]) or 'none of ours'}")
         mine, theirs = rest[:1], inner[:1]
         crossing = other == package == "search" and mine and theirs and mine[0] in GROUPS
-        if crossing and theirs[0] not in (mine[0], "protocols"):
-            wrong.append(f"{module} imports {name}: {mine[0]} may import search.protocols and its own files")
+        if crossing and theirs[0] not in (mine[0], "protocols", "names"):
+            wrong.append(
+                f"{module} imports {name}: {mine[0]} may import search.protocols, search.names and its own files"
+            )
     return wrong
 
 
