@@ -1,7 +1,8 @@
 """The domains that a parameter may range over: Int, Float, Choice. Frozen, hashable, JSON-able.
 
 Each domain maps its values onto the unit interval and back (`to_unit`, `from_unit`), which is what samplers, models
-and plots work in: equal widths in the unit interval are equally likely when the domain is sampled.
+and plots work in: equal widths in the unit interval are equally likely when the domain is sampled. Up to some 2**44
+values the round trip is exact; beyond, floats cannot tell neighbours apart, and it lands nearby.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -30,8 +32,11 @@ class Int:
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
+            if not _is_int(value):
                 raise SpaceError(f"Int {name} must be a whole number, got {value!r}; use Float for real numbers")
+            if not -(2**63) <= value < 2**63:
+                raise SpaceError(f"Int {name} does not fit into 64 bits; search its logarithm with Float")
+            object.__setattr__(self, name, int(value))
         _check_bounds(self, self.low, self.high, self.log)
         if self.step < 1:
             raise SpaceError(f"{self}: step must be at least 1, got {self.step}")
@@ -39,7 +44,7 @@ class Int:
             raise SpaceError(f"{self}: log and step exclude each other; drop one")
 
     def __contains__(self, value: object) -> bool:
-        return _is_int(value) and self.low <= value <= self.high and (value - self.low) % self.step == 0
+        return _is_int(value) and self.low <= int(value) <= self.high and (int(value) - self.low) % self.step == 0
 
     def size(self) -> float:
         """How many values there are."""
@@ -53,7 +58,8 @@ class Int:
         number = _number(self, value)
         if self.log:
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return (math.log(number) - low) / (high - low)
+            middle = (math.log(number - 0.5) + math.log(number + 0.5)) / 2
+            return (middle - low) / (high - low)
         return ((number - self.low) / self.step + 0.5) / self.size()
 
     def from_unit(self, unit: float) -> int:
@@ -80,22 +86,31 @@ class Float:
     step: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("low", "high"):
+        for name in ("low", "high", "step"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if name == "step" and value is None:
+                continue
+            if not _is_number(value) or not abs(value) < math.inf:
                 raise SpaceError(f"Float {name} must be a finite number, got {value!r}")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, _finite(name, value))
         _check_bounds(self, self.low, self.high, self.log)
+        if not math.isfinite(self.high - self.low):
+            raise SpaceError(f"{self}: the range is too wide for floats; search its logarithm with log=True")
         if self.step is not None:
             if not self.step > 0:
                 raise SpaceError(f"{self}: step must be above 0, got {self.step!r}")
             if self.log:
                 raise SpaceError(f"{self}: log and step exclude each other; drop one")
+            if (self.high - self.low) / self.step > 2**53:
+                raise SpaceError(f"{self}: step is too fine for floats to tell its values apart; drop it")
 
     def __contains__(self, value: object) -> bool:
-        if not _is_number(value) or not self.low <= value <= self.high:
+        if not _is_number(value) or not self.low <= (number := float(value)) <= self.high:
             return False
-        return self.step is None or math.isclose(self._at(round((value - self.low) / self.step)), value, rel_tol=1e-9)
+        if self.step is None:
+            return True
+        nearest = self._at(round((number - self.low) / self.step))
+        return math.isclose(nearest, number, rel_tol=1e-15, abs_tol=1e-9 * self.step)
 
     def size(self) -> float:
         """How many values there are: infinitely many, unless there is a step or a single point."""
@@ -111,14 +126,16 @@ class Float:
         if self.low == self.high:
             return 0.5
         if self.log:
-            return math.log(number / self.low) / math.log(self.high / self.low)
+            low, high = math.log(self.low), math.log(self.high)
+            return (math.log(number) - low) / (high - low) if low < high else 0.5
         if self.step is not None:
             return (round((number - self.low) / self.step) + 0.5) / self.size()
         return (number - self.low) / (self.high - self.low)
 
     def from_unit(self, unit: float) -> float:
         if self.log:
-            number = self.low * math.exp(unit * math.log(self.high / self.low))
+            low, high = math.log(self.low), math.log(self.high)
+            number = math.exp(min(low + unit * (high - low), high))
         elif self.step is not None:
             number = self._at(min(max(int(unit * self.size()), 0), int(self.size()) - 1))
         else:
@@ -126,8 +143,11 @@ class Float:
         return min(max(number, self.low), self.high)
 
     def _at(self, index: int) -> float:
-        # Twelve digits, so that 0.1 + 2 * 0.1 reads 0.3 in the report and equals it in a condition.
-        return self.low if self.step is None else float(f"{self.low + index * self.step:.12g}")
+        if self.step is None:
+            return self.low
+        # In decimals, so that 0.1 + 2 * 0.1 reads 0.3 in the report and equals it in a condition.
+        number = float(Decimal(repr(self.low)) + index * Decimal(repr(self.step)))
+        return self.high if index and abs(self.high - number) <= 1e-9 * self.step else number
 
     def to_json(self) -> dict[str, Any]:
         return {"type": "float", "low": self.low, "high": self.high, "log": self.log, "step": self.step}
@@ -152,6 +172,13 @@ class Choice:
 
     def __repr__(self) -> str:
         return f"Choice({', '.join(map(repr, self.values))}{', ordered=True' if self.ordered else ''})"
+
+    # By what they show: 1, 1.0 and True are equal in Python, and are different declarations.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choice) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def __contains__(self, value: object) -> bool:
         return any(_same(value, known) for known in self.values)
@@ -213,9 +240,14 @@ def _plain(value: Any) -> Value:
     raise SpaceError(f"a parameter's value must be plain (number, string, None, tuple), got {value!r}; use {hint}")
 
 
-def _same(left: object, right: object) -> bool:
-    """Equal, and of one kind: True is not 1."""
-    return left == right and isinstance(left, bool) == isinstance(right, bool)
+def _same(value: object, known: Value) -> bool:
+    """Equal, and of one kind, also inside tuples: True is not 1. Anything but a plain value is never the same."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, tuple) and isinstance(known, tuple):
+        return len(value) == len(known) and all(map(_same, value, known))
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return plain and value == known and isinstance(value, bool) == isinstance(known, bool)
 
 
 def _is_int(value: object) -> TypeGuard[int]:
@@ -223,13 +255,20 @@ def _is_int(value: object) -> TypeGuard[int]:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _number(domain: Int | Float, value: Value) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         raise SpaceError(f"{value!r} is not a number of {domain}")
-    return value
+    return int(value) if _is_int(value) else float(value)
+
+
+def _finite(name: str, value: float) -> float:
+    try:
+        return float(value) + 0.0  # no -0.0, which equals 0.0 and reads differently
+    except OverflowError as error:
+        raise SpaceError(f"Float {name} is a whole number too large for a float; search its logarithm") from error
 
 
 def _check_bounds(domain: Int | Float, low: float, high: float, log: bool) -> None:

@@ -54,7 +54,7 @@ class ExecutionError(ArchsearchError):
     """Workers that cannot be had, or that cannot load the study."""
 
 
-class StudyFailed(ArchsearchError):
+class StudyFailed(ArchsearchError):  # noqa: N818 - the study is what failed
     """The study ran, and failed: its first trials all failed alike, or none finished. The command exits with 1."""
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from spaces.errors import SpaceError
 
 _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
@@ -32,6 +34,8 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 }
 _UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {ast.Not: operator.not_, ast.USub: operator.neg}
 
+_DEEPEST = 100  # nested operations; evaluating recurses
+
 Evaluate = Callable[[Mapping[str, Any]], Any]
 
 
@@ -50,10 +54,16 @@ class Expression:
             raise SpaceError(f"a condition must be text such as \"optimizer == 'sgd'\", got {text!r}")
         try:
             tree = ast.parse(text.strip(), mode="eval").body
+            _check_depth(tree)
+            normal = ast.unparse(tree)
         except SyntaxError as error:
             raise SpaceError(f"condition {text!r} does not parse at column {error.offset}: {error.msg}") from error
+        except (RecursionError, MemoryError, ValueError) as error:
+            raise SpaceError(
+                f"condition '{text[:60]}…' cannot be read: it nests too deep, or holds a number of thousands of digits"
+            ) from error
         names = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-        return cls(ast.unparse(tree), names, _compile(tree, text))
+        return cls(normal, names, _compile(tree, text))
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Is it true of these values? False when a parameter that it reads is not active."""
@@ -61,7 +71,7 @@ class Expression:
             return False
         try:
             return bool(self._evaluate(config))
-        except (TypeError, ZeroDivisionError) as error:
+        except (TypeError, ArithmeticError) as error:
             values = {name: config[name] for name in sorted(self.names)}
             raise SpaceError(f"condition {self.text!r} cannot be evaluated with {values}: {error}") from error
 
@@ -81,13 +91,13 @@ def _compile(node: ast.AST, text: str) -> Evaluate:
             return lambda config: tuple(part(config) for part in parts)
         case ast.BoolOp(op, values):
             parts = [_compile(value, text) for value in values]
-            join = all if isinstance(op, ast.And) else any
-            return lambda config: join(part(config) for part in parts)
+            return _joined(parts, until=isinstance(op, ast.Or))
         case ast.UnaryOp(op, operand) if type(op) in _UNARY:
             unary, part = _UNARY[type(op)], _compile(operand, text)
             return lambda config: unary(part(config))
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
-            return _pairwise([_BINARY[type(op)]], [_compile(left, text), _compile(right, text)], arithmetic=True)
+            parts = [_compile(left, text), _compile(right, text)]
+            return _pairwise([_numeric(_BINARY[type(op)])], parts, arithmetic=True)
         case ast.Compare(left, ops, rights) if all(type(op) in _BINARY for op in ops):
             parts = [_compile(part, text) for part in (left, *rights)]
             return _pairwise([_BINARY[type(op)] for op in ops], parts, arithmetic=False)
@@ -96,6 +106,39 @@ def _compile(node: ast.AST, text: str) -> Evaluate:
                 f"condition {text!r} uses {ast.unparse(node)!r}; only names, constants, comparisons, in, and, or, not "
                 "and arithmetic are understood"
             )
+
+
+def _joined(parts: list[Evaluate], until: bool) -> Evaluate:
+    """`a or b` (until True) and `a and b` (until False), whose value is, as in Python, that of the deciding part."""
+
+    def evaluate(config: Mapping[str, Any]) -> Any:
+        value: Any = None
+        for part in parts:
+            value = part(config)
+            if bool(value) is until:
+                break
+        return value
+
+    return evaluate
+
+
+def _check_depth(tree: ast.AST) -> None:
+    level, depth = [tree], 0
+    while level:
+        level, depth = [child for node in level for child in ast.iter_child_nodes(node)], depth + 1
+        if depth > _DEEPEST:
+            raise RecursionError
+
+
+def _numeric(operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """For numbers only: `'a' * 10000000000` and `'%9999999999d' % n` would fill the memory."""
+
+    def evaluate(left: Any, right: Any) -> Any:
+        if not (isinstance(left, int | float | np.number) and isinstance(right, int | float | np.number)):
+            raise TypeError(f"arithmetic needs numbers, got {left!r} and {right!r}")
+        return operate(left, right)
+
+    return evaluate
 
 
 def _pairwise(operators: list[Callable[[Any, Any], Any]], parts: list[Evaluate], arithmetic: bool) -> Evaluate:

@@ -160,7 +160,8 @@ class Space:
 
     def size(self) -> float:
         """How many configurations there are when conditions are ignored, which is an upper bound; may be infinite."""
-        return math.prod(p.domain.size() for p in self.parameters)
+        sizes = [p.domain.size() for p in self.parameters]
+        return math.inf if math.inf in sizes else math.prod(sizes)
 
     def digest(self) -> str:
         """16 hex digits that two spaces share exactly when they declare the same, in whatever order."""

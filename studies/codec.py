@@ -33,10 +33,14 @@ _SESSION_FIELDS = ("trials", "timeout_s", "workers", "executor", "host", "pid")
 
 
 def encode(event: Event) -> Row:
-    """The row of an event. Bodies are compact JSON, in UTF-8, without NaN."""
+    """The row of an event. Bodies are compact JSON, in UTF-8, without NaN.
+
+    A lone surrogate (a trial may print one: file names hold them) is no UTF-8, and is written as JSON's escape.
+    """
     trial = None if isinstance(event, Opened | Closed) else event.trial
     body = json.dumps(_body(event), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return type(event).__name__.lower(), trial, event.at, body
+    body = body.encode("utf-8", "backslashreplace").decode("utf-8")
+    return type(event).__name__.lower(), trial, float(event.at), body
 
 
 def _body(event: Event) -> dict[str, Any]:

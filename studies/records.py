@@ -154,7 +154,7 @@ class Trial:
         return next((r.metrics[metric] for r in reversed(self.reports) if metric in r.metrics), None)
 
 
-# Events. `at` is seconds since the epoch, by the clock of whoever made the event.
+# Events. `at` is seconds since the epoch, by the driver's clock: workers' clocks may differ from it.
 
 
 @dataclass(frozen=True, slots=True)

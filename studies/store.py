@@ -30,7 +30,7 @@ APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
 FORMAT = 1
 FREE_DISK_BYTES = 64 * 2**20  # less than this free, and a study is not begun
 
-_SIDE_FILES = ("-wal", "-shm")
+_SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 class Store:
@@ -67,7 +67,9 @@ class Store:
     def open(cls, path: str | Path, *, write: bool = False) -> Store:
         """An existing store, to read at any time or, with `write`, to go on as its only driver."""
         path = Path(path)
-        if not path.is_file():
+        with _explained(path):
+            found = path.is_file()
+        if not found:
             kind = "is a folder" if path.is_dir() else "does not exist"
             raise StoreError(f"no store at {path}: it {kind}; `archsearch list FOLDER` shows the stores of a folder")
         _check_format(path)
@@ -130,10 +132,10 @@ class Store:
         """What the trial printed, over all its attempts."""
         with _explained(self.path):
             rows = self._db.execute(
-                "SELECT json_extract(body, '$.text') FROM events WHERE trial = ? AND kind = 'logged' ORDER BY seq",
-                (trial,),
+                "SELECT body FROM events WHERE trial = ? AND kind = 'logged' ORDER BY seq", (trial,)
             )
-            return "".join(text for (text,) in rows)
+            # Not json_extract: SQLite's ends at a NUL, and refuses a lone surrogate.
+            return "".join(json.loads(body)["text"] for (body,) in rows)
 
     def copy(self, destination: str | Path) -> None:
         """A whole copy at this moment, also while a driver writes. An existing file is not overwritten."""
@@ -179,6 +181,16 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         if mode == "rw":
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            return connection
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if "readonly" not in str(error):
+                raise
+            # A driver was killed at the moment of opening or closing; only who may write can put the file in order.
+            connection = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=30)
+            connection.execute("PRAGMA query_only = ON")
         return connection
 
 
@@ -189,6 +201,9 @@ def _quoted(path: Path) -> str:
 def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
     """The file appears under its name whole or not at all."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)  # numbers of processes come again, in containers at once
+    _drop_side_files(draft)
+    _drop_side_files(path)
     try:
         with closing(sqlite3.connect(draft)) as db:
             schema = resources.files("studies").joinpath("schema.sql").read_text(encoding="utf-8")
@@ -203,21 +218,34 @@ def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
         draft.unlink(missing_ok=True)
 
 
+def _drop_side_files(path: Path) -> None:
+    """What a killed driver left of a store that was then deleted: SQLite would play its events into a new file."""
+    for suffix in _SIDE_FILES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def _check_format(path: Path) -> None:
-    with _explained(path), closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=30)) as db:
-        (application_id,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
+    # From the header, which has both before the file gets its name: SQLite cannot read what a kill left half done
+    # without putting it in order, and a file that is not ours is not to be touched.
+    with _explained(path), path.open("rb") as file:
+        header = file.read(100)
+    if header and not header.startswith(b"SQLite format 3\0"):
+        raise StoreError(f"{path} is no archsearch store, or is damaged; name the .db file of a run")
+    application_id, version = (int.from_bytes(header[at : at + 4], "big") for at in (68, 60))
     if application_id != APPLICATION_ID:
         raise StoreError(f"{path} is an SQLite file, but no archsearch store; name the .db file that a run made")
     if version > FORMAT:
         raise StoreError(
-            f"{path} has store format {version}, this archsearch reads up to {FORMAT}; upgrade: pip install -U archsearch"
+            f"{path} has store format {version}, this archsearch reads up to {FORMAT}; upgrade it: "
+            "pip install -U archsearch"
         )
 
 
 def _check_folder(path: Path) -> None:
     folder = path.absolute().parent
-    if not folder.is_dir():
+    with _explained(path):
+        found = folder.is_dir()
+    if not found:
         raise StoreError(f"the folder {folder} of {path.name} does not exist; make it first: mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
         raise StoreError(f"the folder {folder} is not writable; name a file elsewhere with --store")
@@ -241,11 +269,11 @@ def _lock(path: Path) -> FileLock:
 
 
 def _holder(path: Path) -> str:
-    """Who holds the lock, as the latest session in the store says; empty when there is none to read."""
+    """Who holds the lock, as the latest session in the store says; empty when none is open or can be read."""
     try:
         with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
             kind, at, body = db.execute(
-                "SELECT kind, at, body FROM events WHERE kind = 'opened' ORDER BY seq DESC LIMIT 1"
+                "SELECT kind, at, body FROM events WHERE kind IN ('opened', 'closed') ORDER BY seq DESC LIMIT 1"
             ).fetchone()
     except (sqlite3.Error, TypeError):
         return ""
@@ -255,7 +283,7 @@ def _holder(path: Path) -> str:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours, with what to do."""
+    """SQLite's and the system's errors as ours, with what to do."""
     try:
         yield
     except sqlite3.Error as error:
@@ -270,3 +298,5 @@ def _explained(path: Path) -> Iterator[None]:
                 f"archsearch resume {path}"
             ) from error
         raise StoreError(f"{path}: {text}") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be used: {error.strerror or error}; name a file elsewhere") from error

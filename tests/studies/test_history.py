@@ -1,0 +1,231 @@
+"""History: folding in pieces is folding whole, and its answers are those of a plain reading of the events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from studies.history import History
+from studies.records import (
+    Closed,
+    Ended,
+    Event,
+    Extended,
+    Failed,
+    Finished,
+    Goal,
+    Logged,
+    Lost,
+    Opened,
+    Paused,
+    Proposal,
+    Proposed,
+    Pruned,
+    Report,
+    Reported,
+    Started,
+    StudyRecord,
+    Trial,
+)
+
+
+@given(data=st.data())
+def test_folding_in_pieces_is_folding_whole(data: Any, any_events: Any, small_study: StudyRecord) -> None:
+    events: list[Event] = data.draw(any_events)
+    whole = History.fold(small_study, events)
+    one_by_one = History(small_study)
+    for event in events:
+        one_by_one = one_by_one.apply(event)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=3)))
+    pieces = History(small_study)
+    for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
+        pieces = pieces.apply_all(iter(events[start:end]))
+    assert whole == one_by_one == pieces
+    assert whole.seq == len(events)
+
+
+@given(data=st.data())
+def test_apply_leaves_the_history_before_it_as_it_was(data: Any, any_events: Any, small_study: StudyRecord) -> None:
+    events: list[Event] = data.draw(any_events)
+    cut = data.draw(st.integers(0, len(events)))
+    before = History.fold(small_study, events[:cut])
+    shown = repr(before)
+    before.apply_all(events[cut:])
+    assert repr(before) == shown
+
+
+@given(data=st.data())
+def test_trials_are_what_their_events_say(data: Any, any_events: Any, small_study: StudyRecord) -> None:
+    events: list[Event] = data.draw(any_events)
+    history = History.fold(small_study, events)
+    for trial in history.trials:
+        assert trial == told(trial.number, events)
+    assert [t.number for t in history.trials] == list(range(len(history.trials)))
+    assert sorted(history.unfinished) == [t.number for t in history.trials if t.outcome is None]
+    assert history.ended == sum(t.outcome is not None for t in history.trials)
+    assert sum(history.counts().values()) == len(history.trials)
+    for state, count in history.counts().items():
+        assert len(history.in_state(state)) == count > 0
+    pending = ("waiting", "running", "paused")
+    assert sorted(t.number for t in history.open_trials(*pending)) == [t.number for t in history.in_state(*pending)]
+
+
+def told(number: int, events: list[Event]) -> Trial:
+    """The trial as its own events say, read one question at a time."""
+    own = [e for e in events if getattr(e, "trial", None) == number and not isinstance(e, Logged)]
+    proposed = own[0]
+    assert isinstance(proposed, Proposed)
+    extended = [e.budget for e in own if isinstance(e, Extended)]
+    starts = [(place, e) for place, e in enumerate(own) if isinstance(e, Started)]
+    reports = tuple(
+        e.report
+        for place, e in enumerate(own)
+        if isinstance(e, Reported) and all(e.report.step <= s.from_step for later, s in starts if later > place)
+    )
+    ends = [e for e in own if isinstance(e, Ended)]
+    states = {
+        Proposed: "waiting",
+        Started: "running",
+        Paused: "paused",
+        Extended: "waiting",
+        Lost: "waiting",
+    }
+    stop = next((e for e in reversed(own) if isinstance(e, Started | Lost | Paused | Ended)), None)
+    deciding = next(e for e in reversed(own) if not isinstance(e, Reported))
+    return Trial(
+        number,
+        replace(proposed.proposal, budget=extended[-1] if extended else proposed.proposal.budget),
+        type(ends[0].outcome).__name__.lower() if ends else states[type(deciding)],  # type: ignore[arg-type]
+        proposed_at=proposed.at,
+        reports=reports,
+        outcome=ends[0].outcome if ends else None,
+        attempt=len(starts),
+        workers_lost=sum(isinstance(e, Lost) and e.blame == "worker" for e in own),
+        worker=starts[-1][1].worker if starts else None,
+        started_at=starts[-1][1].at if starts else None,
+        ended_at=None if stop is None or isinstance(stop, Started) else stop.at,
+    )
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@given(data=st.data())
+def test_best_is_the_oldest_of_the_best_finished(
+    maximize: bool, data: Any, any_events: Any, small_study: StudyRecord
+) -> None:
+    study = replace(small_study, goal=Goal("loss", maximize))
+    history = History.fold(study, data.draw(any_events))
+    finished = [t for t in history.trials if t.state == "finished" and history.value(t) is not None]
+    sign = -1 if maximize else 1
+    expected = min(finished, key=lambda t: (sign * t.value("loss"), t.number), default=None)  # type: ignore[operator]
+    assert history.best == expected
+    if expected is not None:
+        assert history.loss(expected) == sign * expected.value("loss")  # type: ignore[operator]
+
+
+def run(number: int, *losses: float, at: float = 1.0) -> list[Event]:
+    """A trial that reports these, and is not ended."""
+    reports = [Reported(at, number, Report(step, {"loss": loss}, 0.1)) for step, loss in enumerate(losses, start=1)]
+    return [Proposed(at, number, Proposal({"a": 0.5, "b": 1}, 3), 0), Started(at, number, 1, "w"), *reports]
+
+
+def end(number: int, outcome: Any = None) -> Ended:
+    return Ended(1.0, number, outcome or Finished())
+
+
+@pytest.mark.parametrize(
+    ("maximize", "losses", "order", "best"),
+    [
+        (False, (3.0, 1.0, 2.0), (0, 1, 2), 1),
+        (True, (3.0, 1.0, 2.0), (0, 1, 2), 0),
+        (False, (1.0, 1.0, 1.0), (2, 1, 0), 0),
+        (True, (1.0, 1.0, 1.0), (1, 2, 0), 0),
+        (False, (0.0, -0.0, 5.0), (2, 1, 0), 0),
+    ],
+)
+def test_of_equals_the_older_is_best_whichever_ends_first(
+    small_study: StudyRecord, maximize: bool, losses: tuple[float, ...], order: tuple[int, ...], best: int
+) -> None:
+    history = History(replace(small_study, goal=Goal("loss", maximize)))
+    for number, loss in enumerate(losses):
+        history = history.apply_all(run(number, 9.0, loss))
+    assert history.best is None
+    history = history.apply_all(end(number) for number in order)
+    assert history.best is not None
+    assert history.best.number == best
+
+
+def test_pruned_failed_and_valueless_trials_are_never_best(small_study: StudyRecord) -> None:
+    events = [*run(0, 0.1), end(0, Pruned("slow")), *run(1, 0.2), end(1, Failed("x")), *run(2), end(2)]
+    history = History.fold(small_study, events)
+    assert history.best is None
+    assert [t.reason for t in history.trials] == ["slow", "x", ""]
+    assert history.counts() == {"pruned": 1, "failed": 1, "finished": 1}
+
+
+def test_a_restart_drops_the_reports_after_its_checkpoint(small_study: StudyRecord) -> None:
+    history = History.fold(small_study, [*run(0, 5.0, 4.0, 3.0), Lost(2.0, 0, "killed", "worker")])
+    assert (history.trials[0].state, history.trials[0].step, history.trials[0].workers_lost) == ("waiting", 3, 1)
+    again = history.apply_all([Started(3.0, 0, 2, "v", from_step=1), Reported(4.0, 0, Report(2, {"loss": 4.5}, 0.1))])
+    assert [(r.step, r.metrics["loss"]) for r in again.trials[0].reports] == [(1, 5.0), (2, 4.5)]
+    fresh = history.apply(Started(3.0, 0, 2, "v"))
+    assert fresh.trials[0].reports == ()
+    assert fresh.value(fresh.trials[0]) is None
+    assert fresh.loss(fresh.trials[0]) is None
+
+
+def test_the_value_is_the_last_report_that_has_the_metric(small_study: StudyRecord) -> None:
+    history = History.fold(small_study, [*run(0, 5.0, 6.0), Reported(1.0, 0, Report(3, {"other": 1.0}, 0.1))])
+    assert history.value(history.trials[0]) == 6.0
+    assert history.trials[0].step == 3
+
+
+def opened(at: float) -> Opened:
+    return Opened(at, 5, None, 1, "test", "host", 1)
+
+
+def test_elapsed_counts_sessions_and_not_the_gaps(small_study: StudyRecord) -> None:
+    history = History(small_study)
+    assert history.elapsed_s == 0
+    history = history.apply_all([opened(100.0), Logged(107.0, 0, "x")])
+    assert history.elapsed_s == 7
+    history = history.apply(Closed(110.0, "done"))
+    assert (history.elapsed_s, history.worked_s) == (10, 0)
+    assert history.closed == Closed(110.0, "done")
+    history = history.apply(opened(5000.0))
+    assert (history.elapsed_s, history.worked_s, history.closed) == (10, 10, None)
+    history = history.apply(Logged(5003.0, 0, "then the driver is killed"))
+    history = history.apply_all([opened(9000.0), Logged(9001.0, 0, "x")])
+    assert (history.elapsed_s, history.worked_s) == (14, 13)
+
+
+def test_elapsed_never_falls_when_a_clock_goes_back(small_study: StudyRecord) -> None:
+    events = [opened(100.0), Logged(110.0, 0, "x"), Logged(104.0, 0, "x"), opened(50.0), Logged(51.0, 0, "x")]
+    history, elapsed = History(small_study), []
+    for event in events:
+        history = history.apply(event)
+        elapsed.append(history.elapsed_s)
+    assert elapsed == [0, 10, 10, 10, 11]
+
+
+@given(data=st.data())
+def test_elapsed_is_the_sum_over_sessions(data: Any, any_events: Any, small_study: StudyRecord) -> None:
+    events: list[Event] = data.draw(any_events)
+    sessions: list[list[Event]] = []
+    for event in events:
+        if isinstance(event, Opened):
+            sessions.append([])
+        sessions[-1].append(event)
+    expected = sum(session[-1].at - session[0].at for session in sessions)
+    assert History.fold(small_study, events).elapsed_s == pytest.approx(expected)
+
+
+def test_a_study_record_survives_json(small_study: StudyRecord) -> None:
+    import json
+
+    for study in (small_study, replace(small_study, budget=None, goal=Goal("größe", True))):
+        assert StudyRecord.from_json(json.loads(json.dumps(study.to_json()))) == study
+    assert str(Goal("loss", False)) == "minimize loss"
