@@ -189,8 +189,8 @@ def copy(store: Path, destination: Path, as_json: bool) -> None:
 
 
 def _settings(timeout: str | None, **rest: Any) -> Settings:
+    from search.declaration import duration_s
     from search.driver import Settings
-    from search.study import duration_s
 
     return Settings(timeout_s=duration_s(timeout), **rest)
 

@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,19 +16,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from search.declaration import Declaration, duration_s
 from search.display import display
 from search.engine import Engine
 from search.executors import EXECUTORS, quiet_ray
+from search.origin import gpu_count, origin
 from search.protocols import Executor
 from search.spec import Source, source_from_json, source_of
-from search.study import Study
 from spaces import SpecError, StoreError, StudyFailed
 from spaces.errors import unknown
 from studies.history import History
 from studies.records import Event, Opened
 from studies.store import FORMAT, Store
-
-_PACKAGES = ("archsearch", "numpy", "optuna", "ray", "scikit-learn", "scikit-optimize", "torch")
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Settings:
 class Driver:
     """A study, where it comes from, its store, and this session's settings."""
 
-    study: Study
+    study: Declaration
     source: Source
     store_path: Path
     settings: Settings = Settings()
@@ -66,14 +62,20 @@ class Driver:
     overrides: dict[str, Any] = field(default_factory=dict)  # of the command line, over the spec: seed, strategy
 
     @classmethod
-    def of(cls, study: Study, store: str | Path | None, *, quiet: bool) -> Driver:
+    def of(cls, study: Declaration, store: str | Path | None, *, quiet: bool) -> Driver:
         """For a study made in Python."""
         return cls(study, source_of(study), store_path(study, store), quiet=quiet)
 
     def run(self) -> History:
         """Begin the study in a new store. Raises ArchsearchError; KeyboardInterrupt leaves a store to resume."""
         opened = self._opened(None)
-        with Store.create(self.store_path, self.study.record(), self._meta()) as store:
+        meta = {
+            "format": FORMAT,
+            "source": self.source.to_json(),
+            "overrides": self.overrides,
+            **origin(self.source.folder, gpus=bool(self.study.gpus)),
+        }
+        with Store.create(self.store_path, self.study.record(), meta) as store:
             try:
                 return self._work(store, History(self.study.record()), opened)
             except BaseException:
@@ -168,11 +170,11 @@ class Driver:
         """As many as the cores carry, or the GPUs where trials want them; never more than there are trials."""
         carried = max(1, (os.cpu_count() or 1) // self.study.cpus)
         if self.study.gpus:
-            carried = max(1, min(carried, int(_gpu_count() / self.study.gpus)))
+            carried = max(1, min(carried, int(gpu_count() / self.study.gpus)))
         return carried if trials is None else min(carried, trials)
 
     def _check_metric(self, shared: Any) -> None:
-        if self.study.gpus and self.settings.address is None and (have := _gpu_count()) < self.study.gpus:
+        if self.study.gpus and self.settings.address is None and (have := gpu_count()) < self.study.gpus:
             raise SpecError(
                 f"each trial asks for {self.study.gpus:g} GPUs, this machine has {have}; lower Study(gpus=…)"
             )
@@ -186,21 +188,6 @@ class Driver:
                 f"--trials is the study's total: {opened.trials} asked, and {len(history.trials)} were begun already; "
                 f"give at least {len(history.trials)}"
             )
-
-    def _meta(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "source": self.source.to_json(),
-            "overrides": self.overrides,
-            "versions": _versions(),
-            "hardware": {
-                "machine": platform.machine(),
-                "processor": _processor(),
-                "cores": os.cpu_count(),
-                "gpus": _gpu_count() if self.study.gpus else 0,
-            },
-            "commit": _git_commit(self.source),
-        }
 
 
 class Terminated(KeyboardInterrupt):
@@ -240,8 +227,6 @@ def resume(
 
     trials, timeout: the study's new totals. All that is None stays as it was. Raises ArchsearchError.
     """
-    from search.study import duration_s
-
     settings = Settings(trials, duration_s(timeout), workers, executor, address)
     return stored(store, settings, quiet=quiet).resume()
 
@@ -255,50 +240,11 @@ def stored(path: str | Path, settings: Settings, *, quiet: bool) -> Driver:
     return Driver(study, source, Path(path), settings, quiet, meta["overrides"])
 
 
-def overridden(study: Study, overrides: dict[str, Any]) -> Study:
+def overridden(study: Declaration, overrides: dict[str, Any]) -> Declaration:
     """The study with the command line's word instead of the spec's."""
     return replace(study, **overrides) if overrides else study
 
 
-def store_path(study: Study, given: str | Path | None) -> Path:
+def store_path(study: Declaration, given: str | Path | None) -> Path:
     """Where the study is kept: `NAME.db` in this folder unless another file is given."""
     return Path(f"{study.name}.db") if given is None else Path(given)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # run from a source tree, say
-    return versions
-
-
-def _processor() -> str:
-    """The CPU's model where the system tells it: a model's last bits may differ on another."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # not Linux
-    return platform.processor()
-
-
-def _gpu_count() -> int:
-    import torch  # a second, and only when trials ask for GPUs
-
-    return torch.cuda.device_count()
-
-
-def _git_commit(source: Source) -> str | None:
-    """The commit of the spec's folder, for whoever wants to know in a year what ran; None without git."""
-    folder = Path(getattr(source, "path", "x")).parent
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -20,7 +20,7 @@ from typing import Any
 
 import cloudpickle
 
-from search.study import Study, loading_spec
+from search.declaration import Declaration, loading_spec
 from spaces import ArchsearchError, SpecError
 from spaces.errors import unknown
 
@@ -46,7 +46,7 @@ class SpecFile:
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"the spec file {path} cannot be read: {error}; it must be Python text in UTF-8") from error
 
-    def load(self) -> Study:
+    def load(self) -> Declaration:
         """Execute the file and take its `study`.
 
         Raises SpecError for a syntax error, for whatever the file raises (with its line), and for a missing `study`.
@@ -72,6 +72,10 @@ class SpecFile:
             loading_spec.reset(token)
         return _study_of(vars(module), name)
 
+    @property
+    def folder(self) -> Path | None:
+        return Path(self.path).parent
+
     def objective(self) -> Any:
         return self.load().objective
 
@@ -86,7 +90,7 @@ class Pickled:
     data: str  # base64
 
     @classmethod
-    def of(cls, study: Study) -> Pickled:
+    def of(cls, study: Declaration) -> Pickled:
         """Raises SpecError when something in the study cannot be pickled."""
         try:
             return cls(base64.b64encode(cloudpickle.dumps(study)).decode())
@@ -95,11 +99,15 @@ class Pickled:
                 f"the study cannot be sent to workers: {error}; make what it holds inside the objective instead"
             ) from error
 
-    def load(self) -> Study:
+    def load(self) -> Declaration:
         study = cloudpickle.loads(base64.b64decode(self.data))
-        if not isinstance(study, Study):
+        if not isinstance(study, Declaration):
             raise SpecError(f"the store holds no Study but a {type(study).__name__}")
         return study
+
+    @property
+    def folder(self) -> Path | None:
+        return None
 
     def objective(self) -> Any:
         return self.load().objective
@@ -116,7 +124,7 @@ def source_from_json(body: Mapping[str, str]) -> Source:
     return SpecFile(body["path"], body["text"]) if body["kind"] == "file" else Pickled(body["data"])
 
 
-def source_of(study: Study) -> Source:
+def source_of(study: Declaration) -> Source:
     """The script that made the study as its `study`, when there is one; else the study by value."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
@@ -127,13 +135,13 @@ def source_of(study: Study) -> Source:
     return Pickled.of(study)
 
 
-def _study_of(namespace: Mapping[str, Any], name: str) -> Study:
+def _study_of(namespace: Mapping[str, Any], name: str) -> Declaration:
     if "study" not in namespace:
-        others = [key for key, value in namespace.items() if isinstance(value, Study)]
+        others = [key for key, value in namespace.items() if isinstance(value, Declaration)]
         hint = f"; it has a Study named '{others[0]}': call that study" if others else "; add study = Study(...)"
         raise SpecError(f"{name} defines no `study`{hint}")
     study = namespace["study"]
-    if not isinstance(study, Study):
+    if not isinstance(study, Declaration):
         raise SpecError(f"`study` in {name} is a {type(study).__name__}, not a Study; write study = Study(...)")
     return study
 

@@ -13,9 +13,9 @@ import pytest
 
 import search
 from search import Random, Study
+from search.declaration import duration_s
 from search.spec import Pickled, SpecFile, source_of
 from search.strategies import STRATEGIES
-from search.study import duration_s
 from search.training import Supervised, digits
 from spaces import Float, Int, Space, SpecError, StoreError
 from spaces.networks import MLP

@@ -1,0 +1,137 @@
+"""Declaration: what a spec file says of its study, checked at construction."""
+
+from __future__ import annotations
+
+import contextvars
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from search.executors import EXECUTORS
+from search.protocols import Pruner, Strategy
+from search.pruners import Never, pruner
+from search.strategies import strategy
+from spaces import Space, SpecError
+from spaces.errors import unknown
+from studies.records import Goal, StudyRecord
+
+# True while a spec file is being executed for its `study`; then a call of `study.run()` there would never end.
+loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """The fields of a Study, checked; `search.study.Study` documents them, and adds `run`.
+
+    Apart from it so that what a session is put together from (spec, driver) need not import what starts one.
+    """
+
+    name: str
+    objective: Callable[..., Any]
+    space: Space | None = None
+    maximize: str | None = None
+    minimize: str | None = None
+    strategy: Strategy | str = "tpe"
+    pruner: Pruner | str | None = None
+    trials: int | None = 100
+    timeout: str | float | None = None
+    budget: int | None = None
+    seed: int = 0
+    workers: int | None = None
+    cpus: int = 1
+    gpus: float = 0.0
+    retries: int = 2
+    executor: str = "ray"
+    timeout_s: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-][\w. -]*", self.name):
+            raise SpecError(f"Study name must be usable as a file name, got {self.name!r}; try 'digits-mlp'")
+        if not callable(self.objective):
+            raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
+        self._settle("strategy", strategy(self.strategy) if isinstance(self.strategy, str) else self.strategy)
+        self._settle("pruner", self._pruner())
+        self._settle("space", self._space())
+        self._settle("timeout_s", duration_s(self.timeout))
+        for name, least in (("trials", 1), ("budget", 1), ("seed", 0), ("workers", 1), ("cpus", 1), ("retries", 0)):
+            self._check_number(name, least, optional=name in ("trials", "budget", "workers"))
+        if self.executor not in EXECUTORS:
+            raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
+        if isinstance(self.gpus, bool) or not isinstance(self.gpus, int | float) or self.gpus < 0:
+            raise SpecError(f"Study gpus must be a number of at least 0, got {self.gpus!r}")
+        if self.trials is None and self.timeout_s is None:
+            raise SpecError("Study has neither trials nor timeout, and would never end; give one")
+        if self.goal.metric in ("step", "seconds"):
+            raise SpecError(f"the metric's name '{self.goal.metric}' is taken by the report itself; rename it")
+        if getattr(self.objective, "needs_budget", False) and self.budget is None:
+            raise SpecError(
+                "this objective needs to know how long to train: give Study a budget, e.g. budget=20 (epochs)"
+            )
+
+    @property
+    def goal(self) -> Goal:
+        """The metric and its direction."""
+        given = [(name, way) for name, way in ((self.maximize, True), (self.minimize, False)) if name is not None]
+        if len(given) != 1 or not isinstance(given[0][0], str) or not given[0][0]:
+            got = f"maximize={self.maximize!r}, minimize={self.minimize!r}"
+            raise SpecError(f"Study needs one metric, as maximize='val_accuracy' or minimize='val_loss'; got {got}")
+        return Goal(*given[0])
+
+    def record(self) -> StudyRecord:
+        """What of the declaration goes into the store."""
+        return StudyRecord(
+            name=self.name,
+            space=self.space or Space(),
+            goal=self.goal,
+            budget=self.budget,
+            seed=self.seed,
+            strategy=repr(self.strategy),
+            pruner=repr(self.pruner),
+        )
+
+    def _pruner(self) -> Pruner:
+        if self.pruner is None:
+            return Never()
+        return pruner(self.pruner) if isinstance(self.pruner, str) else self.pruner
+
+    def _space(self) -> Space:
+        own = getattr(self.objective, "space", None)
+        if self.space is not None and own is not None and self.space != own:
+            raise SpecError("Study was given a space, and its objective carries one; drop space=")
+        space = self.space if own is None else own
+        if not isinstance(space, Space):
+            raise SpecError(f"Study needs space=Space(...), which says what may vary; got {space!r}")
+        if not space:
+            raise SpecError(
+                "the space is empty: nothing may vary; declare a parameter, e.g. Space(lr=Float(1e-4, 1e-1))"
+            )
+        return space
+
+    def _settle(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_number(self, name: str, least: int, optional: bool) -> None:
+        value = getattr(self, name)
+        if value is None and optional:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise SpecError(f"Study {name} must be a whole number of at least {least}, got {value!r}")
+
+
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration_s(text: str | float | None) -> float | None:
+    """Seconds of "90", "90s", "20m", "1h30m", "2d"; None stays None. Raises SpecError."""
+    if text is None:
+        return None
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        seconds = float(text)
+    elif isinstance(text, str) and re.fullmatch(r"\s*(\d+(\.\d+)?[smhd]?\s*)+", text):
+        seconds = sum(float(n) * _UNITS_S[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd]?)", text))
+    else:
+        raise SpecError(f"a time-out must be like 90s, 20m or 1h30m, got {text!r}")
+    if not 0 < seconds < float("inf"):
+        raise SpecError(f"a time-out must be above 0, got {text!r}")
+    return seconds
