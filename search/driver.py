@@ -133,7 +133,7 @@ class Driver:
 
             if (attach := getattr(study.objective, "attach", None)) is not None:
                 attach(shared)
-            return InlineExecutor(study.objective, "cuda" if study.gpus else "cpu")
+            return InlineExecutor(study.objective, "cuda" if study.gpus else "cpu", study.cpus)
         if not self.settings.ray_log:
             quiet_ray()
         from search.executors.ray import RayExecutor

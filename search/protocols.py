@@ -37,7 +37,8 @@ class Strategy(Protocol):
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """At most `n` proposals, aware of trials that still run. An empty list means "wait".
 
-        An empty list while nothing runs ends the study.
+        The first will be trial number `len(history.trials)`, and the engine's rng is seeded by the study's seed and
+        that number. An empty list while nothing runs ends the study.
         """
         ...
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from search.executors.worker import Worker
+from search.executors.worker import Worker, use_threads
 from search.protocols import Job, Objective
 from spaces import ExecutionError
 from studies.records import Event
 
 
 class InlineExecutor:
-    """One slot, in this process. What a trial prints is kept with it, as on a worker."""
+    """One slot, in this process, with as many torch threads as a worker of `cpus` has, so that results agree.
+
+    What a trial prints is kept with it, as on a worker.
+    """
 
     capacity = 1
 
-    def __init__(self, objective: Objective, device: str = "cpu") -> None:
+    def __init__(self, objective: Objective, device: str = "cpu", cpus: int = 1) -> None:
         self._worker = Worker(objective, device)
         self._order: Job | None = None
         self._stop = False
+        self._threads_before = use_threads(cpus)
 
     def submit(self, job: Job) -> str:
         if self._order is not None:
@@ -34,3 +38,5 @@ class InlineExecutor:
 
     def close(self) -> None:
         self._worker.advance(None, stop=True)
+        if self._threads_before is not None:
+            use_threads(self._threads_before)

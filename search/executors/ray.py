@@ -27,7 +27,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from search.executors.worker import Worker
+from search.executors.worker import Worker, use_threads
 from search.protocols import UNSTAMPED, Job, Objective
 from spaces import ExecutionError
 from studies.records import Ended, Event, Lost
@@ -51,8 +51,7 @@ class _Actor:
             sys.path.append(folder)
         os.environ["OMP_NUM_THREADS"] = str(threads)
         objective = make_objective()
-        if (torch := sys.modules.get("torch")) is not None:
-            torch.set_num_threads(threads)
+        use_threads(threads)
         if (attach := getattr(objective, "attach", None)) is not None:
             attach(shared)
         self._worker = Worker(objective, device)

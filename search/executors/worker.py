@@ -175,6 +175,15 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
 
 
+def use_threads(threads: int) -> int | None:
+    """Give torch so many threads, if it is loaded; returns how many it had. One more thread changes the last bits."""
+    if (torch := sys.modules.get("torch")) is None:
+        return None
+    before: int = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    return before
+
+
 def _seed_globals(seed: int) -> None:
     """So that an objective that names no seed is repeatable too: one trial at a time owns the global generators."""
     random.seed(seed)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.strategies.candidates import Rows, every_config, neighbour
+from search.strategies.random import drawn
 from spaces import Config, Space, SpecError
 from studies.history import History
 from studies.records import Proposal, Trial
@@ -62,7 +63,7 @@ class Bayes:
         study = history.study
         tried, losses = _observed(history)
         if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
-            return [Proposal(study.space.sample(rng), study.budget, {"by": "random"}) for _ in range(n)]
+            return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, only the driver asks, and this takes 1.5 s.
         from search.strategies.surrogate import Surrogate, undisturbed
 

@@ -20,8 +20,17 @@ class Random:
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""
-        study = history.study
-        return [Proposal(study.space.sample(rng), study.budget, {"by": "random"}) for _ in range(n)]
+        return drawn(history, n, rng)
 
     def tell(self, trial: Trial) -> None:
         """Nothing to learn."""
+
+
+def drawn(history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+    """`n` random proposals, of which each is what it would be if it were asked for alone.
+
+    So a trial's config depends on its number, and not on how many workers were free when it was drawn.
+    """
+    study, number = history.study, len(history.trials)
+    generators = [rng, *(np.random.default_rng([study.seed, number + offset]) for offset in range(1, n))]
+    return [Proposal(study.space.sample(each), study.budget, {"by": "random"}) for each in generators]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.strategies.random import drawn
 from spaces import SpecError
 from studies.history import History
 from studies.records import Proposal, Trial
@@ -57,7 +58,7 @@ class TPE:
         study = history.study
         ended = sum(trial.state in ("finished", "pruned") for trial in history.trials)
         if ended < self.startup_trials or not study.space.free:
-            return [Proposal(study.space.sample(rng), study.budget, {"by": "random"}) for _ in range(n)]
+            return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, and only the driver asks.
         from search.strategies.optuna_mirror import Mirror
 

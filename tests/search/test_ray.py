@@ -17,7 +17,9 @@ from search import Bayes, Median, Random, Study, SuccessiveHalving
 from search.executors.ray import RayExecutor
 from search.protocols import Job
 from search.strategies import TPE
+from search.training import Recipe, Supervised, digits
 from spaces import ExecutionError, Float, Int, Space, StudyFailed
+from spaces.networks import MLP
 from studies.records import Ended, Failed, Finished, Logged, Lost, Reported
 from studies.store import Store
 
@@ -52,6 +54,22 @@ def test_every_strategy_with_every_pruner_on_two_workers(tmp_path: Path, strateg
         assert store.history() == history
         for trial in history.trials:
             assert store.log(trial.number).startswith(f"trial {trial.number} in ")
+
+
+def test_a_supervised_study_is_the_same_on_ray_and_inline(tmp_path: Path) -> None:
+    """Bit for bit: the same seeds, the same number of threads, the data mapped or in place."""
+
+    def declared(executor: str) -> Study:
+        network, recipe = MLP(Int(1, 2), 32, dropout=Float(0.0, 0.3)), Recipe(learning_rate=Float(1e-3, 1e-1, log=True))
+        return Study(
+            name="same", objective=Supervised(digits(), network, recipe), maximize="val_accuracy", strategy=Random(),
+            trials=4, budget=2, executor=executor, workers=None if executor == "inline" else 2,
+        )  # fmt: skip
+
+    one, other = (declared(name).run(tmp_path / f"{name}.db", quiet=True) for name in ("ray", "inline"))
+    assert [trial.config for trial in one.trials] == [trial.config for trial in other.trials]
+    for left, right in zip(one.trials, other.trials, strict=True):
+        assert [report.metrics for report in left.reports] == [report.metrics for report in right.reports]
 
 
 def test_a_worker_that_dies_costs_an_attempt_and_not_a_trial(tmp_path: Path) -> None:

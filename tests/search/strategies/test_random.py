@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from search.strategies.random import Random
-from search.testing.simulation import study_of
+from search.testing.simulation import SPACES, study_of
 from search.testing.strategies import StrategyContract
-from spaces import Choice, Float, Space
+from spaces import Choice, Config, Float, Space
 from studies.history import History
+from studies.records import Proposed
 
 
 class TestRandom(StrategyContract):
@@ -20,3 +21,16 @@ def test_draws_are_even_in_each_domains_measure() -> None:
     configs = [p.config for p in Random().ask(history, 4000, np.random.default_rng(0))]
     assert abs(np.mean([config["rate"] < 1e-2 for config in configs]) - 0.5) < 0.03  # 0.03: some four deviations
     assert abs(np.mean([config["kind"] == "a" for config in configs]) - 0.5) < 0.03
+
+
+def test_a_trial_s_config_does_not_depend_on_how_many_were_asked_for_at_once() -> None:
+    def study_of_ten(at_once: int) -> list[Config]:
+        history = History(study_of(SPACES["conditional"]))
+        while len(history.trials) < 10:
+            number = len(history.trials)
+            rng = np.random.default_rng([history.study.seed, number])
+            for offset, proposal in enumerate(Random().ask(history, min(at_once, 10 - number), rng)):
+                history = history.apply(Proposed(0.0, number + offset, proposal, history.seq))
+        return [trial.config for trial in history.trials]
+
+    assert study_of_ten(1) == study_of_ten(3) == study_of_ten(10)
