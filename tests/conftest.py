@@ -9,6 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no bug, so no example has a deadline. CI tries the same examples each time, a developer new ones.
+settings.register_profile("archsearch", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("archsearch")
 
 ROOT = Path(__file__).resolve().parent.parent
 

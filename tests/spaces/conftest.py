@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from spaces import Choice, Domain, Float, Int, Space, SpaceError, When
-
-# A machine at work on a search is slow now and then, which is no failure.
-settings.register_profile("archsearch", deadline=None)
-settings.load_profile("archsearch")
 
 NAMES = ("a", "b", "c", "d", "e", "f", "lr", "depth", "über", "zeta_1")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from spaces import Float, Int, Space
@@ -28,10 +27,6 @@ from studies.records import (
     Started,
     StudyRecord,
 )
-
-# A machine at work on a search is slow now and then, which is no failure.
-settings.register_profile("archsearch", deadline=None)
-settings.load_profile("archsearch")
 
 OUTCOMES: tuple[Outcome, ...] = (Finished(), Pruned("too slow"), Failed("ValueError: é\n'x'"))
 

@@ -45,6 +45,7 @@ class Opened:
 
     def __init__(self, browser, path: Path, script: str = "", **options) -> None:
         self.page = browser.new_page(viewport={"width": 1280, "height": 900}, **options)
+        self.page.set_default_timeout(120_000)  # WebGL in software, on a busy machine
         self.page.add_init_script(script)
         self.errors: list[str] = []
         self.requests: list[str] = []
