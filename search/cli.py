@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Command = Callable[..., None]
 
+PIPED_WIDTH = 10_000  # columns
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="archsearch")
@@ -215,7 +217,14 @@ def _answer(data: Any, shown: Any, as_json: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(shown, markup=False, soft_wrap=isinstance(shown, str))
+    if console.is_terminal:
+        console.print(shown, markup=False, soft_wrap=isinstance(shown, str))
+        return
+    # For another program: nothing is wrapped to a screen that is not there, or padded to its width.
+    console = Console(highlight=False, width=PIPED_WIDTH)
+    with console.capture() as captured:
+        console.print(shown, markup=False)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def main() -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any
 
 from search.executors import EXECUTORS
 from search.protocols import Pruner, Strategy
-from search.pruners import Never, pruner
+from search.pruners import pruner
 from search.strategies import strategy
 from spaces import Space, SpecError
 from spaces.errors import unknown
@@ -50,8 +50,12 @@ class Declaration:
             raise SpecError(f"Study name must be usable as a file name, got {self.name!r}; try 'digits-mlp'")
         if not callable(self.objective):
             raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
-        self._settle("strategy", strategy(self.strategy) if isinstance(self.strategy, str) else self.strategy)
-        self._settle("pruner", self._pruner())
+        if isinstance(self.strategy, str):
+            self._settle("strategy", strategy(self.strategy))
+        if self.pruner is None or isinstance(self.pruner, str):
+            self._settle("pruner", pruner(self.pruner or "none"))
+        _check_part("Study strategy", self.strategy, "ask", "TPE()")
+        _check_part("Study pruner", self.pruner, "judge", "Median()")
         self._settle("space", self._space())
         self._settle("timeout_s", duration_s(self.timeout))
         for name, least in (("trials", 1), ("budget", 1), ("seed", 0), ("workers", 1), ("cpus", 1), ("retries", 0)):
@@ -60,6 +64,8 @@ class Declaration:
             raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
         if isinstance(self.gpus, bool) or not isinstance(self.gpus, int | float) or self.gpus < 0:
             raise SpecError(f"Study gpus must be a number of at least 0, got {self.gpus!r}")
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise SpecError(f"Study gpus must be a fraction of one GPU or a whole number, got {self.gpus!r}")
         if self.trials is None and self.timeout_s is None:
             raise SpecError("Study has neither trials nor timeout, and would never end; give one")
         if self.goal.metric in ("step", "seconds"):
@@ -90,11 +96,6 @@ class Declaration:
             pruner=repr(self.pruner),
         )
 
-    def _pruner(self) -> Pruner:
-        if self.pruner is None:
-            return Never()
-        return pruner(self.pruner) if isinstance(self.pruner, str) else self.pruner
-
     def _space(self) -> Space:
         own = getattr(self.objective, "space", None)
         if self.space is not None and own is not None and self.space != own:
@@ -117,6 +118,14 @@ class Declaration:
             return
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise SpecError(f"Study {name} must be a whole number of at least {least}, got {value!r}")
+
+
+def _check_part(what: str, value: object, method: str, example: str) -> None:
+    """The commonest slip is the class where an instance is meant."""
+    if isinstance(value, type):
+        raise SpecError(f"{what} is the class {value.__name__}; write {value.__name__}()")
+    if not callable(getattr(value, method, None)):
+        raise SpecError(f"{what} must have `{method}`, got {value!r}; try {example}")
 
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -70,7 +70,7 @@ class Lines(Silent):
                 of = f"/{self._opened.trials}" if self._opened.trials else ""
                 self._line(f"{history.ended}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
             elif isinstance(event, Lost) and event.blame == "worker":
-                self._line(f"trial {event.trial} lost: {event.reason}; it will be run again")
+                self._line(f"trial {event.trial} lost its worker: {event.reason}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)

@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from search.declaration import Declaration, duration_s
 from search.display import display
 from search.engine import Engine
 from search.executors import EXECUTORS, quiet_ray
+from search.interrupts import Interrupts
 from search.origin import gpu_count, origin
 from search.protocols import Executor
 from search.spec import Source, source_from_json, source_of
@@ -78,10 +76,13 @@ class Driver:
         with Store.create(self.store_path, self.study.record(), meta) as store:
             try:
                 return self._work(store, History(self.study.record()), opened)
-            except BaseException:
-                if store.history().seq == 0:  # nothing began, so nothing is kept that would stand in the way
-                    store.path.unlink()
-                raise
+            except SpecError as error:
+                if store.empty:
+                    raise
+                raise SpecError(f"{error}; delete {store.path} before the next run, it holds nothing else") from error
+            finally:
+                if store.empty:  # nothing began, so nothing is kept that would stand in the way
+                    store.discard()
 
     def resume(self) -> History:
         """Go on where the store ends: trials that ran are run again, those that ended are not."""
@@ -94,7 +95,7 @@ class Driver:
             opened = self._opened(history.opened)
             self._check_extension(history, opened)
             if not history.unfinished and opened.trials == len(history.trials):
-                return history
+                return self._checked(history, store)
             return self._work(store, history, opened)
 
     def _work(self, store: Store, history: History, opened: Opened) -> History:
@@ -110,7 +111,7 @@ class Driver:
                 shown.show(after, events)
 
             try:
-                with _terminable():
+                with Interrupts() as interrupts:
                     history = Engine(
                         history,
                         replace(opened, at=time.time(), workers=executor.capacity),
@@ -119,9 +120,16 @@ class Driver:
                         executor=executor,
                         commit=commit,
                         retries=self.study.retries,
+                        interruptible=interrupts.allowed,
                     ).run()
+            except StudyFailed as error:
+                failed = store.history().in_state("failed")[-1].number
+                raise StudyFailed(f"{error}; see its log: archsearch show {store.path} {failed} --log") from error
             finally:
                 executor.close()
+        return self._checked(history, store)
+
+    def _checked(self, history: History, store: Store) -> History:
         if history.best is None and not history.unfinished:
             raise StudyFailed(f"no trial finished; see why: archsearch show {store.path}")
         return history
@@ -170,7 +178,9 @@ class Driver:
         """As many as the cores carry, or the GPUs where trials want them; never more than there are trials."""
         carried = max(1, (os.cpu_count() or 1) // self.study.cpus)
         if self.study.gpus:
-            carried = max(1, min(carried, int(gpu_count() / self.study.gpus)))
+            each = self.study.gpus
+            fitting = gpu_count() * int(1 / each) if each < 1 else gpu_count() // int(each)
+            carried = max(1, min(carried, fitting))
         return carried if trials is None else min(carried, trials)
 
     def _check_metric(self, shared: Any) -> None:
@@ -188,29 +198,6 @@ class Driver:
                 f"--trials is the study's total: {opened.trials} asked, and {len(history.trials)} were begun already; "
                 f"give at least {len(history.trials)}"
             )
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as orderly as Ctrl-C."""
-
-    exit_code = 143
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM raises Terminated. To be entered after Ray has started, which takes that signal over, and traces."""
-
-    def terminate(signum: int, frame: object) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def resume(

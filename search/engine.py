@@ -6,16 +6,18 @@ executor act; so whatever process is killed, the store holds every decision that
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from search.protocols import Executor, Job, Pruner, Stop, Strategy
-from spaces import SpecError, StudyFailed
+from spaces import ArchsearchError, ExecutionError, SpecError, StudyFailed
 from spaces.errors import unknown
-from studies.history import History
+from studies.history import Fold, History
 from studies.records import (
     Closed,
     Ended,
@@ -24,6 +26,7 @@ from studies.records import (
     Finished,
     Lost,
     Opened,
+    Proposal,
     Proposed,
     Pruned,
     Reported,
@@ -50,6 +53,8 @@ class Engine:
     opened: this session's settings; its `trials` and `timeout_s` are totals of the study over all sessions.
     commit: is given each batch of events with the history after it, before the executor acts on them.
     retries: how often a trial whose worker died is started again; a driver that died does not count.
+    interruptible: entered while the executor waits, which is when a KeyboardInterrupt may come: anywhere else it could
+        tear a decision from its record.
     """
 
     def __init__(
@@ -63,8 +68,10 @@ class Engine:
         commit: Commit,
         retries: int,
         clock: Callable[[], float] = time.time,
+        interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._history = history
+        self._fold = Fold(history)
+        self._now: History | None = history  # the fold's value, until the next event
         self._opened = opened
         self._strategy = strategy
         self._pruner = pruner
@@ -72,6 +79,7 @@ class Engine:
         self._commit_batch = commit
         self._retries = retries
         self._clock = clock
+        self._interruptible = interruptible
         self._batch: list[Event] = []
         self._in_flight: set[int] = set()
         self._ended_here: list[Trial] = []
@@ -79,23 +87,36 @@ class Engine:
     def run(self) -> History:
         """Work until the trials, the time or the strategy's proposals are used up.
 
-        Raises StudyFailed when the first trials all fail alike, SpecError when the objective never reports the
-        study's metric; KeyboardInterrupt passes through. In each case the store is in good order first.
+        Raises StudyFailed when the first trials all fail alike; SpecError when the objective never reports the study's
+        metric, or the strategy proposes what is not in the space; ExecutionError when the strategy, the pruner or the
+        executor breaks. KeyboardInterrupt passes through, and comes only while the executor waits (`interruptible`).
+        In each case the store is in good order first, unless it is the store that cannot be written.
         """
         try:
             self._open()
             while True:
                 self._fill()
                 self._commit()
-                self._take(self._executor.wait(self._time_left_s()))
+                with self._interruptible():
+                    events = self._executor.wait(self._time_left_s())
+                self._take(events)
         except Stopped as stopped:
             self._close(stopped.reason)
             if stopped.error is not None:
-                raise stopped.error from None
+                raise stopped.error from stopped.__cause__
         except KeyboardInterrupt:
             self._close("interrupted")
             raise
+        except ExecutionError as error:
+            self._close(str(error))
+            raise
         return self._history
+
+    @property
+    def _history(self) -> History:
+        if self._now is None:
+            self._now = self._fold.history()
+        return self._now
 
     def _open(self) -> None:
         self._record(self._opened)
@@ -121,9 +142,29 @@ class Engine:
             return
         number, seen = len(self._history.trials), self._history.seq
         rng = np.random.default_rng([self._history.study.seed, number])
-        for offset, proposal in enumerate(self._strategy.ask(self._history, wanted, rng)):
+        for offset, proposal in enumerate(self._asked(wanted, rng)):
             self._record(Proposed(self._clock(), number + offset, proposal, seen))
             self._start(self._history.trials[number + offset])
+
+    def _asked(self, wanted: int, rng: np.random.Generator) -> list[Proposal]:
+        """What the strategy proposes, checked: a strategy may be the user's own."""
+        with self._blaming("strategy", self._strategy):
+            proposals = self._strategy.ask(self._history, wanted, rng)
+            if len(proposals) > wanted:
+                raise SpecError(f"it made {len(proposals)} proposals, {wanted} were asked for")
+            for proposal in proposals:
+                self._history.study.space.check(proposal.config)
+                json.dumps(dict(proposal.note), allow_nan=False)
+        return proposals
+
+    @contextmanager
+    def _blaming(self, what: str, who: object) -> Iterator[None]:
+        """An exception of a plug-in ends the session in good order, with its name."""
+        try:
+            yield
+        except Exception as error:
+            text = f"the {what} {who!r} failed: {error if isinstance(error, ArchsearchError) else repr(error)}"
+            raise Stopped(text, ExecutionError(text)) from error
 
     def _trials_left(self) -> int | None:
         asked = self._opened.trials
@@ -142,26 +183,38 @@ class Engine:
         self._record(Started(self._clock(), trial.number, job.attempt, worker))
 
     def _take(self, events: Sequence[Event]) -> None:
+        """All of the events, also when one of them stops the study: each happened."""
         ending = {event.trial for event in events if isinstance(event, Ended)}
         now = self._clock()
-        for event in (replace(event, at=now) for event in events):
-            match event:
-                case Ended(at, number, Finished()) if self._history.value(self._history.trials[number]) is None:
-                    self._end(Ended(at, number, Failed(self._without_value(number))))
-                    self._check_metric(number)
-                case Ended():
-                    self._end(event)
-                case Lost():
-                    self._lose(event)
-                case Reported():
-                    self._record(event)
-                    if event.trial not in ending:
-                        self._judge(event.trial)
-                case _:
-                    self._record(event)
+        stops: list[Stopped] = []
+        for event in events:
+            try:
+                self._take_one(replace(event, at=now), ending)
+            except Stopped as stopped:
+                stops.append(stopped)
+        if stops:
+            raise stops[0]
+
+    def _take_one(self, event: Event, ending: Set[int]) -> None:
+        match event:
+            case Ended(at, number, Finished()) if self._history.value(self._history.trials[number]) is None:
+                self._end(Ended(at, number, Failed(self._without_value(number))))
+                self._check_metric(number)
+            case Ended():
+                self._end(event)
+            case Lost():
+                self._lose(event)
+            case Reported():
+                self._record(event)
+                if event.trial not in ending:
+                    self._judge(event.trial)
+            case _:
+                self._record(event)
 
     def _judge(self, number: int) -> None:
-        match self._pruner.judge(self._history.trials[number], self._history):
+        with self._blaming("pruner", self._pruner):
+            verdict = self._pruner.judge(self._history.trials[number], self._history)
+        match verdict:
             case Stop(reason):
                 self._executor.stop(number)
                 self._end(Ended(self._clock(), number, Pruned(reason)))
@@ -177,15 +230,14 @@ class Engine:
         self._in_flight.discard(event.trial)
         self._record(event)
         trial = self._history.trials[event.trial]
-        self._strategy.tell(trial)
+        with self._blaming("strategy", self._strategy):
+            self._strategy.tell(trial)
         self._ended_here.append(trial)
         if len(self._ended_here) == ALIKE and all(t.state == "failed" for t in self._ended_here):
             errors = {t.reason for t in self._ended_here}
             if len(errors) == 1:
                 text = f"the first {ALIKE} trials all failed with: {errors.pop()}"
-                raise Stopped(
-                    text, StudyFailed(f"{text}; `archsearch show STORE {trial.number} --log` has the traceback")
-                )
+                raise Stopped(text, StudyFailed(text))
 
     def _without_value(self, number: int) -> str:
         reported = {name for report in self._history.trials[number].reports for name in report.metrics}
@@ -206,12 +258,13 @@ class Engine:
 
     def _record(self, event: Event) -> None:
         self._batch.append(event)
-        self._history = self._history.apply(event)
+        self._fold.add(event)
+        self._now = None
 
     def _commit(self) -> None:
         if self._batch:
-            batch, self._batch = self._batch, []
-            self._commit_batch(self._history, batch)
+            self._commit_batch(self._history, self._batch)
+            self._batch = []
 
     def _close(self, reason: str) -> None:
         """No trial is left running: those in flight wait for the next session."""

@@ -42,7 +42,7 @@ class SpecFile:
             kind = "is a folder" if path.is_dir() else "does not exist"
             raise SpecError(f"no spec file at {path}: it {kind}; give a Python file with `study = Study(...)`")
         try:
-            return cls(str(path.absolute()), path.read_text(encoding="utf-8"))
+            return cls(str(path.absolute()), path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"the spec file {path} cannot be read: {error}; it must be Python text in UTF-8") from error
 
@@ -53,7 +53,7 @@ class SpecFile:
         """
         name = Path(self.path).name
         try:
-            code = compile(self.text, self.path, "exec")
+            code = compile(self.text, self.path, "exec", dont_inherit=True)  # without our own __future__
         except (SyntaxError, ValueError) as error:
             where = f"{name}, line {error.lineno}, column {error.offset}" if isinstance(error, SyntaxError) else name
             raise SpecError(f"{where}: {error.args[0]}; mend the syntax") from error
@@ -100,7 +100,13 @@ class Pickled:
             ) from error
 
     def load(self) -> Declaration:
-        study = cloudpickle.loads(base64.b64decode(self.data))
+        try:
+            study = cloudpickle.loads(base64.b64decode(self.data))
+        except Exception as error:
+            raise SpecError(
+                f"the stored study cannot be loaded: {type(error).__name__}: {error}; resume it where its modules are "
+                "found"
+            ) from error
         if not isinstance(study, Declaration):
             raise SpecError(f"the store holds no Study but a {type(study).__name__}")
         return study

@@ -109,6 +109,8 @@ def study_table(history: History) -> RenderableType:
         table.add_row(str(trial.number), _number(history.value(trial)), str(trial.step), one_line(config))
     failed = [trial for trial in history.trials if trial.state == "failed"]
     notes = [Text(f"trial {trial.number} failed: {trial.reason}", style="red") for trial in failed[:3]]
+    if len(failed) > 3:
+        notes.append(Text(f"and {len(failed) - 3} more failed", style="red"))
     return Group(facts, Text(f"\nbest {min(BEST_SHOWN, len(ranked))} of {len(ranked)} finished"), table, *notes)
 
 

@@ -49,19 +49,19 @@ class History:
     @classmethod
     def fold(cls, study: StudyRecord, events: Iterable[Event]) -> History:
         """All events at once; equals `History(study).apply(e1).apply(e2)…`."""
-        fold = _Fold(cls(study))
+        fold = Fold(cls(study))
         for event in events:
             fold.add(event)
         return fold.history()
 
     def apply(self, event: Event) -> History:
         """The history after one more event."""
-        fold = _Fold(self)
+        fold = Fold(self)
         fold.add(event)
         return fold.history()
 
     def apply_all(self, events: Iterable[Event]) -> History:
-        fold = _Fold(self)
+        fold = Fold(self)
         for event in events:
             fold.add(event)
         return fold.history()
@@ -109,8 +109,8 @@ class History:
 _STATE: dict[type[Outcome], State] = {Finished: "finished", Pruned: "pruned", Failed: "failed"}
 
 
-class _Fold:
-    """The fold's working state: one list, changed in place, so that folding n events costs n steps."""
+class Fold:
+    """A history that grows in place, so that folding n events costs n steps; `history` is its value at this moment."""
 
     def __init__(self, start: History) -> None:
         self.start = start

@@ -50,12 +50,10 @@ class Store:
         """A new store for a study, opened for writing. `meta` is JSON about its origin: spec, versions, hardware."""
         path = Path(path)
         _check_folder(path)
+        _check_absent(path)
         lock = _lock(path)
         try:
-            if path.exists():
-                raise StoreError(
-                    f"{path} exists already; go on with it: archsearch resume {path}, or name another file with --store"
-                )
+            _check_absent(path)  # another driver may have made it meanwhile
             with _explained(path):
                 _write_new(path, {**meta, "study": study.to_json()})
             return cls(path, _connect(path, "rw"), lock)
@@ -136,6 +134,18 @@ class Store:
             )
             # Not json_extract: SQLite's ends at a NUL, and refuses a lone surrogate.
             return "".join(json.loads(body)["text"] for (body,) in rows)
+
+    @property
+    def empty(self) -> bool:
+        """No event was ever appended."""
+        return not self._check
+
+    def discard(self) -> None:
+        """Delete an empty store and its lock file; the store must still be open for writing, and be closed after."""
+        if not self.empty or self._lock is None:
+            raise StoreError(f"{self.path} holds events or is not ours to delete; nothing was deleted")
+        self.path.unlink()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def copy(self, destination: str | Path) -> None:
         """A whole copy at this moment, also while a driver writes. An existing file is not overwritten."""
@@ -239,6 +249,18 @@ def _check_format(path: Path) -> None:
             f"{path} has store format {version}, this archsearch reads up to {FORMAT}; upgrade it: "
             "pip install -U archsearch"
         )
+
+
+def _check_absent(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        _check_format(path)
+    except StoreError as error:
+        raise StoreError(f"{path} exists already, and is no store; name another file with --store") from error
+    raise StoreError(
+        f"{path} exists already; go on with it: archsearch resume {path}, or name another file with --store"
+    )
 
 
 def _check_folder(path: Path) -> None:

@@ -17,7 +17,7 @@ class InlineExecutor:
     capacity = 1
 
     def __init__(self, objective: Objective, device: str = "cpu", cpus: int = 1) -> None:
-        self._worker = Worker(objective, device)
+        self._worker = Worker(objective, device, interruptible=True)
         self._order: Job | None = None
         self._stop = False
         self._threads_before = use_threads(cpus)

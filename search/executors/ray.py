@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import math
 import os
 import shutil
 import socket
@@ -30,11 +31,11 @@ from ray.exceptions import RayActorError, RayError
 from search.executors.worker import Worker, use_threads
 from search.protocols import UNSTAMPED, Job, Objective
 from spaces import ExecutionError
-from studies.records import Ended, Event, Lost
+from studies.records import Ended, Event, Logged, Lost
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _REACH_TIMEOUT_S = 5.0
-_CLOSE_TIMEOUT_S = 5.0  # for the `finally` blocks of stopped trials, when the study ends
+_CLOSE_TIMEOUT_S = 3.0  # for the objectives' `finally` when the session ends
 
 
 class _Actor:
@@ -43,24 +44,32 @@ class _Actor:
     def __init__(
         self, make_objective: Callable[[], Objective], shared: Any, threads: int, device: str, folder: str, crash: str
     ) -> None:
-        with suppress(OSError):  # on another machine of the cluster neither need exist
+        tape = None
+        with suppress(OSError):  # on another machine of the cluster none of these need exist
             self._crash = Path(crash).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
             faulthandler.enable(self._crash)
+            tape = _tape_beside(Path(crash)).open("w", encoding="utf-8", errors="surrogatepass")
         with suppress(OSError):
             os.chdir(folder)
             sys.path.append(folder)
         os.environ["OMP_NUM_THREADS"] = str(threads)
+        import torch  # noqa: F401 - so that a trial's seed and threads hold where an objective imports it late
+
         objective = make_objective()
         use_threads(threads)
         if (attach := getattr(objective, "attach", None)) is not None:
             attach(shared)
-        self._worker = Worker(objective, device)
+        self._worker = Worker(objective, device, tape=tape)
 
     def ready(self) -> None:
         """Answers once the objective is loaded."""
 
-    def advance(self, start: Job | None, stop: bool) -> tuple[list[Event], bool]:
-        return self._worker.advance(start, stop), self._worker.clean
+    def advance(self, start: Job | None, stop: bool) -> tuple[list[Event], bool, bool]:
+        """The events; whether the worker is clean; whether `start` was begun, which an unclean worker does not."""
+        events = self._worker.advance(None, stop=True) if stop else []
+        if not self._worker.clean:
+            return events, False, False
+        return events + self._worker.advance(start, stop=False), self._worker.clean, True
 
 
 @dataclass
@@ -71,6 +80,7 @@ class _Slot:
     call: Any = None  # the call in flight
     trial: int | None = None
     order: Job | None = None  # to be sent with the next call
+    sent: Job | None = None  # with the call in flight
     stop: bool = False  # likewise
 
 
@@ -127,7 +137,7 @@ class RayExecutor:
         for slot in self._slots:
             if slot.call is None and (slot.trial is not None or slot.stop):
                 slot.call = slot.actor.advance.remote(slot.order, slot.stop)
-                slot.order, slot.stop = None, False
+                slot.sent, slot.order, slot.stop = slot.order, None, False
         by_call = {slot.call: slot for slot in self._slots if slot.call is not None}
         ready, rest = ray.wait(list(by_call), num_returns=1, timeout=timeout_s)
         if rest:
@@ -136,8 +146,10 @@ class RayExecutor:
         return [event for slot in self._slots if slot.call in ready for event in self._collect(slot)]
 
     def close(self) -> None:
-        calls = [slot.call or slot.actor.advance.remote(None, True) for slot in self._slots if slot.stop]
+        """Every objective is closed, so that its `finally` runs, unless it takes too long to its next report."""
+        busy = [slot for slot in self._slots if slot.stop or slot.call is not None or slot.trial is not None]
         with suppress(RayError):
+            calls = [slot.actor.advance.remote(None, True) for slot in busy]
             ray.wait(calls, num_returns=len(calls), timeout=_CLOSE_TIMEOUT_S)
         self._release()
 
@@ -146,30 +158,35 @@ class RayExecutor:
         for slot in self._slots:
             try:
                 ray.get(slot.actor.ready.remote())
-            except RayActorError as error:
+            except RayError as error:
                 raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
 
     def _collect(self, slot: _Slot) -> Iterator[Event]:
         call, slot.call = slot.call, None
         try:
-            events, clean = ray.get(call)
-        except RayActorError as error:
-            if error.actor_init_failed:
+            events, clean, began = ray.get(call)
+        except RayError as error:
+            if isinstance(error, RayActorError) and error.actor_init_failed:
                 raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
-            if slot.trial is not None:
+            if slot.trial is not None and slot.order is None:  # an order that was not sent is sent to the next worker
+                yield from _last_words(slot)
                 yield Lost(UNSTAMPED, slot.trial, f"{slot.name} died: {_cause(slot, error)}", "worker")
+                slot.trial = None
             self._renew(slot)
             return
         yield from events
         if any(isinstance(event, Ended) for event in events):
             slot.trial = None
-            if not clean:
-                self._renew(slot)
+        if not began and slot.sent is not None:
+            slot.order = slot.sent
+        if not clean and (slot.trial is None or slot.order is not None):
+            self._renew(slot)
 
     def _renew(self, slot: _Slot) -> None:
+        """Another process for the slot; what was ordered and not begun goes there."""
         ray.kill(slot.actor)
         fresh = self._new_slot(slot.name)
-        slot.actor, slot.crash, slot.trial, slot.order, slot.stop = fresh.actor, fresh.crash, None, None, False
+        slot.actor, slot.crash, slot.stop = fresh.actor, fresh.crash, False
 
     def _new_slot(self, name: str) -> _Slot:
         descriptor, crash = tempfile.mkstemp(prefix=f"{name}-", suffix=".crash", dir=self._scratch)
@@ -239,7 +256,9 @@ def _in_folder(folder: Path) -> Iterator[None]:
 def _check_resources(workers: int, cpus: int, gpus: float) -> None:
     have = ray.cluster_resources()
     for unit, each in (("GPU", gpus), ("CPU", float(cpus))):
-        need, got = workers * each, have.get(unit, 0.0)
+        got = have.get(unit, 0.0)
+        # A fraction is of one GPU: of 0.6 each, two GPUs carry two.
+        need = math.ceil(workers / int(1 / each)) if 0 < each < 1 else workers * each
         if need > got:
             raise ExecutionError(
                 f"{workers} workers of {each:g} {unit} each need {need:g} {unit}s, and there are {got:g}; "
@@ -254,7 +273,21 @@ def _actor_maker(make_objective: Callable[[], Objective], shared: Any, cpus: int
     return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, crash)
 
 
-def _cause(slot: _Slot, error: RayActorError) -> str:
+def _tape_beside(crash: Path) -> Path:
+    return crash.with_suffix(".tape")
+
+
+def _last_words(slot: _Slot) -> Iterator[Event]:
+    """What the trial printed since its last report, and the traceback of a crash in native code."""
+    texts = []
+    for path in (_tape_beside(slot.crash), slot.crash):
+        with suppress(OSError):
+            texts.append(path.read_text(encoding="utf-8", errors="replace"))
+    if slot.trial is not None and any(texts):
+        yield Logged(UNSTAMPED, slot.trial, "".join(texts))
+
+
+def _cause(slot: _Slot, error: RayError) -> str:
     """Where the process was when it died if faulthandler could tell, else what Ray says."""
     with suppress(OSError):
         if lines := slot.crash.read_text(encoding="utf-8").splitlines():
@@ -262,6 +295,6 @@ def _cause(slot: _Slot, error: RayActorError) -> str:
     return " ".join(str(error).split("\n\t")[0].split())[:300]
 
 
-def _last_line(error: RayActorError) -> str:
+def _last_line(error: RayError) -> str:
     """`ImportError: …`, from below the worker's traceback."""
     return str(error).strip().splitlines()[-1].strip()

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import math
 import random
+import reprlib
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -23,15 +24,24 @@ from studies.records import Ended, Event, Failed, Finished, Logged, Metrics, Rep
 
 _END = object()  # what an exhausted iterator gives; None may be a user's mistake
 
+REASON_LIMIT = 500  # characters
 LOG_LIMIT_BYTES = 2**20  # of one trial; beyond it a chatty objective would swell the store
 
 
 class Worker:
-    """Advances trials of one objective, one at a time. `clean` turns false when a trial may have left a mess."""
+    """Advances trials of one objective, one at a time. `clean` turns false when a trial may have left a mess.
 
-    def __init__(self, objective: Objective, device: str) -> None:
+    interruptible: a KeyboardInterrupt is the person's, and passes through. tape: a file that holds what was printed
+    since the last report, for whoever comes when this process has died.
+    """
+
+    def __init__(
+        self, objective: Objective, device: str, *, interruptible: bool = False, tape: TextIO | None = None
+    ) -> None:
         self._objective = objective
+        self._tape = _Tape(tape)
         self._device = device
+        self._interruptible = interruptible  # a KeyboardInterrupt is the user's, and not the objective's failure
         self._attempt: _Attempt | None = None
         self.clean = True
 
@@ -43,7 +53,7 @@ class Worker:
             events += self._attempt.printed()
             self._attempt = None
         if start is not None:
-            self._attempt = _Attempt(self._objective, start, self._device)
+            self._attempt = _Attempt(self._objective, start, self._device, self._interruptible, self._tape)
         if self._attempt is not None:
             happened = self._attempt.next()
             events += self._attempt.printed() + happened
@@ -56,14 +66,16 @@ class Worker:
 class _Attempt:
     """One trial in progress: the objective's iterator, its step count, its clock, and what it prints."""
 
-    def __init__(self, objective: Objective, job: Job, device: str) -> None:
+    def __init__(self, objective: Objective, job: Job, device: str, interruptible: bool, tape: _Tape) -> None:
         self._objective = objective
         self._job = job
         self._device = device
+        self._interruptible = interruptible
         self._reports: Iterator[Metrics] | None = None
         self._step = 0
         self._worked_s = 0.0
-        self._tape = _Tape()
+        self._tape = tape
+        tape.rewind()
         self.clean = True
 
     def next(self) -> list[Event]:
@@ -73,7 +85,9 @@ class _Attempt:
         try:
             with self._tape.recording():
                 metrics = self._advance()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's objective raises is its failure
+        except BaseException as error:
+            if self._interruptible and isinstance(error, KeyboardInterrupt):
+                raise
             self._tape.write(traceback.format_exc())
             return [Ended(UNSTAMPED, number, Failed(_one_line(error)))]
         self._worked_s += time.perf_counter() - began
@@ -82,9 +96,10 @@ class _Attempt:
         self._step += 1
         try:
             numbers = _numbers(metrics, self._step)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - a metric may be any object, and raise when it is looked at
             self.close()
-            return [Ended(UNSTAMPED, number, Failed(str(error)))]
+            mistake = isinstance(error, TypeError | ValueError)
+            return [Ended(UNSTAMPED, number, Failed(_text(error) if mistake else _one_line(error)))]
         events: list[Event] = [Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s))]
         if self._step == self._job.budget or self._reports is None:
             self.close()
@@ -110,7 +125,9 @@ class _Attempt:
             try:
                 with self._tape.recording():
                     close()
-            except (Exception, SystemExit):  # noqa: BLE001 - its `finally` raised, or an `except:` ate the close
+            except BaseException as error:
+                if self._interruptible and isinstance(error, KeyboardInterrupt):
+                    raise
                 self.clean = False
                 self._tape.write(traceback.format_exc())
         return self.clean
@@ -121,10 +138,15 @@ class _Attempt:
 
 
 class _Tape(io.TextIOBase):
-    """Keeps what is printed while it records, up to a limit."""
+    """Keeps what is printed while it records, up to a limit for each trial; also in `file`, until it is taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: TextIO | None) -> None:
         self._parts: list[str] = []
+        self._left = LOG_LIMIT_BYTES
+        self._file = file
+
+    def rewind(self) -> None:
+        """Another trial begins."""
         self._left = LOG_LIMIT_BYTES
 
     def writable(self) -> bool:
@@ -135,6 +157,9 @@ class _Tape(io.TextIOBase):
             kept = text[: self._left]
             self._left -= len(kept)
             self._parts.append(kept)
+            if self._file is not None:
+                self._file.write(kept)
+                self._file.flush()
             if self._left == 0:
                 self._parts.append(f"\n[more than {LOG_LIMIT_BYTES} characters: the rest was not kept]\n")
         return len(text)
@@ -142,6 +167,9 @@ class _Tape(io.TextIOBase):
     def take(self) -> str:
         text = "".join(self._parts)
         self._parts.clear()
+        if text and self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
         return text
 
     def recording(self) -> AbstractContextManager[object]:
@@ -155,15 +183,15 @@ def _numbers(metrics: object, step: int) -> dict[str, float]:
     """The metrics as plain floats; TypeError or ValueError that tells the user what was yielded instead."""
     if not isinstance(metrics, Mapping) or not metrics:
         raise TypeError(
-            f"the objective gave {metrics!r} at step {step}; it must yield (or return) a mapping of metric names to "
-            "numbers, e.g. {'val_loss': 0.3}"
+            f"the objective gave {_shown(metrics)} at step {step}; it must yield (or return) a mapping of metric names "
+            "to numbers, e.g. {'val_loss': 0.3}"
         )
     numbers: dict[str, float] = {}
     for name, value in metrics.items():
         try:
             number = float(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"metric '{name}' is {value!r} at step {step}; it must be a number") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TypeError(f"metric '{name}' is {_shown(value)} at step {step}; it must be a number") from error
         if not math.isfinite(number):
             raise ValueError(f"metric '{name}' is {number} at step {step}")
         numbers[str(name)] = number
@@ -171,8 +199,21 @@ def _numbers(metrics: object, step: int) -> dict[str, float]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+    text = _text(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _shown(value: object) -> str:
+    """Its repr, cut: a user may have yielded a million numbers."""
+    return reprlib.repr(value)
+
+
+def _text(thing: object) -> str:
+    """Its text in one line, of bearable length, also when it cannot be shown."""
+    try:
+        return " ".join(str(thing)[: 2 * REASON_LIMIT].split())[:REASON_LIMIT]
+    except Exception as error:  # noqa: BLE001 - a user's own __str__ or __repr__
+        return f"(its text cannot be had: {type(error).__name__})"
 
 
 def use_threads(threads: int) -> int | None:

@@ -1,8 +1,9 @@
 """A history as an in-memory Optuna study, kept up to date; the only file of the strategies that imports optuna.
 
-Trials stand in the Optuna study in the order of their numbers, each as Optuna knows it: running, complete, pruned or
-failed. What `suggest` asks Optuna for is marked as failed before it returns, which hides it from every sampler: whether
-a proposal becomes a trial is for the history to say.
+Trials stand in the Optuna study in the order of their numbers, as running, complete or pruned; a failed one as pruned
+without a value, because samplers do not see Optuna's own failed trials, and would go where they failed again and again.
+What `suggest` asks Optuna for is marked as failed before it returns, which does hide it from every sampler: whether a
+proposal becomes a trial is for the history to say.
 
 Discrete domains enter as the index of their value, so that tuples and uneven steps need no special care.
 """
@@ -126,7 +127,7 @@ class Mirror:
             case "pruned":
                 return _Entry(TrialState.PRUNED, value, trial.step)
             case "finished" | "failed":
-                return _Entry(TrialState.FAIL)
+                return _Entry(TrialState.PRUNED)  # without a value, which Optuna ranks last of all
             case _:
                 return _Entry(TrialState.RUNNING)
 

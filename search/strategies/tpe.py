@@ -40,7 +40,7 @@ class TPE:
     Parameters are modelled jointly (Falkner et al. 2018, "BOHB", section 4.1), those under a condition in groups that
     are active together. A trial that still runs counts as a bad one, so that parallel proposals keep apart (constant
     liar, Ginsbourger et al. 2010). A pruned trial ranks behind the finished ones: first those that came further, then
-    those with the better last value. A failed trial is left out.
+    those with the better last value. A failed trial ranks last of all.
     """
 
     startup_trials: int = 10

@@ -31,6 +31,15 @@ class Supervised:
     recipe: Recipe = field(default_factory=Recipe)
     _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        for name, method, example in (("data", "prepare", "digits()"), ("network", "stack", "MLP(layers=2, units=64)")):
+            value = getattr(self, name)
+            if isinstance(value, type) or not hasattr(value, method):
+                hint = f"{value.__name__}(...)" if callable(value) and hasattr(value, "__name__") else example
+                raise SpecError(f"Supervised {name} must be something like {example}, got {value!r}; write {hint}")
+        if not isinstance(self.recipe, Recipe):
+            raise SpecError(f"Supervised recipe must be a Recipe(...), got {self.recipe!r}")
+
     @property
     def space(self) -> Space:
         """The network's parameters and the recipe's."""

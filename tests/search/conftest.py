@@ -35,7 +35,7 @@ class Slots:
 
     def __init__(self, objective: Any, capacity: int) -> None:
         self.capacity = capacity
-        self._workers = [Worker(objective, "cpu") for _ in range(capacity)]
+        self._workers = [Worker(objective, "cpu", interruptible=True) for _ in range(capacity)]
         self._trials: list[int | None] = [None] * capacity
         self._orders: list[Job | None] = [None] * capacity
         self._stops = [False] * capacity

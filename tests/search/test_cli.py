@@ -139,6 +139,9 @@ BAD_SPECS = {
     ),
     "objective": (GOOD.replace("objective=train", "objective=None"), ["objective must be a Supervised or a function"]),
     "name": (GOOD.replace('"tiny"', '"a/b"'), ["usable as a file name, got 'a/b'"]),
+    "a class": (GOOD.replace("Random()", "Random"), ["Study strategy is the class Random; write Random()"]),
+    "no pruner": (GOOD.replace("trials=4", "trials=4, pruner=3"), ["Study pruner must have `judge`, got 3"]),
+    "part of a gpu": (GOOD.replace("trials=4", "trials=4, gpus=1.5"), ["a fraction of one GPU or a whole number"]),
     "raises": ("1 / 0\n", ["bad.py, line 1: ZeroDivisionError"]),
     "runs itself": (GOOD + "\nstudy.run()\n", ["if __name__ == '__main__'"]),
     "endless": (GOOD.replace("trials=4", "trials=None"), ["neither trials nor timeout"]),
@@ -309,3 +312,57 @@ def test_the_installed_command_runs_in_any_folder(spec: Path, tmp_path: Path) ->
     )
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "tiny.db").is_file()
+
+
+NOOP = """
+from search import Random, Study
+from spaces import Float, Space
+study = Study(name="noop", space=Space(x=Float(0, 1)), objective=lambda trial: {"loss": trial.config["x"]},
+              minimize="loss", strategy=Random(), trials=100000, executor="inline")
+"""
+
+
+@pytest.mark.parametrize("after", [1, 40, 333, 1000, 1777])
+def test_ctrl_c_between_any_two_steps_leaves_a_store_in_order(
+    archsearch: Any, tmp_path: Path, command_env: dict[str, str], after: int
+) -> None:
+    """With trials that take no time, the signal falls into the engine's own work, and not into an objective."""
+    (tmp_path / "noop.py").write_text(NOOP)
+    store = tmp_path / "noop.db"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "archsearch", "run", "noop.py", "--quiet"],
+        cwd=tmp_path,
+        env=command_env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not store.exists() or read(store, "SELECT count(*) FROM events")[0][0] < after:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    done = read(store, "SELECT count(*) FROM trials")[0][0]
+    resumed = archsearch("resume", "noop.db", "--trials", done + 5, "--quiet", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["trials"] == {"finished": done + 5}
+
+
+def test_what_is_no_store_is_not_resumed(archsearch: Any, spec: Path, tmp_path: Path) -> None:
+    ran = archsearch("run", spec, "--store", "tiny.py")
+    assert ran.returncode == 2
+    assert "tiny.py exists already, and is no store; name another file with --store" in ran.stderr
+    assert spec.read_text() == GOOD
+
+
+def test_a_mistake_leaves_nothing_behind(archsearch: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(BAD_SPECS["gpus"][0])
+    assert archsearch("run", "bad.py").returncode == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py"]
+
+
+def test_piped_output_is_not_wrapped(archsearch: Any, spec: Path, tmp_path: Path) -> None:
+    archsearch("run", spec, "--store", "a-name-that-is-rather-long-for-a-narrow-screen.db", "--quiet")
+    listed = archsearch("list", env={"COLUMNS": "40"}).stdout.splitlines()
+    assert "a-name-that-is-rather-long-for-a-narrow-screen.db" in listed[1]
+    assert len(listed) == 2
+    assert all(line == line.rstrip() for line in listed)

@@ -37,7 +37,7 @@ def test_plain_lines_tell_each_end_and_each_lost_worker(session: Any) -> None:
     assert len(text) == 4
     assert text[0].startswith("3/3  trial 0 finished loss ")
     assert "best loss" in text[0]
-    assert text[3] == "trial 1 lost: worker-0 died: Segmentation fault; it will be run again"
+    assert text[3] == "trial 1 lost its worker: worker-0 died: Segmentation fault"
 
 
 def test_markup_in_a_study_is_text(session: Any) -> None:

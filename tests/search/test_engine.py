@@ -15,7 +15,7 @@ from search.executors.inline import InlineExecutor
 from search.protocols import Continue, Stop
 from search.pruners import SuccessiveHalving
 from search.strategies import TPE, Bayes, Random
-from spaces import SpecError, StudyFailed
+from spaces import ExecutionError, SpecError, StudyFailed
 from studies.history import History
 from studies.records import Closed, Ended, Failed, Finished, Lost, Opened, Proposed, Pruned, Reported, Started
 
@@ -289,3 +289,68 @@ def test_extending_a_finished_study_goes_on_with_new_numbers(session: Any) -> No
     history = session.run(trials=5)
     assert [trial.number for trial in history.trials] == [0, 1, 2, 3, 4]
     assert history.opened == replace(session.events[0], trials=5)
+
+
+class Breaks:
+    """A strategy that goes wrong at its fourth trial."""
+
+    def __init__(self, how: Callable[[list[Any]], Any]) -> None:
+        self.how = how
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> Any:
+        proposals = Random().ask(history, n, rng)
+        return self.how(proposals) if len(history.trials) >= 3 else proposals
+
+    def tell(self, trial: Any) -> None: ...
+
+    def __repr__(self) -> str:
+        return "Breaks()"
+
+
+def fail(proposals: list[Any]) -> Any:
+    raise RuntimeError("no model")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (fail, r"the strategy Breaks\(\) failed: RuntimeError\('no model'\)"),
+        (lambda ps: [*ps, *ps], r"it made 2 proposals, 1 were asked for"),
+        (
+            lambda ps: [replace(ps[0], config={**ps[0].config, "lr": 99})],
+            r"parameter 'lr' is 99, which is not in Float",
+        ),
+        (lambda ps: [replace(ps[0], note={"score": float("nan")})], r"Out of range float values are not JSON"),
+    ],
+)
+def test_a_strategy_that_breaks_ends_the_session_in_good_order(session: Any, how: Any, message: str) -> None:
+    with pytest.raises(ExecutionError, match=message):
+        session.run(trials=6, strategy=Breaks(how))
+    assert session.history.counts() == {"finished": 3}
+    assert session.history.closed is not None
+    assert "Breaks()" in session.history.closed.reason
+    assert session.run(trials=6).counts() == {"finished": 6}
+
+
+def test_a_pruner_that_breaks_loses_nothing_of_the_batch(session: Any) -> None:
+    class Broken:
+        def judge(self, trial: Any, history: History) -> Any:
+            raise ZeroDivisionError("no curves")
+
+    with pytest.raises(ExecutionError, match="no curves"):
+        session.run(trials=4, pruner=Broken())
+    history = session.history
+    assert history.counts() == {"waiting": 1}
+    assert history.trials[0].step == 1
+    assert session.run(trials=4).counts() == {"finished": 4}
+
+
+def test_an_executor_that_breaks_leaves_its_trials_waiting(session: Any) -> None:
+    class Gone(Dying):
+        def wait(self, timeout_s: float | None) -> list[Any]:
+            raise ExecutionError("the cluster is gone")
+
+    with pytest.raises(ExecutionError, match="the cluster is gone"):
+        session.run(executor=Gone(0), trials=2)
+    assert session.history.counts() == {"waiting": 1}
+    assert session.history.closed == Closed(0.0, "the cluster is gone")

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from search import Bayes, Median, Random, Study, SuccessiveHalving
 from search.executors.ray import RayExecutor
-from search.protocols import Job
+from search.protocols import Continue, Job, Stop
 from search.strategies import TPE
 from search.training import Recipe, Supervised, digits
 from spaces import ExecutionError, Float, Int, Space, StudyFailed
@@ -76,6 +77,7 @@ def test_a_worker_that_dies_costs_an_attempt_and_not_a_trial(tmp_path: Path) -> 
     def dies_once(trial: Any) -> Iterator[dict[str, float]]:
         yield {"loss": 1.0}
         if trial.number == 2 and trial.attempt == 1:
+            print("last words")
             os.kill(os.getpid(), signal.SIGKILL)
         yield {"loss": 0.5}
 
@@ -83,6 +85,8 @@ def test_a_worker_that_dies_costs_an_attempt_and_not_a_trial(tmp_path: Path) -> 
     assert history.counts() == {"finished": 6}
     assert (history.trials[2].attempt, history.trials[2].workers_lost) == (2, 1)
     assert [report.step for report in history.trials[2].reports] == [1, 2]
+    with Store.open(tmp_path / "s.db") as store:
+        assert store.log(2) == "last words\n"
 
 
 def test_a_crash_in_native_code_is_named(tmp_path: Path) -> None:
@@ -95,6 +99,8 @@ def test_a_crash_in_native_code_is_named(tmp_path: Path) -> None:
 
     history = study(crashes, retries=0, trials=2, budget=None).run(tmp_path / "s.db", quiet=True)
     assert "Segmentation fault" in history.trials[0].reason
+    with Store.open(tmp_path / "s.db") as store:
+        assert "in crashes" in store.log(0)
     assert history.trials[1].outcome == Finished()
 
 
@@ -113,6 +119,54 @@ def test_a_worker_that_a_trial_leaves_unclean_is_replaced(tmp_path: Path) -> Non
     assert first != second == third
     with Store.open(tmp_path / "s.db") as store:
         assert "cannot let go" in store.log(0)
+
+
+def test_a_worker_left_unclean_by_a_stop_does_not_get_the_next_trial(tmp_path: Path) -> None:
+    def messy(trial: Any) -> Iterator[dict[str, float]]:
+        try:
+            while True:
+                yield {"loss": 1.0, "pid": os.getpid()}
+        finally:
+            if trial.number == 0:
+                raise RuntimeError("cannot let go")
+
+    class StopFirst:
+        def judge(self, trial: Any, history: Any) -> Any:
+            return Stop("first") if trial.number == 0 else Continue()
+
+    history = study(messy, workers=1, trials=3, budget=3, pruner=StopFirst()).run(tmp_path / "s.db", quiet=True)
+    assert history.counts() == {"pruned": 1, "finished": 2}
+    assert [trial.attempt for trial in history.trials] == [1, 1, 1]
+    first, second, third = (trial.value("pid") for trial in history.trials)
+    assert first != second == third
+
+
+def test_a_time_out_closes_the_objectives(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def slow(trial: Any) -> Iterator[dict[str, float]]:
+        try:
+            while True:
+                time.sleep(0.05)  # an epoch
+                yield {"loss": 1.0}
+        finally:
+            (Path(folder) / f"closed-{trial.number}").touch()
+
+    history = study(slow, trials=4, budget=None, timeout=1).run(tmp_path / "s.db", quiet=True)
+    assert history.counts() == {"waiting": 2}
+    assert sorted(path.name for path in tmp_path.glob("closed-*")) == ["closed-0", "closed-1"]
+
+
+@pytest.mark.parametrize("error", ["asyncio.CancelledError()", "KeyboardInterrupt()", "GeneratorExit()"])
+def test_whatever_an_objective_raises_there_is_its_failure(tmp_path: Path, error: str) -> None:
+    def raises(trial: Any) -> dict[str, float]:
+        if trial.number == 1:
+            raise eval(error, {"asyncio": __import__("asyncio")})
+        return {"loss": 1.0}
+
+    history = study(raises, trials=3).run(tmp_path / "s.db", quiet=True)
+    assert history.counts() == {"finished": 2, "failed": 1}
+    assert history.trials[1].reason == error[:-2].rpartition(".")[2]
 
 
 def test_an_objective_runs_in_the_folder_where_the_study_was_started(
@@ -156,7 +210,7 @@ def test_the_executor_alone() -> None:
     executor = RayExecutor(lambda: curve, None, workers=2)
     try:
         assert executor.capacity == 2
-        assert executor.submit(Job(7, 1, {"x": 0.5}, 2, 0)) == "worker-0"
+        assert executor.submit(Job(7, 1, {"x": 0.5}, 10**6, 0)) == "worker-0"
         assert executor.submit(Job(8, 1, {"x": 0.25}, 2, 0)) == "worker-1"
         with pytest.raises(ExecutionError, match="all 2 workers are taken"):
             executor.submit(Job(9, 1, {"x": 0.5}, 2, 0))
@@ -168,7 +222,7 @@ def test_the_executor_alone() -> None:
         while sum(isinstance(event, Ended) for event in events) < 2:
             events += executor.wait(None)
         assert {e.trial for e in events if isinstance(e, Ended)} == {8, 9}
-        assert sum(isinstance(e, Logged) for e in events) == 3
+        assert {e.trial for e in events if isinstance(e, Logged)} == {7, 8, 9}
         assert not any(isinstance(e, Lost) for e in events)
         assert executor.wait(0.0) == []
     finally:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from search.executors.worker import LOG_LIMIT_BYTES, Worker
@@ -110,3 +112,47 @@ def test_an_objective_cannot_change_the_config_of_the_record() -> None:
     mine = job()
     Worker(lambda trial: {"loss": trial.config.pop("x")}, "cpu").advance(mine, stop=False)
     assert mine.config == {"x": 0.5}
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Opaque:
+    def __repr__(self) -> str:
+        raise RuntimeError("no picture")
+
+
+def raising(error: BaseException) -> Any:
+    def objective(trial: Any) -> dict[str, float]:
+        raise error
+
+    return objective
+
+
+@pytest.mark.parametrize(
+    ("objective", "reason"),
+    [
+        (raising(asyncio.CancelledError()), "CancelledError"),
+        (raising(GeneratorExit()), "GeneratorExit"),
+        (raising(BaseException("odd")), "BaseException: odd"),
+        (raising(KeyboardInterrupt()), "KeyboardInterrupt"),
+        (raising(Unspeakable()), "Unspeakable: (its text cannot be had: RuntimeError)"),
+        (lambda trial: Opaque(), "the objective gave <Opaque instance at"),
+        (lambda trial: {"loss": Opaque()}, "metric 'loss' is <Opaque instance at"),
+        (lambda trial: {"loss": 10**400}, "metric 'loss' is 1000"),
+        (lambda trial: [0.5] * 10**6, "the objective gave [0.5, 0.5,"),
+    ],
+)
+def test_nothing_that_an_objective_does_is_the_worker_s_end(objective: Any, reason: str) -> None:
+    worker = Worker(objective, "cpu")
+    (outcome,) = outcomes(worker.advance(job(), stop=False))
+    assert outcome.error.startswith(reason)
+    assert len(outcome.error) <= 600
+    assert worker.advance(None, stop=False) == []
+
+
+def test_inline_a_keyboard_interrupt_is_the_person_s() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Worker(raising(KeyboardInterrupt()), "cpu", interruptible=True).advance(job(), stop=False)
