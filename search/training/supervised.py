@@ -32,7 +32,7 @@ class Supervised:
     _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name, method, example in (("data", "prepare", "digits()"), ("network", "stack", "MLP(layers=2, units=64)")):
+        for name, method, example in (("data", "prepare", "digits()"), ("network", "space", "MLP(layers=2, units=64)")):
             value = getattr(self, name)
             if isinstance(value, type) or not hasattr(value, method):
                 hint = f"{value.__name__}(...)" if callable(value) and hasattr(value, "__name__") else example
