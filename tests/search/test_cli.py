@@ -234,6 +234,11 @@ def test_a_failed_study_exits_with_1_and_says_where_to_look(archsearch: Any, tmp
     assert "KeyError: 'col'" in archsearch("show", "tiny.db", 4, "--log").stdout
 
 
+def heed_ctrl_c() -> None:
+    """A shell starts its background jobs with Ctrl-C ignored, which a test run in one would hand down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_exits_with_130_and_the_study_can_go_on(
     archsearch: Any, tmp_path: Path, command_env: dict[str, str], number: int, code: int
@@ -249,7 +254,9 @@ def test_ctrl_c_exits_with_130_and_the_study_can_go_on(
         )
     )
     command = [sys.executable, "-m", "archsearch", "run", "slow.py"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=command_env, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=command_env, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+    )
     started.open().close()  # blocks until trial 1 has begun
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
@@ -335,6 +342,7 @@ def test_ctrl_c_between_any_two_steps_leaves_a_store_in_order(
         env=command_env,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     while not store.exists() or read(store, "SELECT count(*) FROM events")[0][0] < after:
         assert process.poll() is None
