@@ -116,7 +116,7 @@ class Driver:
                         history,
                         replace(opened, at=time.time(), workers=executor.capacity),
                         strategy=self.study.strategy,  # type: ignore[arg-type]  # names were resolved at construction
-                        pruner=self.study.pruner,  # type: ignore[arg-type]
+                        pruner=self.study.pruner,  # type: ignore[arg-type]  # likewise
                         executor=executor,
                         commit=commit,
                         retries=self.study.retries,

@@ -163,9 +163,9 @@ def _internal(domain: Domain, value: Value) -> float:
     """The domain's value as Optuna stores it: the number itself, or its index."""
     match domain:
         case Float(step=None) | Int(log=True):
-            return float(value)  # type: ignore[arg-type]
+            return float(value)  # type: ignore[arg-type]  # a value of such a domain is a number
         case Int(low=low, step=step):
-            return (int(value) - low) // step  # type: ignore[arg-type]
+            return (int(value) - low) // step  # type: ignore[arg-type]  # likewise
         case Choice():
             return domain.index(value)
         case Float():
