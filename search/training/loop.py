@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from search.protocols import Metrics, Running
-from search.training.optimizers import Optimizer, optimizer_for
+from search.training.optimizers import Optimizer, optimizer_for, trained
 from search.training.tensors import Tensors
-from spaces.networks import Network
+from spaces.networks import Network, StackedNetwork, stacked
 
 CHUNK = 1024  # validation samples at a time: large enough to be quick, small enough for any memory
 
 
-def train(network: Network, data: Tensors, trials: Sequence[Running], epochs: int) -> Iterator[list[Metrics]]:
+def train(
+    network: Network | StackedNetwork, data: Tensors, trials: Sequence[Running], epochs: int
+) -> Iterator[list[Metrics]]:
     """After each epoch the metrics of every row, in the order of the trials.
 
     The trials' configs share the network's stack_key, the optimizer and the batch size. train_loss is the mean over
@@ -30,7 +32,7 @@ def train(network: Network, data: Tensors, trials: Sequence[Running], epochs: in
     """
     configs = [trial.config for trial in trials]
     generators = [torch.Generator().manual_seed(trial.seed) for trial in trials]
-    model = network.stack(configs, data.input_shape, data.outputs, generators).to(data.train_inputs.device)
+    model = stacked(network, configs, data.inputs, data.outputs, generators).to(data.train_inputs.device)
     optimizer = optimizer_for(model, configs)
     batch_size = int(configs[0]["batch_size"])
     for _ in range(epochs):
@@ -43,13 +45,13 @@ def _epoch(
 ) -> Tensor:
     """One pass over the training part, each row in its own order; the loss of each row and sample, (K, n)."""
     model.train()
-    parameters = list(model.parameters())
+    parameters = trained(model)
     inputs, targets, rows = data.train_inputs, data.train_targets, len(generators)
     orders = torch.stack([torch.randperm(len(inputs), generator=generator) for generator in generators])  # (K, n)
     epoch = []
     for index in torch.split(orders.to(inputs.device), batch_size, dim=1):  # (K, batch)
         flat = index.flatten()
-        batch = inputs.index_select(0, flat).view(rows, -1, *data.input_shape)  # (K, batch, *input_shape)
+        batch = inputs.index_select(0, flat).view(rows, -1, *data.inputs.shape)  # (K, batch, *shape)
         losses = _losses(model(batch), targets.index_select(0, flat).view(rows, -1), data)  # (K, batch)
         mean = torch.full_like(losses, 1 / losses.shape[1])  # each row's loss is its mean; rows are summed
         optimizer.step(torch.autograd.grad(losses, parameters, mean))

@@ -8,7 +8,7 @@ Hutter, 2019, "Decoupled weight decay regularization", algorithm 2). A row's num
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -20,30 +20,37 @@ CACHE_LINE = 16  # floats
 
 
 class Optimizer(Protocol):
-    """What the loop asks: a step down the gradients, which come in the order of the model's parameters."""
+    """What the loop asks: a step down the gradients, which come in the order of `trained(model)`."""
 
     def step(self, gradients: Sequence[Tensor]) -> None: ...
 
 
 def optimizer_for(model: nn.Module, configs: Sequence[Config]) -> Optimizer:
     """The optimizer that the configs name (all the same one), with each row's own rates."""
-    values = flatten(model)
+    values = flatten(model, len(configs))
     learning_rate, weight_decay = _column(configs, "learning_rate", values), _column(configs, "weight_decay", values)
+    if scales := getattr(model, "rate_scales", None):
+        learning_rate = learning_rate * _scales(model, scales, values)
     if configs[0]["optimizer"] == "sgd":
         return SGD(values, learning_rate, weight_decay, _column(configs, "momentum", values))
     return AdamW(values, learning_rate, weight_decay)
 
 
-def flatten(model: nn.Module) -> Tensor:
-    """Moves all parameters (K, ...) of the model into one tensor (K, P), of which they are views; returns it.
+def trained(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are trained: all but the frozen ones."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def flatten(model: nn.Module, rows: int) -> Tensor:
+    """Moves all trained parameters of the K rows into one tensor (K, P), of which they are views; returns it.
 
     P is rounded up to whole cache lines: at another alignment, BLAS rounds a row otherwise than it would alone.
     """
-    parameters = list(model.parameters())
-    values = _flat([parameter.detach() for parameter in parameters])
+    parameters = trained(model)
+    values = _flat([parameter.detach() for parameter in parameters], rows)
     start = 0
     for parameter in parameters:
-        stop = start + parameter[0].numel()
+        stop = start + parameter.numel() // rows
         parameter.data = values[:, start:stop].view(parameter.shape)
         start = stop
     return values
@@ -52,7 +59,7 @@ def flatten(model: nn.Module) -> Tensor:
 class SGD:
     """Stochastic gradient descent with momentum: b ← momentum · b + g + weight_decay · p;  p ← p - learning_rate · b.
 
-    values: (K, P). The rates: (K, 1), learning_rate > 0, weight_decay >= 0, 0 <= momentum < 1.
+    values: (K, P). The rates: (K, 1), learning_rate > 0 (or (K, P)), weight_decay >= 0, 0 <= momentum < 1.
     """
 
     def __init__(self, values: Tensor, learning_rate: Tensor, weight_decay: Tensor, momentum: Tensor) -> None:
@@ -63,7 +70,7 @@ class SGD:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
-        gradient = _flat(gradients)
+        gradient = _flat(gradients, len(self._values))
         if self._decays:
             gradient.addcmul_(self._values, self._weight_decay)
         self._buffer.mul_(self._momentum).add_(gradient)
@@ -73,7 +80,7 @@ class SGD:
 class AdamW:
     """Adam with decoupled weight decay; betas and epsilon are the paper's, which are torch's too.
 
-    values: (K, P). The rates: (K, 1), learning_rate > 0, weight_decay >= 0.
+    values: (K, P). The rates: (K, 1), learning_rate > 0 (or (K, P)), weight_decay >= 0.
     """
 
     BETAS = (0.9, 0.999)
@@ -91,7 +98,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
-        gradient, (beta1, beta2) = _flat(gradients), self.BETAS
+        gradient, (beta1, beta2) = _flat(gradients, len(self._values)), self.BETAS
         self._powers.mul_(self._betas)
         bias1, bias2 = 1 - self._powers  # (K, 1) each
         root = bias2.sqrt()
@@ -105,11 +112,23 @@ class AdamW:
         self._values.addcdiv_(self._mean, self._scratch)
 
 
-def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    """(K, ...) each → (K, P), with zeros at the end of the rows."""
-    rows = [tensor.flatten(1) for tensor in tensors]
-    padding = -sum(row.shape[1] for row in rows) % CACHE_LINE
-    return torch.cat([*rows, rows[0].new_zeros(len(rows[0]), padding)], dim=1)
+def _flat(tensors: Sequence[Tensor], rows: int) -> Tensor:
+    """Of K rows each → (K, P), with zeros at the end of the rows."""
+    tables = [tensor.reshape(rows, -1) for tensor in tensors]
+    padding = -sum(table.shape[1] for table in tables) % CACHE_LINE
+    return torch.cat([*tables, tables[0].new_zeros(rows, padding)], dim=1)
+
+
+def _scales(model: nn.Module, scales: Mapping[str, float], values: Tensor) -> Tensor:
+    """What the learning rate is multiplied by at each of the flat values, (1, P); 1 where nothing is said."""
+    column = torch.ones_like(values[:1])
+    start = 0
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            stop = start + parameter.numel() // len(values)
+            column[:, start:stop] = scales.get(name, 1.0)
+            start = stop
+    return column
 
 
 def _column(configs: Sequence[Config], name: str, like: Tensor) -> Tensor:

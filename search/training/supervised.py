@@ -12,7 +12,7 @@ from search.training.loop import metric_names, train
 from search.training.recipe import Recipe
 from search.training.tensors import Tensors
 from spaces import Config, DataError, ExecutionError, Space, SpecError
-from spaces.networks import Network
+from spaces.networks import Network, StackedNetwork, stack_key
 from spaces.networks.settings import outermost
 
 
@@ -27,7 +27,7 @@ class Supervised:
     needs_budget: ClassVar[bool] = True  # a study without a budget is refused at its declaration
 
     data: Data
-    network: Network
+    network: Network | StackedNetwork
     recipe: Recipe = field(default_factory=Recipe)
     _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -76,7 +76,7 @@ class Supervised:
 
     def stack_key(self, config: Config) -> Hashable | None:
         """Trials with equal keys (and budgets, and devices) can train as one stack; None trains alone."""
-        key = self.network.stack_key(config)
+        key = stack_key(self.network, config)
         return None if key is None else (key, config["optimizer"], config["batch_size"])
 
     def run_stack(self, trials: Sequence[Running]) -> Iterator[Sequence[Metrics]]:

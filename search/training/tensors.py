@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from search.training.data import Prepared
+from spaces.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """Train and validation parts, (n, *input_shape) and (n,) each; on the CPU they share the arrays' memory.
+    """Train and validation parts, (n, *shape) and (n,) each; on the CPU they share the arrays' memory.
 
     Never written to: the arrays may be mapped into many processes.
     """
@@ -26,6 +27,7 @@ class Tensors:
     classification: bool
     outputs: int
     target_std: float  # of the target in its own units, which the rmse is reported in; 1 for classes
+    inputs: Inputs
 
     @classmethod
     def on(cls, device: str, prepared: Prepared) -> Tensors:
@@ -37,11 +39,8 @@ class Tensors:
             classification=prepared.task == "classification",
             outputs=prepared.outputs,
             target_std=prepared.target_std,
+            inputs=prepared.inputs,
         )
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return tuple(self.train_inputs.shape[1:])
 
 
 def _tensor(array: np.ndarray, device: str) -> Tensor:

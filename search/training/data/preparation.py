@@ -21,7 +21,7 @@ from spaces.errors import DataError
 MOST_EXTREME = 1e30  # float32 ends at 3e38
 
 Inputs = npt.NDArray[np.float32]
-Features = Callable[[Rows], Inputs]  # row numbers (n,) -> what a network is given, (n, *input_shape)
+Features = Callable[[Rows], Inputs]  # row numbers (n,) -> what a network is given, (n, *shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spaces.errors import DataError
+from spaces.inputs import Inputs
 
 Task = Literal["classification", "regression"]
 
@@ -17,18 +18,19 @@ Task = Literal["classification", "regression"]
 class Part:
     """The rows of one part, as C-contiguous arrays, so that processes can map them without a copy.
 
-    inputs: (n, *input_shape) float32. targets: (n,) int64 class indices, or (n,) float32 standardised targets.
+    inputs: (n, *shape) float32, or int32 for a text's tokens. targets: (n,) int64 class indices, or (n,) float32
+    standardised targets.
 
     Treat both as read-only: on a worker they are. Raises DataError for other types, shapes or layouts.
     """
 
-    inputs: npt.NDArray[np.float32]
+    inputs: npt.NDArray[np.float32] | npt.NDArray[np.int32]
     targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if self.inputs.dtype != np.float32 or self.targets.dtype not in (np.int64, np.float32):
+        if self.inputs.dtype not in (np.float32, np.int32) or self.targets.dtype not in (np.int64, np.float32):
             raise DataError(
-                f"a Part holds float32 inputs and int64 or float32 targets, got {self.inputs.dtype} and "
+                f"a Part holds float32 (or int32) inputs and int64 or float32 targets, got {self.inputs.dtype} and "
                 f"{self.targets.dtype}; convert them with .astype"
             )
         if self.targets.ndim != 1 or self.inputs.ndim < 2 or len(self.inputs) != len(self.targets):
@@ -51,7 +53,8 @@ class Prepared:
 
     classes: the class of each index, sorted; () for regression. target_mean, target_std: of the training part, in the
     target's own unit: `prediction * target_std + target_mean` undoes the standardisation (0 and 1 for
-    classification). feature_names: one per input column of a table; () for images.
+    classification). feature_names: one per input column of a table; () for images. categories, vocabulary: as
+    in `Inputs`.
     """
 
     task: Task
@@ -62,6 +65,8 @@ class Prepared:
     target_mean: float = 0.0
     target_std: float = 1.0
     feature_names: tuple[str, ...] = ()
+    categories: tuple[int, ...] = ()
+    vocabulary: int | None = None
 
     @property
     def outputs(self) -> int:
@@ -69,9 +74,9 @@ class Prepared:
         return len(self.classes) if self.task == "classification" else 1
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input, without the row axis: (features,) of a table, (height, width) of grey images."""
-        return self.train.inputs.shape[1:]
+    def inputs(self) -> Inputs:
+        """What one sample looks like."""
+        return Inputs(self.train.inputs.shape[1:], self.categories, self.vocabulary)
 
     def without_test(self) -> Prepared:
         """The same without its test part: what a search is given, so that no choice can depend on it."""

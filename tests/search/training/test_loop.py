@@ -13,12 +13,12 @@ import torch
 
 from search.training import Recipe, Supervised, diabetes, digits
 from search.training.data import Part
-from spaces.networks import MLP
+from spaces.networks import MLP, Inputs
 
 DIGITS = """
 from search.protocols import Running
 from search.training import Supervised, digits
-from spaces.networks import MLP
+from spaces.networks import MLP, Inputs
 import torch
 torch.set_num_threads(1)
 objective = Supervised(digits(), MLP(layers=1, units=16))
@@ -54,7 +54,7 @@ def test_the_first_epochs_numbers_are_those_of_a_plain_computation(blobs, object
     prepared = blobs()
     (metrics,) = objective_on(prepared)(trial(seed=3, budget=1, learning_rate=1e-30))
     generator = torch.Generator().manual_seed(3)
-    start = MLP(layers=2, units=16).stack([trial().config], (5,), 3, [generator])
+    start = MLP(layers=2, units=16).stack([trial().config], Inputs((5,)), 3, [generator])
     losses = {}
     for name, part in (("train", prepared.train), ("val", prepared.validation)):
         outputs = start(torch.tensor(part.inputs)[None])[0]

@@ -54,7 +54,7 @@ def test_agrees_with_torch_row_by_row(name, rows):
 def test_flatten_keeps_the_values_and_shares_the_memory():
     model = stacked_parameters(3)
     before = [p.detach().clone() for p in model.parameters()]
-    values = flatten(model)
+    values = flatten(model, 3)
     assert values.shape == (3, 32)  # 3 * 5 + 5, in whole cache lines
     assert all(torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True))
     values[1].zero_()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from spaces import Choice, Float, Int, SpaceError
-from spaces.networks import MLP
-from spaces.networks.mlp import ACTIVATIONS
+from spaces.networks import MLP, Inputs, stacked
+from spaces.networks.layers import ACTIVATIONS
 
 FIXED = {"layers": 2, "units_1": 16, "units_2": 8, "activation": "relu", "dropout": 0.0, "batch_norm": False}
 ANY = MLP(layers=Int(1, 3), units=Int(1, 64), activation=Choice(*ACTIVATIONS), dropout=Float(0, 0.5),
@@ -18,7 +17,7 @@ ANY = MLP(layers=Int(1, 3), units=Int(1, 64), activation=Choice(*ACTIVATIONS), d
 
 def build(*configs, seeds=None, input_shape=(5,), outputs=3):
     generators = [torch.Generator().manual_seed(seed) for seed in seeds or range(len(configs))]
-    return ANY.stack(configs, input_shape, outputs, generators)
+    return stacked(ANY, configs, Inputs(input_shape), outputs, generators)
 
 
 def inputs(rows, batch=7, shape=(5,)):
@@ -136,44 +135,3 @@ def test_start_variance(activation, variance):
     config = without(FIXED, "units_2", layers=1, units_1=100, activation=activation)
     weight = build(config, input_shape=(200,)).hidden[0].linear.weight
     assert weight.var().item() == pytest.approx(variance, rel=0.05)
-
-
-def test_dropout_keeps_the_mean_at_each_rows_own_rate_and_is_off_in_evaluation():
-    configs = [without(FIXED, "units_2", layers=1, dropout=rate) for rate in (0.0, 0.2, 0.5)]
-    dropout = build(*configs).hidden[0].dropout
-    ones = torch.ones(3, 300, 700)  # more than a block
-    noisy = dropout(ones)
-    assert (noisy == 0).float().mean((1, 2)).tolist() == pytest.approx([0.0, 0.2, 0.5], abs=0.01)
-    assert noisy.mean((1, 2)).tolist() == pytest.approx([1, 1, 1], abs=0.01)
-    assert not torch.equal(dropout(ones), noisy)
-    assert torch.equal(dropout.eval()(ones), ones)
-
-
-def test_dropout_noise_is_fresh_at_each_step_within_a_block():
-    dropout = build(without(FIXED, "units_2", layers=1, dropout=0.5)).hidden[0].dropout
-    first, second = dropout(torch.ones(1, 8, 16)), dropout(torch.ones(1, 8, 16))
-    assert not torch.equal(first, second)
-
-
-def test_batch_norm_agrees_with_torchs_in_training_and_evaluation():
-    norm = build(*[without(FIXED, "units_2", layers=1, batch_norm=True)] * 2).hidden[0].norm
-    peers = [nn.BatchNorm1d(16) for _ in range(2)]
-    for _ in range(5):
-        x = torch.randn(2, 9, 16) * 3 + 1
-        y = norm(x)
-        for row, peer in enumerate(peers):
-            torch.testing.assert_close(y[row], peer(x[row]))
-    x = torch.randn(2, 9, 16)
-    trained = norm(x)
-    evaluated = norm.eval()(x)
-    assert not torch.allclose(trained, evaluated, atol=1e-2)
-    for row, peer in enumerate(peers):
-        peer(x[row])  # the last training step
-        torch.testing.assert_close(evaluated[row], peer.eval()(x[row]))
-
-
-def test_batch_norm_survives_a_batch_of_one():
-    norm = build(without(FIXED, "units_2", layers=1, batch_norm=True)).hidden[0].norm
-    assert torch.isfinite(norm(torch.randn(1, 1, 16))).all()
-    assert torch.equal(norm.running_mean, torch.zeros(1, 16))
-    assert torch.equal(norm.running_var, torch.ones(1, 16))

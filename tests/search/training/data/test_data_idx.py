@@ -41,7 +41,7 @@ def test_a_folder_with_an_official_test_part(tmp_path, end):
     fill(tmp_path, "t10k", IMAGES[:12], LABELS[:12], end)
     prepared = idx(tmp_path, split=Split(validation=0.25, test=0.5)).prepare()
     assert (len(prepared.train), len(prepared.validation), len(prepared.test)) == (45, 15, 12)
-    assert (prepared.input_shape, prepared.classes, prepared.task) == ((6, 5), ("0", "1", "2"), "classification")
+    assert (prepared.inputs.shape, prepared.classes, prepared.task) == ((6, 5), ("0", "1", "2"), "classification")
     np.testing.assert_array_equal(prepared.test.targets, LABELS[:12])
     assert prepared.train.inputs.mean() == pytest.approx(0, abs=1e-5)
     assert prepared.train.inputs.std() == pytest.approx(1, abs=1e-5)
@@ -67,7 +67,7 @@ def test_a_pair_of_files_with_and_without_test(tmp_path):
 def test_the_dotted_names_of_re_uploads(tmp_path):
     (tmp_path / "train-images.idx3-ubyte").write_bytes(packed(IMAGES))
     (tmp_path / "train-labels.idx1-ubyte").write_bytes(packed(LABELS))
-    assert idx(tmp_path).prepare().input_shape == (6, 5)
+    assert idx(tmp_path).prepare().inputs.shape == (6, 5)
 
 
 def test_many_labels_are_still_classes(tmp_path):

@@ -50,7 +50,7 @@ def test_bundled(data, rows, shape, outputs, task):
     prepared = data.prepare()
     parts = (prepared.train, prepared.validation, prepared.test)
     assert sum(map(len, parts)) == rows
-    assert (prepared.input_shape, prepared.outputs, prepared.task) == (shape, outputs, task)
+    assert (prepared.inputs.shape, prepared.outputs, prepared.task) == (shape, outputs, task)
     assert len(prepared.feature_names) == (0 if len(shape) > 1 else shape[0])
     for part in parts:
         assert part.inputs.dtype == np.float32
@@ -210,7 +210,7 @@ def test_reprs_are_short_and_say_what_it_is():
 
 
 def test_a_part_refuses_what_cannot_be_shared():
-    with pytest.raises(DataError, match="float32 inputs"):
+    with pytest.raises(DataError, match="float32 .*inputs"):
         Part(np.zeros((3, 2)), np.zeros(3, dtype=np.int64))
     with pytest.raises(DataError, match="inputs"):
         Part(np.zeros((3, 2), dtype=np.float32), np.zeros(4, dtype=np.int64))

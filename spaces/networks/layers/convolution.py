@@ -1,0 +1,53 @@
+"""Convolution over a stack: a grouped convolution in which each row's channels are groups of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spaces.networks.layers.starts import start
+
+
+class Conv(nn.Module):
+    """(batch, K * channels_in, *space) → (batch, K * channels_out, *space), over one or two dimensions of space.
+
+    kernel: its size in each dimension, padded so that a stride of 1 keeps the size (an even one by one more at the
+    end). groups: of each row's channels; channels_in of them make a depthwise convolution. `activation` names what
+    follows, for a start that fits it.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        generators: Sequence[torch.Generator],
+        *,
+        dimensions: int = 2,
+        stride: int = 1,
+        groups: int = 1,
+        activation: str | None = None,
+        scheme: str = "auto",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        window = (kernel,) * dimensions
+        fan_in, fan_out = channels_in // groups * kernel**dimensions, channels_out // groups * kernel**dimensions
+        shape = (channels_out, channels_in // groups, *window)
+        self.weight = start(scheme, shape, fan_in, fan_out, activation, generators)  # (K, out, in / groups, *window)
+        self.bias = nn.Parameter(torch.zeros(len(generators), channels_out)) if bias else None
+        self._convolve = functional.conv1d if dimensions == 1 else functional.conv2d
+        self._groups, self._stride = groups * len(generators), stride
+        self._before = (kernel - 1) // 2
+        self._uneven = (0, (kernel - 1) % 2) * dimensions  # as functional.pad takes it
+
+    def forward(self, x: Tensor) -> Tensor:
+        if any(self._uneven):
+            x = functional.pad(x, self._uneven)
+        bias = None if self.bias is None else self.bias.flatten()
+        return self._convolve(
+            x, self.weight.flatten(0, 1), bias, stride=self._stride, padding=self._before, groups=self._groups
+        )

@@ -1,0 +1,66 @@
+"""Dropout over a stack: a rate and a noise of its own for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from spaces.networks.layers.layouts import to_maps
+from spaces.networks.layers.starts import on_meta
+
+
+class Dropout(nn.Module):
+    """Inverted dropout of (K, …), with a rate for each row (Srivastava et al., 2014, section 10), off in evaluation.
+
+    Each row's noise comes from its own generator, in blocks of many steps, since one call for each row and step would
+    cost more than the step. A block's size depends on the layer's shape alone, so neighbours do not change the noise.
+    """
+
+    keep: Tensor
+    BLOCK = 1 << 16  # numbers for each row: 256 KiB, within a core's cache at K = 1
+
+    def __init__(self, rates: Sequence[float], generators: Sequence[torch.Generator]) -> None:
+        super().__init__()
+        self.register_buffer("keep", 1 - torch.tensor(rates).view(-1, 1))  # (K, 1)
+        self._drops = any(rate > 0 for rate in rates)
+        # Taken at any rate: what a row draws next must not depend on its neighbours' rates.
+        self._seeds = [0 if on_meta() else int(torch.randint(2**63 - 1, (), generator=g)) for g in generators]
+        self._generators: list[torch.Generator] = []  # made where the noise is needed, which is known at the first step
+        self._noise = torch.empty(len(rates), 0)  # (K, block): 0 where dropped, 1 / keep elsewhere
+        self._used = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.noise(x.shape, x) if self.training and self._drops else x
+
+    def noise(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """What the activations are multiplied by at the next step, of shape (K, …)."""
+        needed = torch.Size(shape[1:]).numel()
+        if self._used + needed > self._noise.shape[1]:
+            self._draw(max(needed, self.BLOCK), like)
+        start, self._used = self._used, self._used + needed
+        return self._noise[:, start : self._used].view(shape)
+
+    def _draw(self, block: int, like: Tensor) -> None:
+        if not self._generators:
+            self._generators = [torch.Generator(like.device).manual_seed(seed) for seed in self._seeds]
+        if self._noise.shape[1] != block:
+            self._noise = like.new_empty(len(self._seeds), block)
+        for row, generator in zip(self._noise, self._generators, strict=True):
+            row.uniform_(generator=generator)
+        self._noise.lt_(self.keep).div_(self.keep)
+        self._used = 0
+
+
+class MapDropout(Dropout):
+    """Drops whole channels of maps (batch, K * channels, …), since neighbouring pixels say the same (Tompson et al.,
+    2015, "Efficient object localization using convolutional networks", section 3.2).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (self.training and self._drops):
+            return x
+        rows = len(self.keep)
+        noise = to_maps(self.noise((rows, len(x), x.shape[1] // rows), x))  # (batch, K * channels)
+        return x * noise.view(*noise.shape, *(1,) * (x.dim() - 2))
