@@ -1,0 +1,56 @@
+"""What happens to the gradients of a stack before the optimizer sees them, row by row, on the flat tensor (K, P).
+
+- l2, l1: the penalties l2 / 2 · |w|² and l1 · |w|₁, as part of the loss that is descended
+- clip_value: each entry is kept within ± that
+- clip_norm: a row's whole gradient is scaled down to that norm where it is longer (Pascanu et al., 2013, "On the
+  difficulty of training recurrent neural networks", algorithm 1)
+
+Penalties come first, then the clipping by value, then by norm. None of them touches the optimizer's own weight decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_TINY = 1e-6  # torch's, against a division by 0
+
+
+class Gradients:
+    """The shaping of a stack's gradients. A row without a technique has its neutral value, and is not changed by it."""
+
+    def __init__(self, configs: Sequence[Mapping[str, Any]], values: Tensor) -> None:
+        self._values = values
+        self._l1, self._l2 = (_column(configs, name, 0.0, values) for name in ("l1", "l2"))
+        self._most, self._longest = (_column(configs, name, None, values) for name in ("clip_value", "clip_norm"))
+
+    def shape(self, gradient: Tensor) -> None:
+        """In place. gradient: (K, P), of the weights as they are now."""
+        if self._l2 is not None:
+            gradient.addcmul_(self._values, self._l2)
+        if self._l1 is not None:
+            gradient.addcmul_(self._values.sign(), self._l1)
+        if self._most is not None:
+            torch.minimum(torch.maximum(gradient, -self._most, out=gradient), self._most, out=gradient)
+        if self._longest is not None:
+            gradient.mul_((self._longest / (norms(gradient) + _TINY)).clamp(max=1))
+
+
+def norms(table: Tensor) -> Tensor:
+    """The Euclidean norm of each row of (K, P), as (K, 1).
+
+    Row by row: taken of the whole table at once, the order of the sums would depend on K.
+    """
+    return torch.stack([row.norm() for row in table]).view(-1, 1)
+
+
+def _column(configs: Sequence[Mapping[str, Any]], name: str, off: float | None, like: Tensor) -> Tensor | None:
+    """That setting of every row, (K, 1), infinite where there is none; None when no row has it."""
+    given = [config.get(name) for config in configs]
+    if all(value is None or value == off for value in given):
+        return None
+    neutral = torch.inf if off is None else off
+    return like.new_tensor([neutral if value is None else value for value in given]).view(-1, 1)
