@@ -3,7 +3,10 @@
 Importing `spaces` loads neither torch nor ray; the network families in `spaces.networks` load torch.
 """
 
+from spaces.changes import Change
+from spaces.constraints import Constraint, Rejected, constraint, forbidden
 from spaces.domains import Choice, Domain, Float, Int, Value
+from spaces.encoding import Encoding
 from spaces.errors import (
     ArchsearchError,
     ConfigError,
@@ -14,19 +17,28 @@ from spaces.errors import (
     StoreError,
     StudyFailed,
 )
-from spaces.space import Config, Parameter, Space, When
+from spaces.moves import crossover, mutate, neighbour, repair
+from spaces.priors import Prior
+from spaces.space import Config, Space
+from spaces.structure import Parameter, Repeat, When
 
 __all__ = [
     "ArchsearchError",
+    "Change",
     "Choice",
     "Config",
     "ConfigError",
+    "Constraint",
     "DataError",
     "Domain",
+    "Encoding",
     "ExecutionError",
     "Float",
     "Int",
     "Parameter",
+    "Prior",
+    "Rejected",
+    "Repeat",
     "Space",
     "SpaceError",
     "SpecError",
@@ -34,4 +46,10 @@ __all__ = [
     "StudyFailed",
     "Value",
     "When",
+    "constraint",
+    "crossover",
+    "forbidden",
+    "mutate",
+    "neighbour",
+    "repair",
 ]

@@ -1,23 +1,30 @@
 """The domains that a parameter may range over: Int, Float, Choice. Frozen, hashable, JSON-able.
 
-Each domain maps its values onto the unit interval and back (`to_unit`, `from_unit`), which is what samplers, models
-and plots work in: equal widths in the unit interval are equally likely when the domain is sampled. Up to some 2**44
-values the round trip is exact; beyond, floats cannot tell neighbours apart, and it lands nearby.
+Each domain maps its values onto the unit interval and back (`to_unit`, `from_unit`), which is what models and plots
+work in, and `draw` maps an even number to a value as the prior has it, which is how a domain is sampled. Without a
+prior the two are one: equal widths in the unit interval are equally likely. Up to some 2**44 values the round trip is
+exact; beyond, floats cannot tell neighbours apart, and it lands nearby.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeGuard
 
 import numpy as np
 
+from spaces.choices import Choice, Value, tupled
 from spaces.errors import SpaceError, unknown
+from spaces.priors import Bell, Prior
 
-Value = int | float | str | bool | None | tuple[Any, ...]
+__all__ = ["Choice", "Domain", "Float", "Int", "Value", "domain_from_json", "tupled"]
+
+_INTS = (int, np.integer)
+_NUMBERS = (int, float, np.integer, np.floating)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,9 @@ class Int:
     high: int
     log: bool = False
     step: int = 1
+    prior: Prior | None = None
+    _count: int = field(init=False, repr=False, compare=False)
+    _bell: Bell | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
@@ -42,16 +52,29 @@ class Int:
             raise SpaceError(f"{self}: step must be at least 1, got {self.step}")
         if self.log and self.step != 1:
             raise SpaceError(f"{self}: log and step exclude each other; drop one")
+        object.__setattr__(self, "_count", (self.high - self.low) // self.step + 1)
+        object.__setattr__(self, "_bell", _bell(self))
+
+    def __repr__(self) -> str:
+        return _shown(self)
 
     def __contains__(self, value: object) -> bool:
         return _is_int(value) and self.low <= int(value) <= self.high and (int(value) - self.low) % self.step == 0
 
     def size(self) -> float:
         """How many values there are."""
-        return (self.high - self.low) // self.step + 1
+        return self._count
 
     def sample(self, rng: np.random.Generator) -> int:
-        return self.from_unit(rng.random())
+        return self.draw(rng.random())
+
+    def draw(self, even: float) -> int:
+        """The value that an even number of [0, 1) stands for, by the prior."""
+        return self.from_unit(even if self._bell is None else self._bell.place(even))
+
+    def prior_density(self, value: Value) -> float:
+        """How many times likelier the value is by the prior than by an even draw."""
+        return 1.0 if self._bell is None else self._bell.density(*self._share(_number(self, value)))
 
     def to_unit(self, value: Value) -> float:
         """The middle of the value's share of the unit interval."""
@@ -60,17 +83,26 @@ class Int:
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
             middle = (math.log(number - 0.5) + math.log(number + 0.5)) / 2
             return (middle - low) / (high - low)
-        return ((number - self.low) / self.step + 0.5) / self.size()
+        return ((number - self.low) / self.step + 0.5) / self._count
 
     def from_unit(self, unit: float) -> int:
         if self.log:
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
             return min(max(round(math.exp(low + unit * (high - low))), self.low), self.high)
-        index = min(max(int(unit * self.size()), 0), int(self.size()) - 1)
+        index = int(unit * self._count)
+        if not 0 <= index < self._count:  # 1.0, or a place outside
+            index = 0 if index < 0 else self._count - 1
         return self.low + index * self.step
 
+    def _share(self, number: float) -> tuple[float, float]:
+        if self.log:
+            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+            return (math.log(number - 0.5) - low) / (high - low), (math.log(number + 0.5) - low) / (high - low)
+        index = (number - self.low) / self.step
+        return index / self._count, (index + 1) / self._count
+
     def to_json(self) -> dict[str, Any]:
-        return {"type": "int", "low": self.low, "high": self.high, "log": self.log, "step": self.step}
+        return {"type": "int", "low": self.low, "high": self.high, "log": self.log, "step": self.step, **_prior(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +116,9 @@ class Float:
     high: float
     log: bool = False
     step: float | None = None
+    prior: Prior | None = None
+    _count: float = field(init=False, repr=False, compare=False)
+    _bell: Bell | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
@@ -103,6 +138,11 @@ class Float:
                 raise SpaceError(f"{self}: log and step exclude each other; drop one")
             if (self.high - self.low) / self.step > 2**53:
                 raise SpaceError(f"{self}: step is too fine for floats to tell its values apart; drop it")
+        object.__setattr__(self, "_count", self._counted())
+        object.__setattr__(self, "_bell", _bell(self))
+
+    def __repr__(self) -> str:
+        return _shown(self)
 
     def __contains__(self, value: object) -> bool:
         if not _is_number(value) or not self.low <= (number := float(value)) <= self.high:
@@ -114,12 +154,21 @@ class Float:
 
     def size(self) -> float:
         """How many values there are: infinitely many, unless there is a step or a single point."""
-        if self.low == self.high:
-            return 1
-        return math.inf if self.step is None else math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return self._count
 
     def sample(self, rng: np.random.Generator) -> float:
-        return self.from_unit(rng.random())
+        return self.draw(rng.random())
+
+    def draw(self, even: float) -> float:
+        """The value that an even number of [0, 1) stands for, by the prior."""
+        return self.from_unit(even if self._bell is None else self._bell.place(even))
+
+    def prior_density(self, value: Value) -> float:
+        """How many times likelier the value is by the prior than by an even draw."""
+        if self._bell is None:
+            return 1.0
+        unit, half = self.to_unit(value), 0.5 / self._count
+        return self._bell.density(unit - half, unit + half)
 
     def to_unit(self, value: Value) -> float:
         number = _number(self, value)
@@ -129,7 +178,7 @@ class Float:
             low, high = math.log(self.low), math.log(self.high)
             return (math.log(number) - low) / (high - low) if low < high else 0.5
         if self.step is not None:
-            return (round((number - self.low) / self.step) + 0.5) / self.size()
+            return (round((number - self.low) / self.step) + 0.5) / self._count
         return (number - self.low) / (self.high - self.low)
 
     def from_unit(self, unit: float) -> float:
@@ -137,73 +186,21 @@ class Float:
             low, high = math.log(self.low), math.log(self.high)
             number = math.exp(min(low + unit * (high - low), high))
         elif self.step is not None:
-            number = self._at(min(max(int(unit * self.size()), 0), int(self.size()) - 1))
+            number = self._at(min(max(int(unit * self._count), 0), int(self._count) - 1))
         else:
             number = self.low + unit * (self.high - self.low)
-        return min(max(number, self.low), self.high)
+        return self.low if number < self.low else self.high if number > self.high else number
+
+    def _counted(self) -> float:
+        if self.low == self.high:
+            return 1
+        return math.inf if self.step is None else math.floor((self.high - self.low) / self.step + 1e-9) + 1
 
     def _at(self, index: int) -> float:
-        if self.step is None:
-            return self.low
-        # In decimals, so that 0.1 + 2 * 0.1 reads 0.3 in the report and equals it in a condition.
-        number = float(Decimal(repr(self.low)) + index * Decimal(repr(self.step)))
-        return self.high if index and abs(self.high - number) <= 1e-9 * self.step else number
+        return self.low if self.step is None else _stepped(self.low, self.high, self.step, index)
 
     def to_json(self) -> dict[str, Any]:
-        return {"type": "float", "low": self.low, "high": self.high, "log": self.log, "step": self.step}
-
-
-@dataclass(frozen=True, slots=True, init=False)
-class Choice:
-    """One of the given plain values; `ordered` says that neighbours in the list are alike (32, 64, 128)."""
-
-    values: tuple[Value, ...]
-    ordered: bool
-
-    def __init__(self, *values: Value, ordered: bool = False) -> None:
-        if not values:
-            raise SpaceError("Choice has no values; name at least one, e.g. Choice('relu', 'gelu')")
-        plain = tuple(_plain(value) for value in values)
-        for index, value in enumerate(plain):
-            if any(_same(value, other) for other in plain[:index]):
-                raise SpaceError(f"Choice names {value!r} twice; each value once")
-        object.__setattr__(self, "values", plain)
-        object.__setattr__(self, "ordered", ordered)
-
-    def __repr__(self) -> str:
-        return f"Choice({', '.join(map(repr, self.values))}{', ordered=True' if self.ordered else ''})"
-
-    # By what they show: 1, 1.0 and True are equal in Python, and are different declarations.
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Choice) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    def __contains__(self, value: object) -> bool:
-        return any(_same(value, known) for known in self.values)
-
-    def size(self) -> float:
-        return len(self.values)
-
-    def sample(self, rng: np.random.Generator) -> Value:
-        return self.from_unit(rng.random())
-
-    def index(self, value: Value) -> int:
-        """The value's place in the list; SpaceError when it has none."""
-        for index, known in enumerate(self.values):
-            if _same(value, known):
-                return index
-        raise SpaceError(f"{value!r} is not one of {self}")
-
-    def to_unit(self, value: Value) -> float:
-        return (self.index(value) + 0.5) / len(self.values)
-
-    def from_unit(self, unit: float) -> Value:
-        return self.values[min(max(int(unit * len(self.values)), 0), len(self.values) - 1)]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"type": "choice", "values": list(self.values), "ordered": self.ordered}
+        return {"type": "float", "low": self.low, "high": self.high, "log": self.log, "step": self.step, **_prior(self)}
 
 
 Domain = Int | Float | Choice
@@ -211,51 +208,25 @@ Domain = Int | Float | Choice
 
 def domain_from_json(body: Mapping[str, Any]) -> Domain:
     """The domain that `to_json` wrote."""
+    given = body.get("prior")
+    prior = Prior(**given) if isinstance(given, dict) else None
     match body["type"]:
         case "int":
-            return Int(body["low"], body["high"], log=body["log"], step=body["step"])
+            return Int(body["low"], body["high"], log=body["log"], step=body["step"], prior=prior)
         case "float":
-            return Float(body["low"], body["high"], log=body["log"], step=body["step"])
+            return Float(body["low"], body["high"], log=body["log"], step=body["step"], prior=prior)
         case "choice":
-            return Choice(*(tupled(value) for value in body["values"]), ordered=body["ordered"])
+            return Choice(*(tupled(value) for value in body["values"]), ordered=body["ordered"], prior=given)
         case other:
             raise SpaceError(unknown("domain type", str(other), ("choice", "float", "int")))
 
 
-def tupled(value: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
-    return tuple(tupled(item) for item in value) if isinstance(value, list) else value
-
-
-def _plain(value: Any) -> Value:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise SpaceError(f"Choice value {value!r} is not finite; use None or a string for such a case")
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    hint = "a name for it, and look the object up in your objective" if callable(value) else "a tuple or a name"
-    raise SpaceError(f"a parameter's value must be plain (number, string, None, tuple), got {value!r}; use {hint}")
-
-
-def _same(value: object, known: Value) -> bool:
-    """Equal, and of one kind, also inside tuples: True is not 1. Anything but a plain value is never the same."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, tuple) and isinstance(known, tuple):
-        return len(value) == len(known) and all(map(_same, value, known))
-    plain = value is None or isinstance(value, bool | int | float | str)
-    return plain and value == known and isinstance(value, bool) == isinstance(known, bool)
-
-
 def _is_int(value: object) -> TypeGuard[int]:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return isinstance(value, _INTS) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
 
 
 def _number(domain: Int | Float, value: Value) -> float:
@@ -276,3 +247,33 @@ def _check_bounds(domain: Int | Float, low: float, high: float, log: bool) -> No
         raise SpaceError(f"{domain}: low is above high; swap them")
     if log and low <= 0:
         raise SpaceError(f"{domain}: log needs low above 0, got {low}")
+
+
+@lru_cache(maxsize=2**14)
+def _stepped(low: float, high: float, step: float, index: int) -> float:
+    # In decimals, so that 0.1 + 2 * 0.1 reads 0.3 in the report and equals it in a condition.
+    number = float(Decimal(repr(low)) + index * Decimal(repr(step)))
+    return high if index and abs(high - number) <= 1e-9 * step else number
+
+
+def _bell(domain: Int | Float) -> Bell | None:
+    prior = domain.prior
+    if prior is None:
+        return None
+    if not isinstance(prior, Prior):
+        raise SpaceError(f"{domain}: its prior must be Prior(value, width=…), got {prior!r}")
+    if prior.value not in domain:
+        raise SpaceError(f"{domain}: its prior prefers {prior.value!r}, which is not in it; prefer one of its values")
+    if isinstance(domain, Float):
+        object.__setattr__(domain, "prior", Prior(float(prior.value), prior.width))
+    return Bell(domain.to_unit(prior.value), prior.width)
+
+
+def _prior(domain: Int | Float) -> dict[str, Any]:
+    """Its part of the domain's JSON, which a domain without a prior has not."""
+    return {"prior": {"value": domain.prior.value, "width": domain.prior.width}} if domain.prior else {}
+
+
+def _shown(domain: Int | Float) -> str:
+    shown = [f"{f.name}={getattr(domain, f.name)!r}" for f in fields(domain) if f.repr]
+    return f"{type(domain).__name__}({', '.join(shown if domain.prior else shown[:-1])})"

@@ -1,7 +1,8 @@
-"""Conditions as text, parsed safely: `"optimizer == 'sgd' and layers >= 2"`.
+"""Conditions and constraints as text, parsed safely: `"optimizer == 'sgd' and block.layers >= 2"`.
 
-Text, because a space must survive as JSON, have a digest and be compared with another. Only names, constants,
-comparisons, `in`, `and`, `or`, `not` and arithmetic are understood; anything else is an error at declaration.
+Text, because a space must survive as JSON, have a digest and be compared with another. Only names (dotted ones too),
+constants, comparisons, `in`, `and`, `or`, `not` and arithmetic are understood; anything else is an error at
+declaration.
 """
 
 from __future__ import annotations
@@ -35,35 +36,39 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 _UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {ast.Not: operator.not_, ast.USub: operator.neg}
 
 _DEEPEST = 100  # nested operations; evaluating recurses
+_TOO_MUCH = (RecursionError, MemoryError, ValueError)
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed condition. Two are equal when their normalised texts are; `names` are the parameters it reads."""
+    """A parsed condition or constraint. Two are equal when their normalised texts are; `names` are what it reads."""
 
     text: str
     names: frozenset[str] = field(compare=False)
+    what: str = field(compare=False, repr=False)  # "condition" or "constraint", for errors
     _evaluate: Evaluate = field(compare=False, repr=False)
 
     @classmethod
-    def parse(cls, text: str) -> Expression:
+    def parse(cls, text: str, what: str = "condition") -> Expression:
         """Raises SpaceError with the text and the place that cannot be understood."""
         if not isinstance(text, str):
-            raise SpaceError(f"a condition must be text such as \"optimizer == 'sgd'\", got {text!r}")
+            raise SpaceError(f"a {what} must be text such as \"optimizer == 'sgd'\", got {text!r}")
         try:
-            tree = ast.parse(text.strip(), mode="eval").body
-            _check_depth(tree)
-            normal = ast.unparse(tree)
+            return cls._of(_parsed(text), text, what)
         except SyntaxError as error:
-            raise SpaceError(f"condition {text!r} does not parse at column {error.offset}: {error.msg}") from error
-        except (RecursionError, MemoryError, ValueError) as error:
+            raise SpaceError(f"{what} {text!r} does not parse at column {error.offset}: {error.msg}") from error
+        except _TOO_MUCH as error:
             raise SpaceError(
-                f"condition '{text[:60]}…' cannot be read: it nests too deep, or holds a number of thousands of digits"
+                f"{what} '{text[:60]}…' cannot be read: it nests too deep, or holds a number of thousands of digits"
             ) from error
+
+    @classmethod
+    def _of(cls, tree: ast.expr, text: str, what: str) -> Expression:
         names = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-        return cls(normal, names, _compile(tree, text))
+        evaluate = _compile(tree, f"{what} {text!r}")
+        return cls(_text(tree), names, what, evaluate)
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Is it true of these values? False when a parameter that it reads is not active."""
@@ -72,12 +77,82 @@ class Expression:
         try:
             return bool(self._evaluate(config))
         except (TypeError, ArithmeticError) as error:
-            values = {name: config[name] for name in sorted(self.names)}
-            raise SpaceError(f"condition {self.text!r} cannot be evaluated with {values}: {error}") from error
+            raise self._failed(config, error) from error
+
+    def true_of(self, config: Mapping[str, Any]) -> bool:
+        """Is it true of these values, among which are all that it reads?"""
+        try:
+            return bool(self._evaluate(config))
+        except (TypeError, ArithmeticError) as error:
+            raise self._failed(config, error) from error
+
+    def renamed(self, names: Mapping[str, str]) -> Expression:
+        """The same of other parameters; names that are not in the mapping stay."""
+        tree = _parsed(self.text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                node.id = names.get(node.id, node.id)
+        return Expression._of(tree, self.text, self.what)
+
+    def negated(self) -> Expression:
+        return Expression._of(ast.UnaryOp(ast.Not(), _parsed(self.text)), self.text, self.what)
+
+    def __and__(self, other: Expression) -> Expression:
+        parts = [part for each in (self, other) for part in _conjuncts(_parsed(each.text))]
+        return Expression._of(ast.BoolOp(ast.And(), parts), f"{self.text} and {other.text}", self.what)
+
+    def decided(self, known: Mapping[str, Any]) -> bool | None:
+        """Its truth, if the known values settle that whatever the others are, and provided that all are active."""
+        return _decided(_parsed(self.text), self, known)
+
+    def _failed(self, config: Mapping[str, Any], error: Exception) -> SpaceError:
+        values = {name: config[name] for name in sorted(self.names)}
+        return SpaceError(f"{self.what} {self.text!r} cannot be evaluated with {values}: {error}")
 
     # Closures do not pickle; the text does.
     def __reduce__(self) -> tuple[Any, ...]:
-        return Expression.parse, (self.text,)
+        return Expression.parse, (self.text, self.what)
+
+
+def is_name(text: str) -> bool:
+    """Would an expression read this text as a name, and as this very one?"""
+    try:
+        tree = _parsed(text)
+    except (SyntaxError, *_TOO_MUCH):
+        return False
+    return isinstance(tree, ast.Name) and tree.id == text
+
+
+def _parsed(text: str) -> ast.expr:
+    """The text's tree, in which `block.kernel` is one name."""
+    tree: ast.expr = _Dotted().visit(ast.parse(text.strip(), mode="eval").body)
+    _check_depth(tree)
+    return tree
+
+
+class _Dotted(ast.NodeTransformer):
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        inner = self.visit(node.value)
+        return ast.Name(f"{inner.id}.{node.attr}", ast.Load()) if isinstance(inner, ast.Name) else node
+
+
+def _conjuncts(tree: ast.expr) -> list[ast.expr]:
+    return tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
+
+
+def _decided(tree: ast.expr, whole: Expression, known: Mapping[str, Any]) -> bool | None:
+    """Kleene's logic: `a and b` is False once one of them is, `a or b` True once one of them is."""
+    match tree:
+        case ast.BoolOp(op, values):
+            settles = isinstance(op, ast.Or)
+            verdicts = [_decided(value, whole, known) for value in values]
+            return settles if settles in verdicts else None if None in verdicts else not settles
+        case ast.UnaryOp(ast.Not(), operand):
+            verdict = _decided(operand, whole, known)
+            return None if verdict is None else not verdict
+        case _:
+            part = Expression._of(tree, whole.text, whole.what)
+            return part.true_of(known) if part.names <= known.keys() else None
 
 
 def _compile(node: ast.AST, text: str) -> Evaluate:
@@ -85,7 +160,7 @@ def _compile(node: ast.AST, text: str) -> Evaluate:
         case ast.Constant(value):
             return lambda config: value
         case ast.Name(name):
-            return lambda config: config[name]
+            return operator.itemgetter(name)
         case ast.Tuple(items) | ast.List(items) | ast.Set(items):
             parts = [_compile(item, text) for item in items]
             return lambda config: tuple(part(config) for part in parts)
@@ -96,16 +171,52 @@ def _compile(node: ast.AST, text: str) -> Evaluate:
             unary, part = _UNARY[type(op)], _compile(operand, text)
             return lambda config: unary(part(config))
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
-            parts = [_compile(left, text), _compile(right, text)]
-            return _pairwise([_numeric(_BINARY[type(op)])], parts, arithmetic=True)
+            return _applied(_numeric(_BINARY[type(op)]), _compile(left, text), _compile(right, text))
+        case ast.Compare(ast.Name(name), [op], [ast.Constant(value)]) if type(op) in _BINARY:
+            compare = _BINARY[type(op)]  # what nearly every condition is made of, so without a detour
+            return lambda config: compare(config[name], value)
+        case ast.Compare(left, [op], [right]) if type(op) in _BINARY:
+            return _applied(_BINARY[type(op)], _compile(left, text), _compile(right, text))
         case ast.Compare(left, ops, rights) if all(type(op) in _BINARY for op in ops):
-            parts = [_compile(part, text) for part in (left, *rights)]
-            return _pairwise([_BINARY[type(op)] for op in ops], parts, arithmetic=False)
+            return _chained([_BINARY[type(op)] for op in ops], [_compile(part, text) for part in (left, *rights)])
         case _:
             raise SpaceError(
-                f"condition {text!r} uses {ast.unparse(node)!r}; only names, constants, comparisons, in, and, or, not "
+                f"{text} uses {ast.unparse(node)!r}; only names, constants, comparisons, in, and, or, not "
                 "and arithmetic are understood"
             )
+
+
+# How tightly each kind of operation binds, from `or` to the minus sign.
+_LEVELS: dict[type[ast.AST], int] = {ast.Or: 1, ast.And: 2, ast.Not: 3, ast.Compare: 4, ast.USub: 7}
+_WORDS: dict[type[ast.AST], str] = {
+    **{ast.Or: "or", ast.And: "and", ast.Not: "not ", ast.USub: "-", ast.In: "in", ast.NotIn: "not in"},
+    **{ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%"},
+    **{ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="},
+}
+
+
+def _text(tree: ast.AST, least: int = 0) -> str:
+    """The tree as text, in brackets where it binds less than it must. Ours, for every Python's own differs a little."""
+    match tree:
+        case ast.BoolOp(op, values):
+            level = _LEVELS[type(op)]
+            text = f" {_WORDS[type(op)]} ".join(_text(value, level + 1) for value in values)
+        case ast.UnaryOp(op, operand):
+            level = _LEVELS[type(op)]
+            text = f"{_WORDS[type(op)]}{_text(operand, level)}"
+        case ast.BinOp(left, op, right):
+            level = 5 if isinstance(op, ast.Add | ast.Sub) else 6
+            text = f"{_text(left, level)} {_WORDS[type(op)]} {_text(right, level + 1)}"
+        case ast.Compare(left, ops, rights):
+            level = 4
+            links = (f" {_WORDS[type(op)]} {_text(right, 5)}" for op, right in zip(ops, rights, strict=True))
+            text = f"{_text(left, 5)}{''.join(links)}"
+        case ast.Tuple(items) | ast.List(items) | ast.Set(items):
+            level = 8
+            text = f"({', '.join(map(_text, items))}{',' if len(items) == 1 else ''})"
+        case _:
+            level, text = 8, ast.unparse(tree)
+    return text if level >= least else f"({text})"
 
 
 def _joined(parts: list[Evaluate], until: bool) -> Evaluate:
@@ -141,12 +252,15 @@ def _numeric(operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return evaluate
 
 
-def _pairwise(operators: list[Callable[[Any, Any], Any]], parts: list[Evaluate], arithmetic: bool) -> Evaluate:
-    """`a + b`, or the chain `a < b < c`, which holds when every link does."""
+def _applied(operate: Callable[[Any, Any], Any], left: Evaluate, right: Evaluate) -> Evaluate:
+    return lambda config: operate(left(config), right(config))
+
+
+def _chained(operators: list[Callable[[Any, Any], Any]], parts: list[Evaluate]) -> Evaluate:
+    """`a < b < c`, which holds when every link does."""
 
     def evaluate(config: Mapping[str, Any]) -> Any:
         values = [part(config) for part in parts]
-        results = (apply(a, b) for apply, a, b in zip(operators, values, values[1:], strict=False))
-        return next(results) if arithmetic else all(results)
+        return all(link(a, b) for link, a, b in zip(operators, values, values[1:], strict=False))
 
     return evaluate

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
-from spaces import Config, Parameter, Space
+from spaces import Config, Encoding, Parameter, Space
 from studies.history import History
 
 MIN_TRIALS = 20
@@ -95,9 +95,7 @@ def importances(history: History) -> Importances | NotYet:
 
 def encode(space: Space, configs: Iterable[Config]) -> Matrix:
     """Configs as points of the unit cube, one column for each free parameter; INACTIVE where it is not active."""
-    columns = space.free
-    rows = [[p.domain.to_unit(c[p.name]) if p.name in c else INACTIVE for p in columns] for c in configs]
-    return np.array(rows, dtype=np.float64).reshape(-1, len(columns))  # (trials, parameters)
+    return Encoding(space, fill=INACTIVE).encode(configs)
 
 
 class _Bag:

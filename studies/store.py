@@ -27,7 +27,7 @@ from studies.history import History
 from studies.records import Event, Opened, StudyRecord
 
 APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
-FORMAT = 1
+FORMAT = 2
 FREE_DISK_BYTES = 64 * 2**20  # less than this free, and a study is not begun
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -244,6 +244,10 @@ def _check_format(path: Path) -> None:
     application_id, version = (int.from_bytes(header[at : at + 4], "big") for at in (68, 60))
     if application_id != APPLICATION_ID:
         raise StoreError(f"{path} is an SQLite file, but no archsearch store; name the .db file that a run made")
+    if version < FORMAT:
+        raise StoreError(
+            f"{path} has store format {version}, and this archsearch reads {FORMAT} alone; run the study anew"
+        )
     if version > FORMAT:
         raise StoreError(
             f"{path} has store format {version}, this archsearch reads up to {FORMAT}; upgrade it: "

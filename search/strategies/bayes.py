@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from search.strategies.candidates import Rows, every_config, neighbour
+from search.strategies.candidates import Rows
 from search.strategies.random import drawn
-from spaces import Config, Space, SpecError
+from spaces import Config, Space, SpecError, neighbour
 from studies.history import History
 from studies.records import Proposal, Trial
 
@@ -82,7 +82,7 @@ class Bayes:
 
     def _pool(self, space: Space, leaders: list[Config], rng: np.random.Generator) -> list[Config]:
         if space.size() <= self.candidates:
-            return every_config(space)
+            return [*space.grid()]
         return [*(space.sample(rng) for _ in range(self.candidates)), *_around(space, leaders, rng)]
 
 

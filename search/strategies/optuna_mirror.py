@@ -16,13 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from spaces import Choice, Config, Domain, Float, Int, Parameter, Value
+from spaces import Choice, Config, Domain, Float, Int, Parameter, Value, repair
 from studies.history import History
 from studies.records import Trial
+
+_TRIES = 10  # suggestions until one that breaks a constraint is repaired; each costs an ask
 
 
 class _Entry(NamedTuple):
@@ -62,27 +65,36 @@ class Mirror:
             return False
         return all(self._take(trial) for trial in history.trials)
 
-    def suggest(self, n: int, candidates: int, seed: int) -> list[Config]:
-        """`n` configs by a new TPE sampler."""
+    def suggest(self, n: int, candidates: int, rng: np.random.Generator) -> list[Config]:
+        """`n` legal configs by a new TPE sampler."""
         with _quiet():
             self.study.sampler = optuna.samplers.TPESampler(
                 n_startup_trials=0,
                 n_ei_candidates=candidates,
-                seed=seed,
+                seed=int(rng.integers(2**32)),
                 multivariate=True,
                 group=True,
                 constant_liar=True,
             )
         asked: list[optuna.Trial] = []
-        configs: list[Config] = []
         try:
-            for _ in range(n):
-                asked.append(trial := self.study.ask())
-                configs.append(self.config(trial))
+            return [self._legal(asked, rng) for _ in range(n)]
         finally:
             for trial in asked:
                 self.study.tell(trial, state=TrialState.FAIL)
-        return configs
+
+    def _legal(self, asked: list[optuna.Trial], rng: np.random.Generator) -> Config:
+        """The next suggestion, which stays among the asked ones: as running, it keeps the next of them apart.
+
+        Optuna knows no constraints. What breaks one is asked for anew some times, and then repaired.
+        """
+        for _ in range(_TRIES):
+            asked.append(self.study.ask())
+            config = self.config(asked[-1])
+            if not self._space.broken(config):
+                return config
+            self.study.tell(asked.pop(), state=TrialState.FAIL)
+        return repair(self._space, config, rng)
 
     def config(self, trial: optuna.Trial) -> Config:
         """The config that this trial of Optuna suggests."""

@@ -65,8 +65,7 @@ class TPE:
         mirror = self._warm.mirror
         if mirror is None or not mirror.follow(history):
             mirror = self._warm.mirror = Mirror(history)
-        seed = int(rng.integers(2**32))
-        return [Proposal(config, study.budget, {"by": "tpe"}) for config in mirror.suggest(n, self.candidates, seed)]
+        return [Proposal(config, study.budget, {"by": "tpe"}) for config in mirror.suggest(n, self.candidates, rng)]
 
     def tell(self, trial: Trial) -> None:
         """Nothing to do: `ask` reads the history."""

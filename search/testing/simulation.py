@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from search.protocols import Pruner, Stop, Strategy
-from spaces import Choice, Config, Float, Int, Space, When
+from spaces import Choice, Config, Float, Int, Repeat, Space, When, constraint, forbidden
 from studies.history import History
 from studies.records import (
     Ended,
@@ -49,6 +49,19 @@ SPACES = {
         layers=Int(1, 3),
         units_2=When("layers >= 2", Choice(32, 64, 128)),
         units_3=When("layers >= 3", Choice(32, 64, 128)),
+    ),
+    "constrained": Space(
+        # More than 19 of 20 plain draws break one of these.
+        constraint("first + second + third <= 0.9"),
+        constraint("units_1 >= 2 * units_2"),
+        forbidden("optimizer == 'sgd' and rate > 0.003"),
+        first=Float(0.0, 1.0),
+        second=Float(0.0, 1.0),
+        third=Float(0.0, 1.0),
+        units=Repeat(Choice(32, 64, 128, 256, ordered=True), times=2),
+        optimizer=Choice("sgd", "adam"),
+        rate=Float(1e-5, 1e-1, log=True),
+        momentum=When("optimizer == 'sgd'", Float(0.0, 0.99)),
     ),
     "one value": Space(depth=Int(3, 3), activation="relu"),
     "two values": Space(depth=Int(1, 2)),

@@ -24,7 +24,7 @@ import pytest
 
 from search.protocols import Strategy
 from search.testing.simulation import SPACES, Asked, bowl, simulate, study_of
-from spaces import Space
+from spaces import Float, Space, SpaceError, constraint
 from studies.history import History
 from studies.records import Ended, Failed, Proposal, Proposed, Started
 
@@ -59,7 +59,12 @@ class StrategyContract:
             assert json.loads(json.dumps(proposal.note)) == proposal.note
             assert isinstance(proposal.note["by"], str)
 
-    @pytest.mark.parametrize("name", ["mixed", "conditional"])
+    def test_a_space_without_a_legal_config_is_told(self) -> None:
+        infeasible = Space(constraint("low > high"), low=Float(0.0, 1.0), high=Float(1.0, 2.0))
+        with pytest.raises(SpaceError, match=r"no legal config, or hardly any: .*'low > high' broke in 100%"):
+            self.make().ask(History(study_of(infeasible)), 1, np.random.default_rng(0))
+
+    @pytest.mark.parametrize("name", ["mixed", "conditional", "constrained"])
     def test_a_warm_instance_answers_as_a_fresh_one(self, name: str) -> None:
         asks = list(simulate(self.make(), study_of(SPACES[name]), trials=self.trials, trouble=True))[:-1]
         states = {trial.state for ask in asks for trial in ask.history.trials}

@@ -65,7 +65,7 @@ def test_sampling_is_a_point_of_the_unit_interval(data: Any, any_domain: Any) ->
     seed = data.draw(st.integers(0, 2**32))
     value = domain.sample(np.random.default_rng(seed))
     assert value in domain
-    assert repr(value) == repr(domain.from_unit(np.random.default_rng(seed).random()))
+    assert repr(value) == repr(domain.draw(np.random.default_rng(seed).random()))
 
 
 @given(data=st.data())

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import SpaceError
-from spaces.expressions import Expression
+from spaces import Int, Space, SpaceError, When
+from spaces.expressions import Expression, is_name
 
 CONFIG = {"n": 3, "x": 0.5, "opt": "sgd", "flag": True, "shape": (3, 3), "none": None}
 
@@ -62,7 +62,9 @@ def test_numpy_values_are_compared_like_plain_ones() -> None:
     "text",
     [
         "__import__('os')",
-        "n.__class__",
+        "shape[0].n",
+        "(n, x).n",
+        "'a'.n == 3",
         "opt.upper() == 'SGD'",
         "len(opt) == 3",
         "(lambda: 1)()",
@@ -147,13 +149,76 @@ def test_spelling_does_not_matter() -> None:
     assert left.names == {"a", "b"}
 
 
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("((a)) and(b)and (c==1)", "a and b and c == 1"),
+        ("(a and b) and c", "(a and b) and c"),
+        ("a and (b or not(c)) or d", "a and (b or not c) or d"),
+        ("not (a and b)", "not (a and b)"),
+        ("not (a == b) == c", "not (a == b) == c"),
+        ("(a < b) < c < (not d)", "(a < b) < c < (not d)"),
+        ("a-(b-c)-d*(e+1)", "a - (b - c) - d * (e + 1)"),
+        ("(a*b)/c//(d % e)", "a * b / c // (d % e)"),
+        ("-(a+1) < - -b", "-(a + 1) < --b"),
+        ("a in [1, 'x'] or a not in {2}", "a in (1, 'x') or a not in (2,)"),
+        ("a == ((1, 2), ())", "a == ((1, 2), ())"),
+        ("block . kernel>1e400", "block.kernel > 1e309"),
+    ],
+)
+def test_the_normal_form(text: str, normal: str) -> None:
+    """Digests hold it, so it may not change with a release, of this or of Python."""
+    assert Expression.parse(text).text == normal
+    assert Expression.parse(normal).text == normal
+
+
+def test_a_dotted_name_is_a_name() -> None:
+    expression = Expression.parse("block.kernel > 3 and n_1.x.y")
+    assert expression.names == {"block.kernel", "n_1.x.y"}
+    assert expression.holds({"block.kernel": 4, "n_1.x.y": True}) is True
+    assert expression.holds({"block": 4, "kernel": 4, "n_1.x.y": True}) is False
+    assert expression.renamed({"block.kernel": "a.b.c"}).text == "a.b.c > 3 and n_1.x.y"
+    with pytest.raises(SpaceError, match=r"the condition of 'a' reads an unknown parameter 'n\.__class__'"):
+        Space(n=Int(0, 1), a=When("n.__class__ == 3", 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "truth"),
+    [
+        ("a > 1", {"a": 2}, True),
+        ("a > 1", {"a": 1}, False),
+        ("a > 1", {"b": 1}, None),
+        ("a > 1 and b", {"a": 1}, False),
+        ("a > 1 and b", {"a": 2}, None),
+        ("a > 1 or b", {"a": 2}, True),
+        ("a > 1 or b", {"a": 1}, None),
+        ("not (a > 1 or b)", {"a": 2}, False),
+        ("not b", {"a": 2}, None),
+        ("(a or b) == 2", {"a": 2}, None),  # not a truth but a value is asked for
+        ("a and b", {"a": 2, "b": 0}, False),
+    ],
+)
+def test_what_is_known_may_decide(text: str, known: dict[str, Any], truth: bool | None) -> None:
+    assert Expression.parse(text).decided(known) is truth
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("a", True), ("über.b_1", True), ("a b", False), ("class", False), ("None", False), ("ﬁ", False), ("1", False)],
+)
+def test_what_an_expression_reads_as_a_name(text: str, named: bool) -> None:
+    assert is_name(text) is named
+
+
 ATOMS = st.sampled_from(["n", "x", "opt", "1", "-2.5", "'é\"q'", "None", "1e400", "(1, 'b')", "True"])
 TEXTS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(
-        st.tuples(st.sampled_from(["({} == {})", "({} != {})", "({} and {})", "({} or not {})"]), inner, inner).map(
-            lambda t: t[0].format(t[1], t[2])
-        ),
+        st.tuples(
+            st.sampled_from(["({} == {})", "({} != {})", "({} and {})", "({} or not {})", "({} in (None, {}))"]),
+            inner,
+            inner,
+        ).map(lambda t: t[0].format(t[1], t[2])),
         inner.map("(not {})".format),
     ),
     max_leaves=12,

@@ -15,8 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Choice, ConfigError, Float, Int, Parameter, Space, SpaceError, When
-from spaces.domains import tupled
+from spaces import (
+    Choice,
+    ConfigError,
+    Float,
+    Int,
+    Parameter,
+    Prior,
+    Repeat,
+    Space,
+    SpaceError,
+    When,
+    constraint,
+)
+from spaces.choices import tupled
 
 SEEDS = st.integers(0, 2**63)
 
@@ -60,7 +72,13 @@ def test_a_sample_changed_in_one_name_is_no_longer_legal(data: Any, any_space: A
 def test_the_order_of_declaration_does_not_matter(data: Any, any_space: Any) -> None:
     space, seed = data.draw(any_space), data.draw(SEEDS)
     body = space.to_json()
-    other = Space.from_json({name: body[name] for name in data.draw(st.permutations(list(body)))})
+    parameters, constraints = body["parameters"], body["constraints"]
+    other = Space.from_json(
+        {
+            "parameters": {name: parameters[name] for name in data.draw(st.permutations(list(parameters)))},
+            "constraints": data.draw(st.permutations(constraints)),
+        }
+    )
     assert other == space
     assert hash(other) == hash(space)
     assert other.digest() == space.digest()
@@ -75,11 +93,13 @@ def test_another_domain_or_condition_is_another_space(data: Any, any_space: Any,
     space = data.draw(any_space.filter(len))
     name = data.draw(st.sampled_from(tuple(space)))
     body = space.to_json()
-    changed = data.draw(any_domain).to_json() | ({"when": body[name]["when"]} if "when" in body[name] else {})
-    other = Space.from_json({**body, name: changed})
-    same = json.dumps(changed, sort_keys=True) == json.dumps(body[name], sort_keys=True)
+    parameters = body["parameters"]
+    kept = {key: parameters[name][key] for key in ("when", "path") if key in parameters[name]}
+    changed = data.draw(any_domain).to_json() | kept
+    other = Space.from_json({**body, "parameters": {**parameters, name: changed}})
+    same = json.dumps(changed, sort_keys=True) == json.dumps(parameters[name], sort_keys=True)
     assert (other == space) is (other.digest() == space.digest()) is same
-    assert Space.from_json({**body, "another": changed}) != space
+    assert Space.from_json({**body, "parameters": {**parameters, "another": data.draw(any_domain).to_json()}}) != space
 
 
 @given(data=st.data())
@@ -268,7 +288,15 @@ def test_equal_spaces_share_hash_and_digest_and_no_others(left: Space, right: Sp
 
 def test_a_digest_is_the_same_in_every_process_and_release() -> None:
     """Studies hold digests: a change here is a change of the store's format."""
-    assert NET.digest() == "0e7e23f82d59ba8c"
+    assert NET.digest() == "c683954cd42587ec"
+    assert (
+        Space(
+            constraint("block.low < block.high and units_1 in (32, 64)"),
+            units=When("block.low > 1", Repeat(Choice(32, 64, prior=(1, 3)), times=Int(1, 2, prior=Prior(2)))),
+            block=Space(constraint(max), low=Float(0, 9), high=Int(1, 9)),
+        ).digest()
+        == "0c2d31da8950e6cc"
+    )
 
 
 def test_a_seed_draws_the_same_config_in_every_release() -> None:

@@ -228,6 +228,10 @@ def as_newer(path: Path) -> None:
     edit(path, f"PRAGMA application_id = {studies.store.APPLICATION_ID}", f"PRAGMA user_version = {FORMAT + 1}")
 
 
+def as_older(path: Path) -> None:
+    edit(path, f"PRAGMA application_id = {studies.store.APPLICATION_ID}", f"PRAGMA user_version = {FORMAT - 1}")
+
+
 def as_folder(path: Path) -> None:
     path.mkdir()
 
@@ -245,6 +249,7 @@ def as_missing(path: Path) -> None:
         (as_nothing, r"no archsearch store; name the \.db file"),
         (as_another_database, r"is an SQLite file, but no archsearch store; name the \.db file"),
         (as_newer, rf"has store format {FORMAT + 1}, this archsearch reads up to {FORMAT}; upgrade"),
+        (as_older, rf"has store format {FORMAT - 1}, and this archsearch reads {FORMAT} alone; run the study anew"),
         (as_folder, r"it is a folder; `archsearch list FOLDER`"),
         (as_missing, r"it does not exist; `archsearch list FOLDER`"),
     ],

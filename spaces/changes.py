@@ -1,0 +1,73 @@
+"""What differs between two spaces, change by change, as a person would name it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from spaces.constraints import Constraint, Rule
+from spaces.domains import Choice
+from spaces.structure import Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change. `what` names the parameter or constraint; before and after show it, None where it is not."""
+
+    kind: Literal["added", "removed", "changed"]
+    what: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "added":
+                return f"added {self.what}: {self.after}"
+            case "removed":
+                return f"removed {self.what}: {self.before}"
+            case _:
+                return f"changed {self.what}: {self.before} → {self.after}"
+
+
+def changes(
+    before: Mapping[str, Parameter],
+    after: Mapping[str, Parameter],
+    constraints_before: Sequence[Constraint],
+    constraints_after: Sequence[Constraint],
+) -> Iterator[Change]:
+    """All changes, those of parameters first; none exactly where both declare the same."""
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            yield Change("removed", name, str(before[name]), None)
+        elif name not in before:
+            yield Change("added", name, None, str(after[name]))
+        else:
+            for old, new in zip(_aspects(before[name]), _aspects(after[name]), strict=True):
+                if old != new:
+                    yield Change("changed", name, old, new)
+    # Counted, since two functions may share a name.
+    old_ones, new_ones = (
+        Counter((c.name, _constraint(c)) for c in cs) for cs in (constraints_before, constraints_after)
+    )
+    for what, text in sorted((old_ones - new_ones).elements()):
+        yield Change("removed", what, text, None)
+    for what, text in sorted((new_ones - old_ones).elements()):
+        yield Change("added", what, None, text)
+
+
+def _constraint(constraint: Constraint) -> str:
+    return "a constraint" if isinstance(constraint, Rule) else "a constraint in Python"
+
+
+def _aspects(parameter: Parameter) -> tuple[str, ...]:
+    """Domain, prior, condition and place, each as text."""
+    domain, condition = parameter.domain, parameter.condition
+    even = Choice(*domain.values, ordered=domain.ordered) if isinstance(domain, Choice) else replace(domain, prior=None)
+    return (
+        f"{even}",
+        "no prior" if domain.prior is None else f"prior {domain.prior}",
+        f"when {condition.text}" if condition else "always active",
+        f"nested as {list(parameter.path)}",
+    )
