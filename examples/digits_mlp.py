@@ -20,7 +20,7 @@ study = Study(
             units=Choice(32, 64, 128, 256, ordered=True),
             activation=Choice("relu", "elu", "silu"),
             dropout=Float(0.0, 0.5),
-            batch_norm=Choice(False, True),
+            norm=Choice("none", "batch"),
         ),
         recipe=Recipe(
             optimizer=Choice("sgd", "adamw"),

@@ -29,7 +29,7 @@ study = Study(
             units=Choice(64, 128, 256, 512, ordered=True),
             activation=Choice("relu", "gelu"),
             dropout=Float(0.0, 0.5),
-            batch_norm=Choice(False, True),
+            norm=Choice("none", "batch"),
         ),
         recipe=Recipe(
             optimizer="adamw",

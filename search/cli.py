@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spaces.errors import ArchsearchError, StudyFailed
+from spaces.errors import ArchsearchError, SpecError, StudyFailed
 
 if TYPE_CHECKING:
     from search.driver import Driver, Settings
@@ -32,6 +32,7 @@ def cli() -> None:
     """Search for the best network that your hours can buy.
 
     \b
+    archsearch check SPEC.py       see what a spec file would try, and what it costs
     archsearch run SPEC.py         run a search from a Python spec file
     archsearch resume STUDY.db     go on after any kind of stop
     archsearch report STUDY.db     one HTML page that compares the trials
@@ -97,6 +98,27 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
 
     driver = stored(store, _settings(**session), quiet=quiet)
     _work(driver, driver.resume, as_json)
+
+
+@cli.command()
+@click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=1000, metavar="N", help="Configurations to look at; default: 1000."
+)
+@_json
+@_debug
+def check(spec: Path, samples: int, as_json: bool) -> None:
+    """Look at what SPEC.py would try, without training: its space, its networks, what they cost."""
+    from search.preflight import preflight
+    from search.preflight_table import preflight_table
+    from search.spec import SpecFile
+
+    found = preflight(SpecFile.read(spec).load(), samples)
+    _answer(found.to_json(), preflight_table(found), as_json)
+    if found.failed:
+        raise SpecError(
+            f"{found.failed} of {found.configs} configurations cannot be built; mend the network or its space"
+        )
 
 
 @cli.command()

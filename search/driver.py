@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from search.engine import Engine
 from search.executors import EXECUTORS, quiet_ray
 from search.interrupts import Interrupts
 from search.origin import gpu_count, origin
+from search.preflight import check_goal, rehearse
 from search.protocols import Executor
 from search.spec import Source, source_from_json, source_of
 from spaces import SpecError, StoreError, StudyFailed
@@ -88,10 +90,12 @@ class Driver:
         """Go on where the store ends: trials that ran are run again, those that ended are not."""
         with Store.open(self.store_path, write=True) as store:
             history = store.history()
-            if (mine := self.study.record().space.digest()) != (theirs := history.study.space.digest()):
-                raise StoreError(
-                    f"{store.path}: the spec now declares another space ({mine}, stored {theirs}); run it anew"
-                )
+            live = self.study.record().space
+            if differences := history.study.space.diff(live):
+                lines = "".join(f"\n  {change}" for change in differences)
+                raise StoreError(f"{store.path}: the spec now declares another space; run it anew:{lines}")
+            # The same space, and with its Python functions, which the store cannot hold.
+            history = replace(history, study=replace(history.study, space=live))
             opened = self._opened(history.opened)
             self._check_extension(history, opened)
             if not history.unfinished and opened.trials == len(history.trials):
@@ -102,7 +106,10 @@ class Driver:
         # Called in the driver before any worker starts: mistakes in the data show here.
         objective = self.study.objective
         shared = objective.prepare() if hasattr(objective, "prepare") else None
-        self._check_metric(shared)
+        self._check_gpus()
+        check_goal(self.study, shared)
+        if not history.trials and (warning := rehearse(self.study, shared)) and not self.quiet:
+            print(f"warning: {warning}", file=sys.stderr)
         with display(self.store_path, history, opened, quiet=self.quiet) as shown:
             executor = self._executor(opened, shared)
 
@@ -183,14 +190,11 @@ class Driver:
             carried = max(1, min(carried, fitting))
         return carried if trials is None else min(carried, trials)
 
-    def _check_metric(self, shared: Any) -> None:
+    def _check_gpus(self) -> None:
         if self.study.gpus and self.settings.address is None and (have := gpu_count()) < self.study.gpus:
             raise SpecError(
                 f"each trial asks for {self.study.gpus:g} GPUs, this machine has {have}; lower Study(gpus=…)"
             )
-        metrics_of = getattr(self.study.objective, "metrics_of", None)
-        if metrics_of is not None and self.study.goal.metric not in (known := metrics_of(shared)):
-            raise SpecError(unknown("metric", self.study.goal.metric, known))
 
     def _check_extension(self, history: History, opened: Opened) -> None:
         if opened.trials is not None and opened.trials < len(history.trials):

@@ -105,6 +105,11 @@ class Objective(Protocol):
     - `needs_budget: bool`: True refuses a study without a budget
     - `prepare() -> shared`: called once by the driver, before any worker starts; checks and loads the data
     - `metrics_of(shared) -> Sequence[str]`: the names they yield; a misspelt goal is found before the first trial
+    - `optional_metrics: Sequence[str]`: names that they would yield too, if their argument `metrics` named them
+    - `rehearse(config, shared) -> None`: builds what the config says, tries it on a few samples, and raises what its
+      trial would; `archsearch run` has some configs rehearsed before any worker starts
+    - `costs(config, shared) -> Costs`: the `parameters`, `flops` and `memory_bytes` of a trial, found without training;
+      raises for a config that cannot be built; `archsearch check` asks about a thousand
     - `attach(shared) -> None`: called once on each worker, with what `prepare` returned (arrays mapped, not copied)
     - `stack_key(config) -> Hashable | None` and `run_stack(trials) -> Iterator[Sequence[Metrics]]`: trials with
       equal keys train as one program; None trains alone

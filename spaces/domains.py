@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeGuard
@@ -140,15 +140,18 @@ class Float:
                 raise SpaceError(f"{self}: step is too fine for floats to tell its values apart; drop it")
         object.__setattr__(self, "_count", self._counted())
         object.__setattr__(self, "_bell", _bell(self))
+        if self.prior is not None:
+            object.__setattr__(self, "prior", replace(self.prior, value=float(self.prior.value)))
 
     def __repr__(self) -> str:
         return _shown(self)
 
     def __contains__(self, value: object) -> bool:
-        if not _is_number(value) or not self.low <= (number := float(value)) <= self.high:
+        if not _is_number(value):
             return False
-        if self.step is None:
-            return True
+        number = _number(self, value)
+        if self.step is None or not self.low <= number <= self.high:
+            return self.low <= number <= self.high
         nearest = self._at(round((number - self.low) / self.step))
         return math.isclose(nearest, number, rel_tol=1e-15, abs_tol=1e-9 * self.step)
 
@@ -264,8 +267,6 @@ def _bell(domain: Int | Float) -> Bell | None:
         raise SpaceError(f"{domain}: its prior must be Prior(value, width=…), got {prior!r}")
     if prior.value not in domain:
         raise SpaceError(f"{domain}: its prior prefers {prior.value!r}, which is not in it; prefer one of its values")
-    if isinstance(domain, Float):
-        object.__setattr__(domain, "prior", Prior(float(prior.value), prior.width))
     return Bell(domain.to_unit(prior.value), prior.width)
 
 

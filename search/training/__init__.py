@@ -1,6 +1,6 @@
 """Training: the objective `Supervised`, its recipe, and the data that it reads. Importing this loads torch."""
 
-from search.training.data import Split, arrays, breast_cancer, csv, diabetes, digits, idx, iris, wine
+from search.training.data import Split, arrays, breast_cancer, csv, diabetes, digits, idx, iris, text, wine
 from search.training.recipe import Recipe
 from search.training.supervised import Supervised
 
@@ -15,5 +15,6 @@ __all__ = [
     "digits",
     "idx",
     "iris",
+    "text",
     "wine",
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+
+import torch
 
 from search.protocols import Metrics, Running
 from search.training.data import Data, Prepared
@@ -12,24 +14,36 @@ from search.training.loop import metric_names, train
 from search.training.recipe import Recipe
 from search.training.tensors import Tensors
 from spaces import Config, DataError, ExecutionError, Space, SpecError
+from spaces.errors import unknown
+from spaces.inputs import Inputs
 from spaces.networks import Network, StackedNetwork, stack_key
+from spaces.networks.costs import Costs, costs
+from spaces.networks.rehearsal import rehearse
 from spaces.networks.settings import outermost
+
+OPTIMIZER_COPIES = {"sgd": 1, "adamw": 2}  # numbers that it keeps for each trained parameter
 
 
 @dataclass(frozen=True)
 class Supervised:
     """`Supervised(data=digits(), network=MLP(layers=Int(1, 4), units=64), recipe=Recipe(batch_size=Choice(32, 64)))`.
 
+    metrics: what every report holds beside the losses and the score: "parameters" and "flops" (of a forward pass of
+    one sample), to be searched for or shown. Both are constant within a trial.
+
     One unit of budget is one epoch. Trials whose `stack_key` is equal may train as one program (`run_stack`); each
     gets the numbers that it would get alone. Pickles without the data that `attach` was given.
     """
 
     needs_budget: ClassVar[bool] = True  # a study without a budget is refused at its declaration
+    optional_metrics: ClassVar[tuple[str, ...]] = ("flops", "parameters")
 
     data: Data
     network: Network | StackedNetwork
     recipe: Recipe = field(default_factory=Recipe)
+    metrics: tuple[str, ...] = ()
     _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _counted: dict[Hashable, Costs] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, method, example in (("data", "prepare", "digits()"), ("network", "space", "MLP(layers=2, units=64)")):
@@ -39,6 +53,12 @@ class Supervised:
                 raise SpecError(f"Supervised {name} must be something like {example}, got {value!r}; write {hint}")
         if not isinstance(self.recipe, Recipe):
             raise SpecError(f"Supervised recipe must be a Recipe(...), got {self.recipe!r}")
+        if not isinstance(self.metrics, tuple | list):
+            raise SpecError(f"Supervised metrics must be names, got {self.metrics!r}; write ('parameters',)")
+        object.__setattr__(self, "metrics", tuple(dict.fromkeys(self.metrics)))
+        for name in self.metrics:
+            if name not in self.optional_metrics:
+                raise SpecError(unknown("metric", str(name), self.optional_metrics))
 
     @property
     def space(self) -> Space:
@@ -46,8 +66,10 @@ class Supervised:
         return self.network.space | self.recipe.space
 
     def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
-        """The names that it yields: train_loss, val_loss, and val_accuracy (classes) or val_rmse (numbers)."""
-        return metric_names(classification=shared.task == "classification")
+        """The names that it yields: train_loss, val_loss, val_accuracy (classes) or val_rmse (numbers); and those that
+        `metrics` names.
+        """
+        return (*metric_names(classification=shared.task == "classification"), *self.metrics)
 
     def prepare(self) -> Prepared:
         """Loads and checks the data; without its test part, which a search must never see.
@@ -63,6 +85,22 @@ class Supervised:
                 f"lower the recipe's batch_size to at most {samples}"
             )
         return prepared
+
+    def costs(self, config: Config, shared: Prepared) -> Costs:
+        """What a trial of the config costs. Raises what goes wrong when its network is built or takes samples."""
+        arrays = [array for part in (shared.train, shared.validation) for array in (part.inputs, part.targets)]
+        sizes: dict[str, Any] = {
+            "batch_size": config["batch_size"],
+            "optimizer_copies": OPTIMIZER_COPIES[str(config["optimizer"])],
+            "data_bytes": sum(array.nbytes for array in arrays),
+        }
+        return replace(self._network_costs(config, shared.inputs, shared.outputs), **sizes)
+
+    def rehearse(self, config: Config, shared: Prepared) -> None:
+        """Builds the config's network for two training samples. Raises what goes wrong, as its trial would."""
+        batch: Any = config["batch_size"]
+        samples = torch.tensor(shared.train.inputs[: min(batch, 2)])
+        rehearse(self.network, config, shared.inputs, shared.outputs, samples)
 
     def attach(self, shared: Prepared) -> None:
         """The data for all coming trials in this process. The arrays are shared, not copied, and never written to."""
@@ -90,7 +128,27 @@ class Supervised:
         ((budget, device),) = settings
         if budget is None:
             raise SpecError("Supervised needs a budget, got none; say how many epochs: Study(..., budget=30)")
-        yield from train(self.network, self._tensors(device), trials, budget)
+        tensors = self._tensors(device)
+        constants = [self._constants(trial.config, tensors) for trial in trials]
+        for metrics in train(self.network, tensors, trials, budget):
+            yield [{**row, **constant} for row, constant in zip(metrics, constants, strict=True)]
+
+    def _constants(self, config: Config, tensors: Tensors) -> Metrics:
+        """The named metrics, which do not change while a trial trains."""
+        if not self.metrics:
+            return {}
+        counted = self._network_costs(config, tensors.inputs, tensors.outputs)
+        return {name: float(getattr(counted, name)) for name in self.metrics}
+
+    def _network_costs(self, config: Config, inputs: Inputs, outputs: int) -> Costs:
+        """Counted once for all configs whose networks have the same graph."""
+        graph = stack_key(self.network, config)
+        if graph is None:
+            graph = tuple((name, config[name]) for name in self.network.space if name in config)
+        key = (graph, inputs, outputs)
+        if key not in self._counted:
+            self._counted[key] = costs(self.network, config, inputs, outputs)
+        return self._counted[key]
 
     def _tensors(self, device: str) -> Tensors:
         if "prepared" not in self._attached:
@@ -101,4 +159,4 @@ class Supervised:
         return tensors
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_attached": {}}
+        return {**self.__dict__, "_attached": {}, "_counted": {}}

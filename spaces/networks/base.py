@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from spaces.inputs import Inputs
+from spaces.networks.seeding import seeded
 from spaces.networks.stacks import Alone, Mapped
 from spaces.space import Config, Space
 
@@ -89,15 +90,14 @@ def stacked(
         raise ValueError("a stack needs configs with one stack_key, and a generator for each of them")
     if hasattr(network, "stack"):
         return network.stack(configs, inputs, outputs, generators)
-    modules = [_built(network, config, inputs, outputs, g) for config, g in zip(configs, generators, strict=True)]
-    return Alone(modules[0]) if len(modules) == 1 else Mapped(modules)
+    seeds = [int(torch.randint(2**63 - 1, (), generator=g, device=g.device)) for g in generators]
+    modules = [_built(network, config, inputs, outputs, seed) for config, seed in zip(configs, seeds, strict=True)]
+    return Alone(modules[0], seeds[0]) if len(modules) == 1 else Mapped(modules)
 
 
-def _built(network: Network, config: Config, inputs: Inputs, outputs: int, generator: torch.Generator) -> nn.Module:
-    """The family's module, started from `generator`; torch's global generator stays as it was."""
-    seed = int(torch.randint(2**63 - 1, (), generator=generator, device=generator.device))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+def _built(network: Network, config: Config, inputs: Inputs, outputs: int, seed: int) -> nn.Module:
+    """The family's module, started from `seed`; torch's global generator stays as it was."""
+    with seeded(seed):
         module = network.build(config, inputs, outputs)
     if not isinstance(module, nn.Module):
         raise TypeError(f"{type(network).__name__}.build must return a torch module, got {module!r}")

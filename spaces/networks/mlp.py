@@ -1,98 +1,234 @@
 """MLP: fully connected layers, hand-batched over a leading trial axis.
 
-Each hidden layer is linear → batch norm → activation → dropout; the last layer is linear alone. How weights start is
-said in `layers.starts`; biases start at 0.
+Each hidden layer is linear → norm → activation → dropout; the last layer is linear alone. How weights start is said in
+`layers.starts`; biases start at 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from spaces.domains import Choice, Domain
+from spaces.errors import SpaceError
 from spaces.inputs import Inputs
-from spaces.networks.layers import ACTIVATIONS, BatchNorm, Dropout, Linear, Output, to_maps, to_rows
-from spaces.networks.settings import check_flag, check_name, check_number, check_whole, outermost
+from spaces.networks.layers import ACTIVATIONS, STARTS, BatchNorm, Dropout, LayerNorm, Linear, Output, to_maps, to_rows
+from spaces.networks.layers.categories import Categories
+from spaces.networks.layers.linear import LowRank
+from spaces.networks.settings import (
+    Setting,
+    asked_for,
+    check_flag,
+    check_name,
+    check_number,
+    check_whole,
+    filled,
+    outermost,
+)
 from spaces.space import Config, Space, When
+
+NORMS = ("batch", "layer", "none")
+SHAPES = {"bottleneck": 3, "constant": 1, "free": 1, "funnel": 2}  # and from how many layers on each is one of its own
+EVEN = {"constant", "free"}  # the shapes in which a layer may be as wide as the one before
 
 
 @dataclass(frozen=True, slots=True)
 class MLP:
     """A multi-layer perceptron: `MLP(layers=Int(1, 4), units=Choice(32, 64, 128), activation=Choice("relu", "elu"))`.
 
-    Each argument is a fixed value or a domain. Inputs of any shape are flattened.
+    Each argument is a fixed value or a domain, and a parameter by its name. Inputs of any shape are flattened.
 
-    layers: hidden layers, at least 1. units: width of a hidden layer, at least 1; each layer is a parameter of its
-    own, `units_1` … `units_n`, active where there are so many layers. activation: a name in ACTIVATIONS; relu, since
-    it is the cheapest and seldom the worst. dropout: the share of activations dropped after each hidden layer, in
-    [0, 1); off, since it is a regulariser to be asked for. batch_norm: whether hidden layers are normalised over the
-    batch; off, for the same reason.
+    layers: hidden layers, at least 1. units: width of a hidden layer, at least 1.
+    activation: a name in ACTIVATIONS; relu, since it is the cheapest and seldom the worst.
+    dropout: the share of activations dropped after each hidden layer, in [0, 1); off, since it is a regulariser to be
+    asked for.
+    norm: of hidden layers: "batch", "layer" or "none"; off, for the same reason.
+    shape: how the widths follow from `units`.
+        "free": each layer has its own, `units_1` … `units_n`, active where there are so many layers.
+        "constant": all have the same, `units`.
+        "funnel": from `units` down in equal steps, of which the outputs are the last. A number of outputs above
+        `units` counts as `units`.
+        "bottleneck": from `units` down in equal steps to a quarter of it in the middle, and up again.
+    residual: whether a hidden layer's input is added to what it gives (He et al., 2016, "Deep residual learning for
+    image recognition", section 3.2). Around each layer but the first that is as wide as the one before, so only in the
+    shapes "free" and "constant".
+    initialisation: a name in STARTS, for all weights.
+    rank: hidden layers have weights of this rank at most, as the product of two factors; None or 0 is full rank, and
+    so is a rank that is not below both widths of a layer.
+    embedding: the width of the vectors that stand for categories, at least 1; needed where the data has categories as
+    codes, `csv(..., categories="codes")`, and refused where it has none. See `layers.categories`.
+    dropout_per_layer: says that each layer has its own dropout, `dropout_1` … `dropout_n`; itself no parameter.
 
-    Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
+    Raises SpaceError for a value outside these bounds, a domain that reaches outside, and a shape or residual that no
+    config could have for want of layers.
     """
 
     layers: int | Domain
     units: int | Domain
     activation: str | Choice = "relu"
     dropout: float | Domain = 0.0
-    batch_norm: bool | Choice = False
+    norm: str | Choice = "none"
+    shape: str | Choice = "free"
+    residual: bool | Choice = False
+    initialisation: str | Choice = "auto"
+    rank: int | Domain | None = None
+    embedding: int | Domain | None = None
+    dropout_per_layer: bool = False
 
     def __post_init__(self) -> None:
         check_whole("MLP layers", self.layers, low=1)
         check_whole("MLP units", self.units, low=1)
         check_name("activation", self.activation, ACTIVATIONS)
         check_number("MLP dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_flag("MLP batch_norm", self.batch_norm)
+        check_name("norm", self.norm, NORMS)
+        check_name("shape", self.shape, SHAPES)
+        check_flag("MLP residual", self.residual)
+        check_name("initialisation", self.initialisation, STARTS)
+        check_whole("MLP rank", self.rank, low=0, none=True)
+        if self.embedding is not None:
+            check_whole("MLP embedding", self.embedding, low=1)
+        if not isinstance(self.dropout_per_layer, bool):
+            raise SpaceError(
+                f"MLP dropout_per_layer must be True or False, got {self.dropout_per_layer!r}; give either"
+            )
+        self._check_layers()
 
     @property
     def space(self) -> Space:
-        """`layers`, `units_1` … `units_n` (where there are so many layers), `activation`, `dropout`, `batch_norm`."""
-        depths = [depth for depth in outermost(self.layers) if isinstance(depth, int)]
-        units = {
-            f"units_{k}": self.units if k <= min(depths) else When(f"layers >= {k}", self.units)
-            for k in range(1, max(depths) + 1)
-        }
+        """`layers`, `units_1` … `units_n` (where there are so many layers), `activation`, `dropout`, `norm`; and those
+        of the others that are not left at their defaults. See `settings.asked_for`.
+        """
+        dropout = self._each_layer("dropout", self.dropout) if self.dropout_per_layer else {"dropout": self.dropout}
         return Space(
             {
                 "layers": self.layers,
-                **units,
+                **asked_for(self, "shape"),
+                **self._units(),
                 "activation": self.activation,
-                "dropout": self.dropout,
-                "batch_norm": self.batch_norm,
+                **dropout,
+                "norm": self.norm,
+                **self._residual(),
+                **asked_for(self, "initialisation", "rank", "embedding"),
             }
         )
 
     def stack_key(self, config: Config) -> Hashable | None:
-        """The widths, the activation and whether there is batch norm. Dropout is each row's own."""
-        return _widths(config), config["activation"], config["batch_norm"]
+        """All that is said of the network but dropout, which is each row's own."""
+        return _Design.of(config)
 
     def stack(
         self, configs: Sequence[Config], inputs: Inputs, outputs: int, generators: Sequence[torch.Generator]
     ) -> nn.Module:
-        """K networks as one module: (K, batch, *inputs.shape) → (K, batch, outputs). See `StackedNetwork.stack`."""
-        config = configs[0]
-        features, widths = math.prod(inputs.shape), _widths(config)
-        dropouts = [_number(c["dropout"]) for c in configs]
-        hidden = [
-            _Hidden(fan_in, width, str(config["activation"]), bool(config["batch_norm"]), dropouts, generators)
-            for fan_in, width in zip((features, *widths), widths, strict=False)
-        ]
-        return _Stack(hidden, Output(widths[-1], outputs, generators))
+        """K networks as one module: (K, batch, *inputs.shape) → (K, batch, outputs). See `StackedNetwork.stack`.
+
+        Raises SpaceError for texts, and for categories as codes where `embedding` is not given, or the reverse.
+        """
+        design = _Design.of(configs[0])
+        _check_inputs(inputs, design.embedding)
+        categories = Categories(inputs, design.embedding, generators) if design.embedding else None
+        features = math.prod(inputs.shape) if categories is None else categories.features
+        widths, rows = design.widths(outputs), [filled(MLP, config) for config in configs]
+        hidden = []
+        for k, (fan_in, width) in enumerate(zip((features, *widths), widths, strict=False), start=1):
+            dropouts = [float(row.get(f"dropout_{k}", row["dropout"])) for row in rows]
+            hidden.append(_Hidden(fan_in, width, design, dropouts, generators, first=k == 1))
+        return _Stack(categories, hidden, Output(widths[-1], outputs, generators, scheme=design.initialisation))
+
+    def _depths(self) -> list[int]:
+        return [depth for depth in outermost(self.layers) if isinstance(depth, int)]
+
+    def _shapes(self) -> set[str]:
+        return {str(shape) for shape in outermost(self.shape)}
+
+    def _each_layer(
+        self, name: str, setting: Setting, conditions: Mapping[str, bool] | None = None
+    ) -> dict[str, Setting | When]:
+        """A parameter for each layer, `name_1` … `name_n`, active where there are so many."""
+        depths = self._depths()
+        return {
+            f"{name}_{k}": _when({**(conditions or {}), f"layers >= {k}": k <= min(depths)}, setting)
+            for k in range(1, max(depths) + 1)
+        }
+
+    def _units(self) -> dict[str, Setting | When]:
+        shapes = self._shapes()
+        own = self._each_layer("units", self.units, {"shape == 'free'": shapes == {"free"}})
+        shared = {"units": _when({"shape != 'free'": "free" not in shapes}, self.units)}
+        return {**(own if "free" in shapes else {}), **(shared if shapes != {"free"} else {})}
+
+    def _residual(self) -> dict[str, Setting | When]:
+        """Active where there may be a layer to go around."""
+        needs = {"layers >= 2": min(self._depths()) >= 2, "shape in ('constant', 'free')": self._shapes() <= EVEN}
+        return {name: _when(needs, setting) for name, setting in asked_for(self, "residual").items()}
+
+    def _check_layers(self) -> None:
+        deepest, shapes = max(self._depths()), self._shapes()
+        for shape in sorted(shapes):
+            if deepest < SHAPES[shape]:
+                raise SpaceError(
+                    f"MLP shape '{shape}' needs at least {SHAPES[shape]} layers, got layers={self.layers}; "
+                    "allow more layers, or take shape='constant'"
+                )
+        if True in outermost(self.residual) and (deepest < 2 or EVEN.isdisjoint(shapes)):
+            raise SpaceError(
+                f"MLP residual goes around layers as wide as the one before, and none is with layers={self.layers} and "
+                f"shape={self.shape!r}; allow 2 layers and shape='constant' or 'free', or drop residual="
+            )
+
+
+class _Design(NamedTuple):
+    """What a config says of the network, dropout apart."""
+
+    layers: int
+    shape: str
+    units: tuple[int, ...]  # of each layer where the shape is free, else one number
+    activation: str
+    norm: str
+    residual: bool
+    initialisation: str
+    rank: int  # 0: full
+    embedding: int  # 0: none
+
+    @classmethod
+    def of(cls, config: Config) -> _Design:
+        said = filled(MLP, config)
+        free = said["shape"] == "free"
+        said["units"] = tuple(said[f"units_{k}"] for k in range(1, said["layers"] + 1)) if free else (said["units"],)
+        said |= {name: said[name] or 0 for name in ("rank", "embedding")}
+        return cls(**{name: said[name] for name in cls._fields})
+
+    def widths(self, outputs: int) -> tuple[int, ...]:
+        """Of each hidden layer."""
+        (units, *_), last = self.units, self.layers - 1
+        match self.shape:
+            case "free":
+                return self.units
+            case "funnel":
+                drop = units - min(outputs, units)
+                return tuple(units - drop * k // self.layers for k in range(self.layers))
+            case "bottleneck" if last >= 2:
+                drop = units - max(1, units // 4)
+                return tuple(units - drop * min(k, last - k) // (last // 2) for k in range(self.layers))
+            case _:
+                return (units,) * self.layers
 
 
 class _Stack(nn.Module):
-    def __init__(self, hidden: Sequence[nn.Module], last: nn.Module) -> None:
+    def __init__(self, categories: Categories | None, hidden: Sequence[nn.Module], last: nn.Module) -> None:
         super().__init__()
+        self.categories = categories
         self.hidden = nn.ModuleList(hidden)
         self.last = last
 
     def forward(self, inputs: Tensor) -> Tensor:
-        x = inputs.flatten(2)  # (K, batch, features)
+        x = inputs.flatten(2)  # (K, batch, columns)
+        if self.categories is not None:
+            x = self.categories(x)  # (K, batch, features)
         for layer in self.hidden:
             x = layer(x)  # (K, batch, width)
         outputs: Tensor = self.last(x)
@@ -104,28 +240,60 @@ class _Hidden(nn.Module):
         self,
         fan_in: int,
         width: int,
-        activation: str,
-        batch_norm: bool,
+        design: _Design,
         dropouts: Sequence[float],
         generators: Sequence[torch.Generator],
+        *,
+        first: bool,
     ) -> None:
         super().__init__()
-        # Batch norm takes any bias away.
-        self.linear = Linear(fan_in, width, generators, activation=activation, bias=not batch_norm)
-        self.norm = BatchNorm(len(generators), width) if batch_norm else None
-        self.activation = ACTIVATIONS[activation]
+        bias = design.norm != "batch"  # batch norm takes any bias away
+        start = {"activation": design.activation, "scheme": design.initialisation}
+        low_rank = 0 < design.rank < min(fan_in, width)
+        self.linear = (
+            LowRank(fan_in, width, design.rank, generators, **start, bias=bias)
+            if low_rank
+            else Linear(fan_in, width, generators, **start, bias=bias)
+        )
+        self.norm = _NORMS[design.norm](len(generators), width) if design.norm != "none" else None
+        self.activation = ACTIVATIONS[design.activation]
         self.dropout = Dropout(dropouts, generators)
+        self.residual = design.residual and not first and fan_in == width
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.linear(x)
+        y = self.linear(x)
         if self.norm is not None:
-            x = to_rows(self.norm(to_maps(x)), len(x))
-        return self.dropout(self.activation(x))  # type: ignore[no-any-return]  # a module's call is untyped
+            y = self.norm(y)
+        y = self.dropout(self.activation(y))
+        return x + y if self.residual else y  # type: ignore[no-any-return]  # a module's call is untyped
 
 
-def _widths(config: Config) -> tuple[int, ...]:
-    return tuple(int(_number(config[f"units_{k}"])) for k in range(1, int(_number(config["layers"])) + 1))
+class _FeatureNorm(BatchNorm):
+    """Batch norm of features (K, batch, width)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return to_rows(super().forward(to_maps(x)), len(x))
 
 
-def _number(value: Any) -> float:
-    return float(value)
+_NORMS: dict[str, type[BatchNorm | LayerNorm]] = {"batch": _FeatureNorm, "layer": LayerNorm}
+
+
+def _when(conditions: Mapping[str, bool], setting: Setting) -> Setting | When:
+    """The setting under those of the conditions that do not always hold."""
+    open_ones = [text for text, always in conditions.items() if not always]
+    return When(" and ".join(open_ones), setting) if open_ones else setting
+
+
+def _check_inputs(inputs: Inputs, embedding: int) -> None:
+    if inputs.vocabulary is not None:
+        raise SpaceError("MLP reads numbers, got texts as tokens; take a family for texts, as TextCNN")
+    if inputs.categories and not embedding:
+        raise SpaceError(
+            f"MLP got {len(inputs.categories)} columns of categories as codes, which it can only embed; say how wide "
+            "their vectors are, as MLP(..., embedding=8), or read them with csv(..., categories='one_hot')"
+        )
+    if embedding and not inputs.categories:
+        raise SpaceError(
+            f"MLP embedding={embedding} needs columns of categories as codes, got data without; read them with "
+            "csv(..., categories='codes'), where categorical= names those that hold numbers, or drop embedding="
+        )

@@ -2,12 +2,17 @@
 
 Every check looks at the outermost values that a setting can take, so a domain that reaches too far fails where it is
 declared, and not in the trial that first draws the bad value. All of them raise SpaceError: what, got, fix.
+
+A config says what its reader wants to know. So an argument that is an addition, and is left at its default, need not be
+a parameter (`asked_for`), and whatever a config does not hold has the default of the signature (`filled`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, fields
+from typing import Any
 
 from spaces.domains import Choice, Domain, Float, Int, Value
 from spaces.errors import SpaceError, unknown
@@ -24,13 +29,27 @@ def outermost(setting: Setting) -> tuple[Value, ...]:
     return (setting,)
 
 
-def check_whole(what: str, setting: Setting, low: int) -> None:
-    """Every value is a whole number of at least `low`."""
+def asked_for(family: Any, *names: str) -> dict[str, Setting]:
+    """Those of the arguments that are not left at their defaults."""
+    defaults = _defaults(type(family))
+    given: dict[str, Setting] = {name: getattr(family, name) for name in names}
+    return {name: setting for name, setting in given.items() if setting != defaults[name]}
+
+
+def filled(family: type, config: Mapping[str, Value]) -> dict[str, Any]:
+    """The config's values, and the family's defaults where it has none."""
+    return {**_defaults(family), **config}
+
+
+def check_whole(what: str, setting: Setting, low: int, *, none: bool = False) -> None:
+    """Every value is a whole number of at least `low`; or None, where that is allowed."""
     for value in outermost(setting):
+        if none and value is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise SpaceError(
-                f"{what} must be a whole number of at least {low}, got {_shown(value, setting)}; "
-                f"give such a number, Int(low, high) or Choice(...)"
+                f"{what} must be a whole number of at least {low}{' or None' if none else ''}, "
+                f"got {_shown(value, setting)}; give such a number, Int(low, high) or Choice(...)"
             )
 
 
@@ -67,6 +86,10 @@ def check_flag(what: str, setting: Setting) -> None:
             raise SpaceError(
                 f"{what} must be True, False or Choice(True, False), got {_shown(value, setting)}; give one of these"
             )
+
+
+def _defaults(family: type) -> dict[str, Any]:
+    return {argument.name: argument.default for argument in fields(family) if argument.default is not MISSING}
 
 
 def _shown(value: Value, setting: Setting) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -171,6 +172,8 @@ def test_a_bad_spec_is_one_clear_line_and_exit_2(archsearch: Any, tmp_path: Path
 
 BAD_CALLS = {
     "no spec": (["run", "nosuch.py"], ["no spec file at nosuch.py", "does not exist"]),
+    "no spec to check": (["check", "nosuch.py"], ["no spec file at nosuch.py", "does not exist"]),
+    "no samples": (["check", "tiny.py", "--samples", "0"], ["--samples", "0 is not in the range x>=1"]),
     "spec is a folder": (["run", "."], ["is a folder"]),
     "strategy": (["run", "tiny.py", "--strategy", "ranodm"], ["unknown strategy 'ranodm'", "did you mean 'random'?"]),
     "executor": (["run", "tiny.py", "--executor", "rai"], ["unknown executor 'rai'", "did you mean 'ray'?"]),
@@ -290,7 +293,7 @@ def test_help_loads_neither_torch_nor_ray(root: Path) -> None:
     assert "resume" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "resume", "report", "list", "show", "best", "copy"])
+@pytest.mark.parametrize("command", ["check", "run", "resume", "report", "list", "show", "best", "copy"])
 def test_every_command_has_help(archsearch: Any, command: str) -> None:
     done = archsearch(command, "--help")
     assert done.returncode == 0
@@ -374,3 +377,53 @@ def test_piped_output_is_not_wrapped(archsearch: Any, spec: Path, tmp_path: Path
     assert "a-name-that-is-rather-long-for-a-narrow-screen.db" in listed[1]
     assert len(listed) == 2
     assert all(line == line.rstrip() for line in listed)
+
+
+NETWORK = """
+import torch
+from search import Random, Study
+from search.training import Recipe, Supervised, iris
+from spaces import Choice, Float, Int, Space, constraint
+from torch import nn
+
+class Mine:
+    space = Space(constraint("width < 9"), width=Int(1, 9), kind=Choice("good", "narrow"))
+
+    def build(self, config, inputs, outputs):
+        print("building")
+        width = config["width"]
+        if width > 4:
+            raise ValueError(f"width {width} is too much")
+        return nn.Sequential(nn.Linear(4, width), nn.Linear(width + (config["kind"] == "narrow"), outputs))
+
+study = Study(
+    name="mine", objective=Supervised(iris(), Mine(), Recipe(learning_rate=Float(1e-3, 1e-1, log=True))),
+    minimize="val_loss", strategy=Random(), trials=4, budget=1, executor="inline",
+)
+"""
+
+
+def test_a_check_reports_what_cannot_be_built(archsearch: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(NETWORK)
+    told = archsearch("check", "mine.py", "--samples", 100)
+    assert told.returncode == 2
+    error = re.fullmatch(r"error: (\d+) of 101 configurations cannot be built; mend the network .*\n", told.stderr)
+    assert error
+    assert f"\n{error[1]} of 101 configurations cannot be built:\n" in told.stdout
+    assert re.search(r"\n +\d+x +ValueError: width (\d) is too much\n +width=\1 kind=", told.stdout)
+    assert re.search(r"\n +\d+x +RuntimeError: .* \[2, \d\] X .*; in Linear '1'\n +width=\d kind=narrow ", told.stdout)
+    assert re.search(r"\nits constraints reject \d+\.\d% of all draws:\n +\d+\.\d% +width < 9\n", told.stdout)
+    assert "building" not in told.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.py"]
+
+
+def test_a_check_without_networks_loads_no_torch(archsearch: Any, spec: Path) -> None:
+    spec.write_text(
+        GOOD + "\nimport atexit, sys\natexit.register(lambda: print('torch' in sys.modules, file=sys.stderr))\n"
+    )
+    told = archsearch("check", spec)
+    assert (told.returncode, told.stderr) == (0, "False\n")
+    assert "so only its space was checked" in told.stdout
+    body = json.loads(archsearch("check", spec, "--json", "--samples", 10).stdout)
+    assert (body["study"], body["configs"], body["costs"], body["failures"]) == ("tiny", 12, None, [])
+    assert archsearch("run", spec, "--quiet").stderr == "False\n"

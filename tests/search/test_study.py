@@ -14,10 +14,11 @@ import pytest
 import search
 from search import Random, Study
 from search.declaration import duration_s
+from search.driver import Driver
 from search.spec import Pickled, SpecFile, source_of
 from search.strategies import STRATEGIES
 from search.training import Supervised, digits
-from spaces import Float, Int, Space, SpecError, StoreError
+from spaces import Float, Int, Space, SpecError, StoreError, constraint
 from spaces.networks import MLP
 from studies.store import Store
 
@@ -141,6 +142,28 @@ def test_a_resume_takes_the_spec_as_it_was(tmp_path: Path) -> None:
     spec = SpecFile.read(path)
     path.write_text("changed beyond recognition")
     assert spec.load().name == "script"
+
+
+def test_a_resume_has_the_functions_of_the_space(tmp_path: Path) -> None:
+    space = Space(constraint(lambda config: config["x"] < config["depth"] / 4), x=Float(0, 1), depth=Int(1, 4))
+    study(space=space).run(tmp_path / "s.db", quiet=True)
+    history = search.resume(tmp_path / "s.db", trials=12, quiet=True)
+    assert history.counts() == {"finished": 12}
+    assert all(trial.config["x"] < trial.config["depth"] / 4 for trial in history.trials)  # type: ignore[operator]
+    with Store.open(tmp_path / "s.db") as store:
+        assert not store.study.space.portable
+
+
+def test_a_resume_with_another_space_names_each_change(tmp_path: Path) -> None:
+    study().run(tmp_path / "s.db", quiet=True)
+    other = study(space=Space(constraint("x < depth"), x=Float(0, 2), depth=Int(1, 4)))
+    with pytest.raises(StoreError) as caught:
+        Driver.of(other, tmp_path / "s.db", quiet=True).resume()
+    assert str(caught.value).splitlines()[0].endswith("s.db: the spec now declares another space; run it anew:")
+    assert str(caught.value).splitlines()[1:] == [
+        "  changed x: Float(low=0.0, high=1.0, log=False, step=None) → Float(low=0.0, high=2.0, log=False, step=None)",
+        "  added x < depth: a constraint",
+    ]
 
 
 def test_the_store_says_where_the_study_comes_from(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -102,7 +104,7 @@ def test_every_int_has_its_share(low: int, width: int, step: int, log: bool) -> 
             [0, 1, 0.5, np.float32(0.25), np.int64(1)],
             [-1e-9, True, np.False_, "0", math.nan, math.inf, 1j],
         ),
-        (Float(0, 1), [0.0, -0.0], [None, np.complex64(0.5), np.array([0.1, 0.2])]),
+        (Float(0, 1), [0.0, -0.0], [None, np.complex64(0.5), np.array([0.1, 0.2]), 10**400, -(10**400)]),
         (Float(0, 1, step=0.1), [0.1 + 0.2, 0.3, 0.7, 1, np.float64(0.6)], [0.35, 0.3001]),
         (Float(-0.3, 0.3, step=0.1), [0, 0.0, -0.0, -0.1, 0.3], [1e-3, 0.05]),
         (Float(1e9, 1e9 + 1, step=1e-4), [1e9 + 1e-4, 1e9 + 0.5], [1e9 + 1.5e-4]),
@@ -112,6 +114,7 @@ def test_every_int_has_its_share(low: int, width: int, step: int, log: bool) -> 
         (Choice(1, True), [1, True], [2]),
         (Choice((3, 3), (5, 5)), [(3, 3), (np.int64(5), 5)], [[3, 3], (3,), 3, np.array([3, 3]), (3, 3, 3)]),
         (Choice((1, 2)), [(1, 2)], [(True, 2)]),
+        (Choice(0.5, "a"), [np.float64(0.5), "a"], [np.complex64(0.5), 0.5 + 0j, Fraction(1, 2), Decimal("0.5")]),
         (Choice("relu", None, 0.5), ["relu", None, np.str_("relu"), 0.5], ["ReLU", "", 0, float]),
     ],
     ids=str,
@@ -167,6 +170,8 @@ def test_a_domain_takes_numpy_numbers_and_keeps_plain_ones() -> None:
         (lambda: Choice((1, math.inf)), "is not finite"),
         (lambda: Choice([32, 64]), "must be plain"),
         (lambda: Choice(max), "a name for it, and look the object up"),
+        (lambda: Choice(math), "a name for it, and look the object up"),
+        (lambda: Choice(("a", math)), "a name for it, and look the object up"),
         (lambda: Choice("a").index("b"), "'b' is not one of"),
         (lambda: Int(1, 4).to_unit("b"), "'b' is not a number of"),
         (lambda: Int(1, 4).to_unit(True), "True is not a number of"),

@@ -77,9 +77,20 @@ def test_values_become_the_domains_own() -> None:
 
 
 def test_nothing_fixed_is_nothing_changed() -> None:
-    space = Space(a=1, b=When("a == 1", Int(0, 1)), c=Int(0, 1))
+    space = Space(constraint("a < 2"), a=1, b=When("a == 1", Int(0, 1)), c=Int(0, 1))
     assert space.fix() == space.fix({}) == space
     assert shown(space.fix(c=0))["b"] == "a == 1"
+    assert space.fix(c=0).constraints == space.constraints
+
+
+def test_a_constraint_that_cannot_hold_may_yet_not_apply() -> None:
+    space = Space(constraint("momentum < 0.5"), optimizer=Choice("sgd", "adam"), momentum=NET["momentum"].domain)
+    with pytest.raises(ConfigError, match=r"constraint 'momentum < 0.5' cannot hold with \{'momentum': 0.7\}"):
+        space.fix(momentum=0.7)
+    space = Space(
+        constraint("momentum < 0.5"), optimizer=Choice("sgd", "adam"), momentum=When("optimizer == 'sgd'", Float(0, 1))
+    )
+    assert [*space.fix(momentum=0.7).grid()] == [{"optimizer": "adam"}]
 
 
 def test_a_function_stays_and_sees_what_is_left() -> None:

@@ -8,7 +8,7 @@ Numpy only: the arrays are shared between processes, and what trains on them is 
 
 from search.training.data.preparation import Data
 from search.training.data.prepared import Part, Prepared
-from search.training.data.sources import arrays, breast_cancer, csv, diabetes, digits, idx, iris, wine
+from search.training.data.sources import arrays, breast_cancer, csv, diabetes, digits, idx, iris, text, wine
 from search.training.data.split import Split
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "digits",
     "idx",
     "iris",
+    "text",
     "wine",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.csv_records import Records, read_records
+from search.training.data.csv_records import Records, check_delimiter, read_records
 from search.training.data.prepared import Task
 from search.training.data.raw import Raw, Table, Words
 from search.training.data.targets import check_task
@@ -19,9 +19,6 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # in any case of let
 
 # From this share of numbers on, a column is taken for numbers, and its other cells for mistakes.
 MOSTLY = 0.8
-
-# Each category becomes an input. More than this is an identifier or free text, and would fill the memory.
-MOST_CATEGORIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +37,7 @@ class Csv:
 
     def __post_init__(self) -> None:
         check_task(self.task)
-        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
-            raise DataError(f"delimiter must be one character, got {self.delimiter!r}; ',', ';' and '\\t' are common")
+        check_delimiter(self.delimiter)
         for option, listed in (("categorical", self.categorical), ("drop", self.drop)):
             if self.target in listed:
                 raise DataError(
@@ -58,7 +54,7 @@ class Csv:
         words: list[Words] = []
         targets: npt.NDArray[Any] = np.empty(0)
         for name, cells in zip(records.names, records.cells, strict=True):
-            column = _Column(self.path, name, cells, records.lines)
+            column = Column(self.path, name, cells, records.lines)
             if name == self.target:
                 targets = column.targets(self.task)
             elif name in self.drop:
@@ -80,7 +76,7 @@ class Csv:
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
     """One column's cells, with the lines they stand on."""
 
     path: str
@@ -104,16 +100,19 @@ class _Column:
             f"column's {present:,} values; mend it ({len(odd)} such), or pass categorical=['{self.name}']"
         )
 
+    def texts(self) -> tuple[str, ...]:
+        """The cells as they stand. Raises DataError for an empty one."""
+        empty = [row for row, cell in enumerate(self.cells) if not cell]
+        if empty:
+            raise DataError(
+                f"{self._at(empty[0])}: got nothing, expected a text; fill it in or remove the row ({len(empty)} such)"
+            )
+        return self.cells
+
     def words(self) -> Words:
         """The column as categories, "" standing for all spellings of a missing value."""
         clean = ["" if cell.lower() in MISSING else cell for cell in self.cells]
         categories = tuple(sorted(set(clean)))
-        if len(categories) > MOST_CATEGORIES:
-            example = next(cell for cell in clean if cell)
-            raise DataError(
-                f"{self._at()} has {len(categories):,} distinct texts such as '{example[:40]}', expected at most "
-                f"{MOST_CATEGORIES:,} categories; pass drop=['{self.name}'], or write numbers as 1234.5"
-            )
         index = {category: code for code, category in enumerate(categories)}
         return Words(self.name, categories, np.array([index[cell] for cell in clean], dtype=np.int64))
 

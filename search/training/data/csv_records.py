@@ -23,12 +23,28 @@ class Records:
     lines: tuple[int, ...]
 
 
-def read_records(path: str, *, delimiter: str, encoding: str, header: bool, names: Sequence[str] | None) -> Records:
+def check_delimiter(delimiter: str) -> None:
+    """Raises DataError for what cannot stand between fields."""
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise DataError(f"delimiter must be one character, got {delimiter!r}; ',', ';' and '\\t' are common")
+
+
+def read_records(
+    path: str,
+    *,
+    delimiter: str,
+    encoding: str,
+    header: bool,
+    names: Sequence[str] | None,
+    quotes: bool = True,
+) -> Records:
     """Read a CSV file whole. Blank lines are skipped; unnamed columns are called c0, c1, …
+
+    quotes: may a field stand in double quotes? If not, they are characters like others.
 
     Raises DataError for a file that is missing, empty, in another encoding, or whose lines differ in length.
     """
-    lines, rows = _parse(path, _decode(path, encoding), delimiter)
+    lines, rows = _parse(path, _decode(path, encoding), delimiter, quotes)
     if not rows:
         raise DataError(f"'{path}' is empty; expected {'a header and ' if header else ''}at least one row")
     width = len(rows[0])
@@ -52,9 +68,9 @@ def read_records(path: str, *, delimiter: str, encoding: str, header: bool, name
             raise DataError(f"'{path}' has a header but no rows; pass header=False if its first line is data")
     for line, row in zip(lines, rows, strict=True):
         if len(row) != width:
+            how = f"that holds {delimiter!r} must be in double quotes" if quotes else f"cannot hold {delimiter!r}"
             raise DataError(
-                f"'{path}', line {line}: got {len(row)} fields, expected {width}; mend the line (a field that holds "
-                f"{delimiter!r} must be in double quotes)"
+                f"'{path}', line {line}: got {len(row)} fields, expected {width}; mend the line (a field {how})"
             )
     cells = tuple(tuple(map(str.strip, column)) for column in zip(*rows, strict=True))
     return Records(columns, cells, tuple(lines))
@@ -68,15 +84,20 @@ def _decode(path: str, encoding: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"'{path}', line {line}: byte 0x{content[error.start]:02x} is not {encoding}; pass the file's encoding, "
-            "such as encoding='latin-1' or 'cp1252'"
+            "such as encoding='gbk', 'latin-1' or 'cp1252'"
         ) from error
     except LookupError as error:
-        raise DataError(f"unknown encoding '{encoding}'; 'utf-8-sig', 'latin-1', 'cp1252' are common") from error
+        raise DataError(f"unknown encoding '{encoding}'; 'utf-8-sig', 'gbk', 'latin-1', 'cp1252' are common") from error
 
 
-def _parse(path: str, text: str, delimiter: str) -> tuple[list[int], list[list[str]]]:
+def _parse(path: str, text: str, delimiter: str, quotes: bool) -> tuple[list[int], list[list[str]]]:
     # strict: an unclosed quote would otherwise swallow the rest of the file without a word.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+        strict=True,
+    )
     lines: list[int] = []
     rows: list[list[str]] = []
     start = 1

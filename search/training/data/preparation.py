@@ -7,43 +7,59 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from search.training.data.prepared import Part, Prepared
-from search.training.data.raw import Raw, Source, Table
+from search.training.data.raw import Raw, Source, Table, Texts, Words
 from search.training.data.split import DEFAULT_SPLIT, Rows, Split, split_rows
 from search.training.data.targets import class_indices, infer_task, quantities
-from spaces.errors import DataError
+from search.training.data.tokens import fit_tokens
+from spaces.errors import DataError, unknown
 
 MOST_EXTREME = 1e30  # float32 ends at 3e38
 
-Inputs = npt.NDArray[np.float32]
+# More categories in a column than this are an identifier or free text. One-hot they would fill the memory; as codes
+# there may be more, as long as each has two rows on average to be learned from.
+MOST_CATEGORIES = 1000
+
+Coding = Literal["one_hot", "codes"]
+
+Inputs = npt.NDArray[np.float32] | npt.NDArray[np.int32]
 Features = Callable[[Rows], Inputs]  # row numbers (n,) -> what a network is given, (n, *shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A data set that is declared, and read when it is needed: where it comes from, and how it is split."""
+    """A data set that is declared, and read when it is needed: where it comes from, how it is split, and how the
+    categories of a table are given to a network.
+    """
 
     source: Source
     split: Split = DEFAULT_SPLIT
+    categories: Coding = "one_hot"
+
+    def __post_init__(self) -> None:
+        if self.categories not in get_args(Coding):
+            raise DataError(unknown("categories", str(self.categories), get_args(Coding)))
 
     def prepare(self) -> Prepared:
         """Read, split and standardise. Same source and split, same arrays.
 
-        Tables: each number column is standardised, missing values being the median; each categorical column becomes
-        one 0/1 input per category, a missing value being a category, and an unseen one all zeros. Everything else
-        (images) is standardised by one mean and one deviation. All of it is fitted on the training part.
+        Tables: each number column is standardised, missing values being the median. Each categorical column becomes
+        one 0/1 input per category, a missing value being a category, and an unseen one all zeros; or, as codes, one
+        input, which is 0 for an unseen value and counts the others from 1. Texts: tokens as whole numbers, 0 being
+        padding and 1 whatever the training part has not. Everything else (images) is standardised by one mean and one
+        deviation. All of it is fitted on the training part.
 
         Raises DataError for whatever in the data has to be mended.
         """
-        return prepare(self.source.read(), self.split)
+        return prepare(self.source.read(), self.split, self.categories)
 
 
-def prepare(raw: Raw, split: Split) -> Prepared:
+def prepare(raw: Raw, split: Split, categories: Coding = "one_hot") -> Prepared:
     """The work of `Data.prepare`, on what has been read."""
     task = raw.task or infer_task(raw.targets)
     targets: npt.NDArray[Any]
@@ -58,10 +74,10 @@ def prepare(raw: Raw, split: Split) -> Prepared:
         mean, std = _mean_std(values[rows.train])
         targets = ((values - mean) / std).astype(np.float32)
 
-    features, names = _fit(raw.inputs, rows.train)
+    fitted = _fit(raw.inputs, rows.train, coded=categories == "codes")
 
     def part(chosen: Rows) -> Part:
-        return Part(features(chosen), targets[chosen])
+        return Part(fitted.features(chosen), targets[chosen])
 
     return Prepared(
         task=task,
@@ -71,8 +87,21 @@ def prepare(raw: Raw, split: Split) -> Prepared:
         classes=classes,
         target_mean=mean,
         target_std=std,
-        feature_names=names,
+        feature_names=fitted.feature_names,
+        categories=fitted.categories,
+        vocabulary=len(fitted.tokens) or None,
+        tokens=fitted.tokens,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """What the training rows gave: the way from rows to inputs, and what `Prepared` says of those."""
+
+    features: Features
+    feature_names: tuple[str, ...] = ()
+    categories: tuple[int, ...] = ()
+    tokens: tuple[str, ...] = ()
 
 
 def _mean_std(targets: npt.NDArray[np.float64]) -> tuple[float, float]:
@@ -81,13 +110,19 @@ def _mean_std(targets: npt.NDArray[np.float64]) -> tuple[float, float]:
     return float(targets.mean()), float(targets.std())
 
 
-def _fit(inputs: Table | npt.NDArray[Any], train: Rows) -> tuple[Features, tuple[str, ...]]:
-    """(features fitted on the training rows, the names of their columns)."""
-    return _fit_table(inputs, train) if isinstance(inputs, Table) else (_fit_images(inputs, train), ())
+def _fit(inputs: Table | Texts | npt.NDArray[Any], train: Rows, coded: bool) -> _Fitted:
+    match inputs:
+        case Table():
+            return _fit_table(inputs, train, coded)
+        case Texts():
+            codes, tokens = fit_tokens(inputs, train)
+            return _Fitted(codes, tokens=tokens)
+        case images:
+            return _Fitted(_fit_images(images, train))
 
 
-def _fit_table(table: Table, train: Rows) -> tuple[Features, tuple[str, ...]]:
-    """The numbers first, then each category of the training rows as a column of 0 and 1."""
+def _fit_table(table: Table, train: Rows, coded: bool) -> _Fitted:
+    """The numbers first, then each category of the training rows as a column of 0 and 1; or each column's codes."""
     from sklearn.impute import SimpleImputer  # here, not above: workers never prepare, and scikit-learn loads slowly
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -98,19 +133,49 @@ def _fit_table(table: Table, train: Rows) -> tuple[Features, tuple[str, ...]]:
     if table.names:
         _check_range(table)
         numbers.fit(table.numbers[train])
-    seen = [np.unique(column.codes[train]) for column in table.words]
+    _check_categories(table, coded)
+    columns = [_coded(words, train) if coded else _one_hot(words, train) for words in table.words]
 
     def features(rows: Rows) -> Inputs:
         blocks: list[npt.NDArray[Any]] = [numbers.transform(table.numbers[rows])] if table.names else []
-        blocks += [column.codes[rows, None] == codes for column, codes in zip(table.words, seen, strict=True)]
-        return np.concatenate(blocks, axis=1, dtype=np.float32)  # (n, numbers + categories)
+        return np.concatenate([*blocks, *(column.block(rows) for column in columns)], axis=1, dtype=np.float32)
 
-    categories = [
-        f"{column.name}={column.categories[code] or '(missing)'}"
-        for column, codes in zip(table.words, seen, strict=True)
-        for code in codes
-    ]
-    return features, (*table.names, *categories)
+    names = (*table.names, *(name for column in columns for name in column.names))
+    return _Fitted(features, names, categories=tuple(column.codes for column in columns) if coded else ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Categories:
+    """What the training rows gave for a categorical column."""
+
+    block: Callable[[Rows], npt.NDArray[Any]]  # row numbers (n,) -> (n, inputs)
+    names: tuple[str, ...]  # of those inputs
+    codes: int = 0
+
+
+def _one_hot(words: Words, train: Rows) -> _Categories:
+    seen = np.unique(words.codes[train])
+    names = tuple(f"{words.name}={words.categories[code] or '(missing)'}" for code in seen)
+    return _Categories(lambda rows: words.codes[rows, None] == seen, names)
+
+
+def _coded(words: Words, train: Rows) -> _Categories:
+    seen = np.unique(words.codes[train])
+    places = np.zeros(len(words.categories))
+    places[seen] = np.arange(1, len(seen) + 1)
+    return _Categories(lambda rows: places[words.codes[rows, None]], (words.name,), codes=len(seen) + 1)
+
+
+def _check_categories(table: Table, coded: bool) -> None:
+    for words in table.words:
+        most = max(MOST_CATEGORIES, len(words.codes) // 2) if coded else MOST_CATEGORIES
+        if len(words.categories) > most:
+            example = next(text for text in words.categories if text)
+            more = "" if coded else "; categories='codes' takes more, where each has two rows on average"
+            raise DataError(
+                f"column '{words.name}' has {len(words.categories):,} distinct texts such as '{example[:40]}', "
+                f"expected at most {most:,} categories; pass drop=['{words.name}'], or write numbers as 1234.5{more}"
+            )
 
 
 def _check_range(table: Table) -> None:

@@ -53,8 +53,8 @@ class Prepared:
 
     classes: the class of each index, sorted; () for regression. target_mean, target_std: of the training part, in the
     target's own unit: `prediction * target_std + target_mean` undoes the standardisation (0 and 1 for
-    classification). feature_names: one per input column of a table; () for images. categories, vocabulary: as
-    in `Inputs`.
+    classification). feature_names: one per input column of a table; () for others. categories, vocabulary: as
+    in `Inputs`. tokens: for text, what each code stands for, "" for padding (0) and for whatever is unknown (1).
     """
 
     task: Task
@@ -67,6 +67,7 @@ class Prepared:
     feature_names: tuple[str, ...] = ()
     categories: tuple[int, ...] = ()
     vocabulary: int | None = None
+    tokens: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from search.training.data.prepared import Task
+
+Tokens = Literal["words", "characters"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,15 +32,25 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """One text a row, none of them empty, and how to make tokens of them; see `text` for the meaning of each field."""
+
+    texts: tuple[str, ...]
+    tokens: Tokens
+    vocabulary: int
+    length: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Raw:
     """A data set as its source gives it.
 
-    inputs: a Table, or finite numbers (n, ...) that share one scale, such as images. targets: (n,) of bools, finite
-    numbers, or text. task: None leaves it to the targets. official_test: how many of the last rows are the source's
-    own test part.
+    inputs: a Table, Texts, or finite numbers (n, ...) that share one scale, such as images. targets: (n,) of bools,
+    finite numbers, or text. task: None leaves it to the targets. official_test: how many of the last rows are the
+    source's own test part.
     """
 
-    inputs: Table | npt.NDArray[Any]
+    inputs: Table | Texts | npt.NDArray[Any]
     targets: npt.NDArray[Any]
     task: Task | None = None
     official_test: int = 0

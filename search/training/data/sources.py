@@ -13,9 +13,11 @@ from search.training.data.bundled import Bundled
 from search.training.data.csv_files import Csv
 from search.training.data.idx_files import Idx, ImageFiles
 from search.training.data.memory import Arrays
-from search.training.data.preparation import Data
+from search.training.data.preparation import Coding, Data
 from search.training.data.prepared import Task
+from search.training.data.raw import Tokens
 from search.training.data.split import DEFAULT_SPLIT, Split
+from search.training.data.text_files import TextFile
 from spaces.errors import DataError
 
 Path = str | os.PathLike[str]
@@ -75,6 +77,7 @@ def csv(
     names: Sequence[str] | None = None,
     delimiter: str = ",",
     categorical: str | Sequence[str] = (),
+    categories: Coding = "one_hot",
     drop: str | Sequence[str] = (),
     task: Task | None = None,
     encoding: str = "utf-8-sig",
@@ -84,8 +87,9 @@ def csv(
 
     target: the column to predict. header: is the first line the names? names: the columns' names, in place of those of
     the header; without either, they are c0, c1, … categorical: columns to take as categories although they hold
-    numbers. drop: columns to leave out. task: as for `arrays`. encoding: as Python names it; the default is UTF-8,
-    with or without the mark that Excel writes.
+    numbers. categories: "one_hot", an input of 0 or 1 per category; or "codes", for a network that learns a vector per
+    category, as `MLP(..., embedding=8)`. drop: columns to leave out. task: as for `arrays`. encoding: as Python names
+    it; the default is UTF-8, with or without the mark that Excel writes.
 
     A column is numbers when all of its values are, and categories otherwise; at 80 % numbers or more, the others are
     taken for mistakes. Missing are, in any case of letters: nothing, NA, N/A, nan, null, ?
@@ -101,6 +105,53 @@ def csv(
             delimiter=delimiter,
             categorical=(categorical,) if isinstance(categorical, str) else tuple(categorical),
             drop=(drop,) if isinstance(drop, str) else tuple(drop),
+            task=task,
+            encoding=encoding,
+        ),
+        split,
+        categories,
+    )
+
+
+def text(
+    path: Path,
+    *,
+    target: str,
+    text: str,
+    header: bool = True,
+    names: Sequence[str] | None = None,
+    delimiter: str = ",",
+    tokens: Tokens = "words",
+    vocabulary: int = 10_000,
+    length: int | None = None,
+    task: Task | None = None,
+    encoding: str = "utf-8-sig",
+    split: Split = DEFAULT_SPLIT,
+) -> Data:
+    """A CSV or TSV file (gzipped or not) with a column of texts and one of what to predict from them.
+
+    target, text: the two columns; others are not read. header, names, task, encoding: as for `csv`; Chinese files are
+    often "gbk". delimiter: "\\t" for TSV, in which quotes are plain characters; with any other, a field may stand in
+    double quotes.
+
+    tokens: "words" (runs of letters, digits and underscores, and every other mark on its own), or "characters" (for
+    languages that put no spaces between words); both in small letters. vocabulary: how many tokens are kept, the most
+    frequent of the training part; all others are one unknown token. length: tokens of a text; shorter ones are filled
+    up, longer ones are cut. None takes so many that 95 % of the training texts are not cut.
+
+    Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the file, with line and column.
+    """
+    return Data(
+        TextFile(
+            path=os.fspath(path),
+            target=target,
+            text=text,
+            header=header,
+            names=None if names is None else tuple(names),
+            delimiter=delimiter,
+            tokens=tokens,
+            vocabulary=vocabulary,
+            length=length,
             task=task,
             encoding=encoding,
         ),

@@ -8,25 +8,35 @@ A layer draws its start, row by row, from the generators that it is given. On th
 """
 
 from spaces.networks.layers.activations import ACTIVATIONS
-from spaces.networks.layers.convolution import Conv
+from spaces.networks.layers.attention import SelfAttention
+from spaces.networks.layers.convolution import Conv, SeparableConv
 from spaces.networks.layers.dropout import Dropout, MapDropout
 from spaces.networks.layers.embedding import Embedding
 from spaces.networks.layers.layouts import to_maps, to_rows
 from spaces.networks.layers.linear import Linear, Output
 from spaces.networks.layers.norms import BatchNorm, LayerNorm
+from spaces.networks.layers.pooling import HALVINGS, SMOOTHINGS
+from spaces.networks.layers.positions import POSITIONS, LearnedPositions, SinusoidalPositions
 from spaces.networks.layers.starts import STARTS, start
 
 __all__ = [
     "ACTIVATIONS",
+    "HALVINGS",
+    "POSITIONS",
+    "SMOOTHINGS",
     "STARTS",
     "BatchNorm",
     "Conv",
     "Dropout",
     "Embedding",
     "LayerNorm",
+    "LearnedPositions",
     "Linear",
     "MapDropout",
     "Output",
+    "SelfAttention",
+    "SeparableConv",
+    "SinusoidalPositions",
     "start",
     "to_maps",
     "to_rows",

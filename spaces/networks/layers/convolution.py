@@ -51,3 +51,31 @@ class Conv(nn.Module):
         return self._convolve(
             x, self.weight.flatten(0, 1), bias, stride=self._stride, padding=self._before, groups=self._groups
         )
+
+
+class SeparableConv(nn.Module):
+    """A convolution within each channel, then one of 1x1 across the channels: the shapes of `Conv` with far fewer
+    weights (Chollet, 2017, "Xception: deep learning with depthwise separable convolutions", section 1.2; with nothing
+    between the two, as in section 4.7). The first has the kernel and the stride, the second the bias.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        generators: Sequence[torch.Generator],
+        *,
+        stride: int = 1,
+        activation: str | None = None,
+        scheme: str = "auto",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.depthwise = Conv(
+            channels_in, channels_in, kernel, generators, stride=stride, groups=channels_in, scheme=scheme, bias=False
+        )
+        self.pointwise = Conv(channels_in, channels_out, 1, generators, activation=activation, scheme=scheme, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x))  # type: ignore[no-any-return]  # a module's call is untyped

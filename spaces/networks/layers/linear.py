@@ -38,6 +38,32 @@ class Linear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
+class LowRank(nn.Module):
+    """A linear layer whose weights are a product of two factors, (fan_in, rank) and (rank, fan_out) (Sainath et al.,
+    2013, "Low-rank matrix factorization for deep neural network training with high-dimensional output targets").
+
+    The first factor starts as an orthogonal projection, which hands its inputs' variance on; the second by the scheme.
+    """
+
+    def __init__(
+        self,
+        fan_in: int,
+        fan_out: int,
+        rank: int,
+        generators: Sequence[torch.Generator],
+        *,
+        activation: str | None = None,
+        scheme: str = "auto",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.first = Linear(fan_in, rank, generators, scheme="orthogonal", bias=False)
+        self.second = Linear(rank, fan_out, generators, activation=activation, scheme=scheme, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))  # type: ignore[no-any-return]  # a module's call is untyped
+
+
 class Output(nn.Module):
     """The last layer: (K, batch, fan_in) → (K, batch, outputs), with spare columns that nothing ever reads."""
 

@@ -53,7 +53,7 @@ def _objective_on(prepared: Prepared, **arguments: Any) -> Supervised:
 def _trial(seed: int = 0, budget: int | None = 2, device: str = "cpu", **changes: Any) -> Running:
     """A trial of the fixed network with the given parameters changed."""
     config = {
-        "layers": 2, "units_1": 16, "units_2": 16, "activation": "relu", "dropout": 0.0, "batch_norm": False,
+        "layers": 2, "units_1": 16, "units_2": 16, "activation": "relu", "dropout": 0.0, "norm": "none",
         "optimizer": "adamw", "learning_rate": 1e-2, "batch_size": 16, "weight_decay": 0.0,
     } | changes  # fmt: skip
     if config["optimizer"] == "sgd":

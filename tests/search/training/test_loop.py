@@ -23,7 +23,7 @@ import torch
 torch.set_num_threads(1)
 objective = Supervised(digits(), MLP(layers=1, units=16))
 objective.attach(objective.prepare())
-config = {"layers": 1, "units_1": 16, "activation": "relu", "dropout": 0.2, "batch_norm": True,
+config = {"layers": 1, "units_1": 16, "activation": "relu", "dropout": 0.2, "norm": "batch",
           "optimizer": "adamw", "learning_rate": 1e-3, "batch_size": 64, "weight_decay": 0.0}
 result = list(objective(Running(0, 1, config, 2, 7)))
 """
@@ -104,12 +104,12 @@ def test_dropout_is_on_again_after_the_first_evaluation(blobs, objective_on, tri
     assert noisy["val_loss"] == pytest.approx(quiet["val_loss"])
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_validation_in_chunks_gives_what_one_piece_gives(blobs, objective_on, trial, monkeypatch, batch_norm):
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_validation_in_chunks_gives_what_one_piece_gives(blobs, objective_on, trial, monkeypatch, norm):
     objective = objective_on(blobs())
-    whole = list(objective(trial(batch_norm=batch_norm)))
+    whole = list(objective(trial(norm=norm)))
     monkeypatch.setattr("search.training.loop.CHUNK", 7)
-    pieces = list(objective(trial(batch_norm=batch_norm)))
+    pieces = list(objective(trial(norm=norm)))
     for one, other in zip(whole, pieces, strict=True):
         assert one == pytest.approx(other, abs=1e-6)
 
@@ -122,7 +122,7 @@ def test_validation_in_chunks_gives_what_one_piece_gives(blobs, objective_on, tr
         {"batch_size": 17},
         {"weight_decay": 0.5},
         {"dropout": 0.5},
-        {"batch_norm": True},
+        {"norm": "batch"},
         {"seed": 1},
     ],
 )
@@ -157,14 +157,14 @@ def test_the_same_seed_gives_the_same_numbers_in_a_fresh_process(one_thread):
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_a_stack_gives_each_trial_what_it_gets_alone(
-    blobs, objective_on, trial, one_thread, task, optimizer, batch_norm, activation
+    blobs, objective_on, trial, one_thread, task, optimizer, norm, activation
 ):
     """To the last bit, for widths of whole cache lines (16 floats), also after partial batches."""
     objective = objective_on(blobs(task=task))
-    settings = {"optimizer": optimizer, "batch_norm": batch_norm, "activation": activation, "budget": 3}
+    settings = {"optimizer": optimizer, "norm": norm, "activation": activation, "budget": 3}
     trials = [trial(**settings, **row) for row in ROWS]
     assert by_trial(objective, trials) == [list(objective(each)) for each in trials]
 
@@ -179,11 +179,11 @@ def test_odd_widths_agree_within_rounding(blobs, objective_on, trial, activation
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_a_row_that_turns_nan_hurts_no_neighbour(blobs, objective_on, trial, one_thread, optimizer, batch_norm):
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_a_row_that_turns_nan_hurts_no_neighbour(blobs, objective_on, trial, one_thread, optimizer, norm):
     objective = objective_on(blobs(task="regression"))
     rows = [*ROWS[:2], {"learning_rate": 1e38, "dropout": 0.5, "weight_decay": 1.0, "seed": 4}]
-    trials = [trial(optimizer=optimizer, batch_norm=batch_norm, budget=3, **row) for row in rows]
+    trials = [trial(optimizer=optimizer, norm=norm, budget=3, **row) for row in rows]
     *healthy, sick = by_trial(objective, trials)
     assert math.isnan(sick[-1]["val_loss"])
     assert healthy == [list(objective(each)) for each in trials[:2]]

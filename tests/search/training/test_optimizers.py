@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from search.training.optimizers import flatten, optimizer_for
+from search.training.optimizers import flatten, optimizer_for, trained
 
 ROWS = [
     {"learning_rate": 1e-3, "weight_decay": 0.0, "momentum": 0.0},
@@ -23,7 +25,7 @@ def stacked_parameters(rows: int) -> nn.Module:
     return module
 
 
-def torch_optimizer(name: str, parameters: list[nn.Parameter], row: dict[str, float]) -> torch.optim.Optimizer:
+def torch_optimizer(name: str, parameters: list[Any], row: dict[str, float]) -> torch.optim.Optimizer:
     if name == "sgd":
         return torch.optim.SGD(
             parameters, lr=row["learning_rate"], momentum=row["momentum"], weight_decay=row["weight_decay"]
@@ -49,6 +51,60 @@ def test_agrees_with_torch_row_by_row(name, rows):
             optimizer.step()
             for mine, theirs in zip(model.parameters(), peer, strict=True):
                 torch.testing.assert_close(mine[k], theirs, rtol=1e-6, atol=1e-6)
+
+
+class Scaled(nn.Module):
+    """Three rows of a slow weight, a frozen one, a quick bias, and one of which nothing is said."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        for name, shape in (("slow", (3, 5)), ("still", (16,)), ("quick", (5,)), ("plain", (2,))):
+            values = torch.randn(rows, *shape, generator=generator)
+            self.register_parameter(name, nn.Parameter(values, requires_grad=name != "still"))
+        self.rate_scales = {"quick": 2.0, "slow": 0.01, "still": 0.5}
+
+
+@pytest.mark.parametrize("rows", [ROWS, ROWS[1:2]])
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_rate_scales_are_torchs_parameter_groups_and_what_is_frozen_does_not_move(name, rows):
+    model = Scaled(len(rows))
+    still = model.still.clone()
+    scales = {**model.rate_scales, "plain": 1.0}
+    optimizers, peers = [], []
+    for k, row in enumerate(rows):
+        peer = {name: nn.Parameter(p[k].detach().clone()) for name, p in model.named_parameters() if p.requires_grad}
+        groups = [{"params": [p], "lr": row["learning_rate"] * scales[name]} for name, p in peer.items()]
+        optimizers.append(torch_optimizer(name, groups, row))
+        peers.append(peer)
+    ours = optimizer_for(model, [{**row, "optimizer": name} for row in rows])
+    generator = torch.Generator().manual_seed(1)
+    for step in range(50):
+        scale = 10.0 ** (step % 7 - 4)
+        gradients = [torch.randn(p.shape, generator=generator) * scale for p in trained(model)]
+        ours.step(gradients)
+        for k, (peer, optimizer) in enumerate(zip(peers, optimizers, strict=True)):
+            for parameter, gradient in zip(peer.values(), gradients, strict=True):
+                parameter.grad = gradient[k].clone()
+            optimizer.step()
+            for each, theirs in peer.items():
+                torch.testing.assert_close(getattr(model, each)[k], theirs, rtol=1e-6, atol=1e-6)
+    assert torch.equal(model.still, still)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_what_is_frozen_takes_no_place_in_the_optimizer(name):
+    model = Scaled(2)
+    ours = optimizer_for(model, [{**row, "optimizer": name} for row in ROWS[:2]])
+    state = [value for value in vars(ours).values() if isinstance(value, torch.Tensor)]
+    assert max(tensor.numel() for tensor in state) == 2 * 32  # 3 * 5 + 5 + 2, in whole cache lines
+    model.still.requires_grad_(True)
+    assert flatten(model, 2).shape == (2, 48)
+
+
+def test_a_network_without_anything_to_train_is_told():
+    with pytest.raises(ValueError, match="nothing to train: all its parameters are frozen, or it has none; free one"):
+        optimizer_for(nn.Linear(3, 2).requires_grad_(False), ROWS[:1])
 
 
 def test_flatten_keeps_the_values_and_shares_the_memory():

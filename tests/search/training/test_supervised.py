@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch import nn
 
+from search import Random, Study
+from search.preflight import preflight
 from search.training import Recipe, Supervised, iris
-from spaces import Choice, DataError, ExecutionError, Float, Int, SpaceError, SpecError
+from spaces import Choice, DataError, ExecutionError, Float, Int, Space, SpaceError, SpecError
 from spaces.networks import MLP
 
 
@@ -23,7 +27,7 @@ def test_its_space_is_the_networks_and_the_recipes():
 def test_it_trains_whatever_its_space_draws(trial):
     objective = Supervised(
         iris(),
-        MLP(layers=Int(1, 3), units=Int(1, 20), dropout=Float(0, 0.5), batch_norm=Choice(True, False)),
+        MLP(layers=Int(1, 3), units=Int(1, 20), dropout=Float(0, 0.5), norm=Choice("none", "batch", "layer")),
         Recipe(optimizer=Choice("sgd", "adamw"), batch_size=Int(1, 50), momentum=Float(0, 0.9)),
     )
     objective.attach(objective.prepare())
@@ -58,7 +62,7 @@ def test_a_batch_larger_than_the_training_part_is_found_before_any_trial(blobs, 
         ({"batch_size": 8}, False),
         ({"optimizer": "sgd"}, False),
         ({"units_1": 8}, False),
-        ({"batch_norm": True}, False),
+        ({"norm": "batch"}, False),
     ],
 )
 def test_what_may_share_a_stack(blobs, objective_on, trial, change, shares):
@@ -107,3 +111,130 @@ def test_a_name_that_network_and_recipe_share_is_an_error(blobs, objective_on):
 
     with pytest.raises(SpaceError, match="declared by both"):
         _ = Supervised(iris(), Clash()).space
+
+
+def test_costs_of_a_trial(blobs, objective_on, trial):
+    """MLP(layers=2, units=16) of five features and three classes, 101 samples in training and 60 in validation."""
+    prepared = blobs()
+    objective = objective_on(prepared)
+    found = objective.costs(trial(optimizer="sgd", batch_size=32).config, prepared)
+    parameters = (5 * 16 + 16) + (16 * 16 + 16) + (16 * 3 + 3)
+    assert (found.parameters, found.flops) == (parameters, 2 * (5 * 16 + 16 * 16 + 16 * 3))
+    data = (101 + 60) * (5 * 4 + 8)
+    assert (found.batch_size, found.optimizer_copies, found.data_bytes) == (32, 1, data)
+    assert objective.costs(trial().config, prepared).optimizer_copies == 2
+
+
+def test_a_network_is_counted_once_whatever_it_is_trained_with(blobs, trial, monkeypatch):
+    class Family:
+        space = Space(width=Int(1, 9))
+        built = 0
+
+        def build(self, config, inputs, outputs):
+            Family.built += 1
+            return nn.Sequential(nn.Linear(5, config["width"]), nn.Linear(config["width"], outputs))
+
+    prepared = blobs()
+    objective = Supervised(iris(), Family())
+    recipe = trial().config
+    for rate in (0.1, 0.01):
+        for width in (2, 3):
+            found = objective.costs(recipe | {"width": width, "learning_rate": rate}, prepared)
+            assert found.parameters == 6 * width + 3 * (width + 1)
+    assert Family.built == 2
+    wider = objective.costs(recipe | {"width": 2}, replace(prepared, classes=("a", "b", "c", "d")))
+    assert wider.parameters == 6 * 2 + 4 * 3
+
+
+def test_a_rehearsal_is_that_of_its_network_on_its_data(blobs, objective_on, trial):
+    prepared = blobs()
+    objective = objective_on(prepared)
+    assert objective.rehearse(trial().config, prepared) is None
+    with pytest.raises(KeyError, match="units_3"):
+        objective.rehearse(trial(layers=3).config, prepared)
+
+    class Fixed:
+        space = Space()
+
+        def build(self, config, inputs, outputs):
+            return nn.Linear(4, outputs)
+
+    with pytest.raises(RuntimeError, match=r"\(2x5 and 4x3\)"):
+        Supervised(iris(), Fixed()).rehearse(trial().config, prepared)
+    with pytest.raises(RuntimeError, match=r"\(1x5 and 4x3\)"):
+        Supervised(iris(), Fixed()).rehearse(trial(batch_size=1).config, prepared)
+
+
+def test_every_report_holds_the_named_metrics(blobs, objective_on, trial):
+    prepared = blobs()
+    bare = list(objective_on(prepared)(trial()))
+    objective = objective_on(prepared, metrics=("flops", "parameters"))
+    assert objective.metrics_of(prepared) == ("train_loss", "val_loss", "val_accuracy", "flops", "parameters")
+    named = list(objective(trial()))
+    assert named == [{**metrics, "flops": 768.0, "parameters": 419.0} for metrics in bare]
+    assert all(isinstance(value, float) for value in named[0].values())
+    assert [set(metrics) for metrics in bare] == [{"train_loss", "val_loss", "val_accuracy"}] * 2
+    (row, _), *_ = objective.run_stack([trial(), trial(seed=1)])
+    assert row == named[0]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (("parameter",), "unknown metric 'parameter'; known: flops, parameters; did you mean 'parameters'?"),
+        ("parameters", "metrics must be names, got 'parameters'; write \\('parameters',\\)"),
+    ],
+)
+def test_a_metric_that_there_is_not(metrics, message):
+    with pytest.raises(SpecError, match=message):
+        Supervised(iris(), MLP(layers=1, units=4), metrics=metrics)
+
+
+def test_what_was_counted_is_not_pickled(blobs, objective_on, trial):
+    objective = objective_on(blobs())
+    small = len(pickle.dumps(Supervised(iris(), objective.network)))
+    counted = Supervised(iris(), objective.network)
+    counted.costs(trial().config, blobs())
+    assert len(pickle.dumps(counted)) == small
+
+
+class Wide:
+    """width * (5 + outputs) + outputs parameters."""
+
+    space = Space(width=Int(1, 4))
+
+    def build(self, config, inputs, outputs):
+        return nn.Sequential(nn.Linear(*inputs.shape, config["width"], bias=False), nn.Linear(config["width"], outputs))
+
+
+def study_of(data, **arguments):
+    objective = Supervised(data, Wide(), Recipe(learning_rate=Float(1e-3, 1e-1)), **arguments)
+    return Study(
+        name="wide",
+        objective=objective,
+        minimize="parameters",
+        strategy=Random(),
+        trials=6,
+        budget=1,
+        executor="inline",
+    )
+
+
+def test_a_study_may_search_for_few_parameters_once_they_are_named(tmp_path, blobs, objective_on):
+    data = objective_on(blobs()).data
+    with pytest.raises(
+        SpecError, match=r"only where it is named; write Supervised\(\.\.\., metrics=\('parameters',\)\)"
+    ):
+        study_of(data).run(tmp_path / "wide.db", quiet=True)
+    history = study_of(data, metrics=("parameters",)).run(tmp_path / "wide.db", quiet=True)
+    widths = [trial.config["width"] for trial in history.trials]
+    assert history.value(history.best) == 8 * min(widths) + 3
+
+
+def test_a_preflight_tells_what_trials_cost(blobs, objective_on):
+    found = preflight(study_of(objective_on(blobs()).data, metrics=["parameters"]), 50)
+    parameters, flops = found.costs["parameters"], found.costs["flops"]
+    assert (found.failed, parameters.least, parameters.most) == (0, 8 + 3, 8 * 4 + 3)
+    assert (flops.least, flops.most) == (2 * 8, 2 * 8 * 4)
+    # Weights, gradients, AdamW's two; inputs and hidden values of 64 samples; data in training and validation.
+    assert found.costs["memory_bytes"].most == 4 * (4 * 35 + 64 * (5 + 4)) + 161 * 28

@@ -100,6 +100,47 @@ def test_a_category_that_training_has_not_seen_is_all_zeros(write):
     pytest.fail("no seed put the astronaut outside the training part")
 
 
+def test_as_codes_each_column_is_one_input_and_counts_what_training_has_seen(write):
+    text = people(row4_job="", row5_job="?", row6_job="NA", row7_job="cook", row8_job="cook", row9_job="cook")
+    coded = csv(write(text), target="y", categories="codes").prepare()
+    one_hot = csv(write(text), target="y").prepare()
+    assert coded.feature_names == ("age", "job")
+    assert one_hot.feature_names == ("age", "job=(missing)", "job=clerk", "job=cook", "job=nurse")
+    assert coded.inputs.categories == (5,)
+    assert one_hot.inputs.categories == ()
+    for codes, columns in zip(everything(coded), everything(one_hot), strict=True):
+        assert codes[0] == columns[0]
+        assert columns[1:].tolist() == [float(code == codes[1]) for code in range(1, 5)]
+
+
+def test_a_code_is_0_for_what_training_has_not_seen(write):
+    path = write(people(row0_job="astronaut", row1_job=""))
+    found = set()
+    for seed in range(40):
+        rows = split_rows(Split(seed=seed), 40, labels=np.arange(40) // 2 % 2, classes="ab")
+        prepared = csv(path, target="y", categories="codes", split=Split(seed=seed)).prepare()
+        unseen = {0, 1} - set(rows.train)
+        assert prepared.categories == (5 - len(unseen),)
+        assert (everything(prepared)[:, 1] == 0).sum() == len(unseen)
+        assert prepared.train.inputs[:, 1].min() == 1
+        found.add(len(unseen))
+    assert found == {0, 1, 2}
+
+
+def test_codes_come_in_the_order_of_their_columns_after_the_numbers(write):
+    text = "job,age,town,y\n" + "".join(f"{'abc'[n % 3]},{n},{'xyzuv'[n % 5]},{n % 2}\n" for n in range(60))
+    prepared = csv(write(text), target="y", categories="codes", split=Split(0.2, 0.2)).prepare()
+    assert prepared.feature_names == ("age", "job", "town")
+    assert prepared.inputs.categories == (4, 6)
+    assert prepared.inputs.shape == (3,)
+
+
+def test_numbers_can_be_taken_as_codes_and_a_file_without_categories_has_none(write):
+    path = write(people())
+    assert csv(path, target="y", categories="codes", categorical="age").prepare().categories == (8, 3)
+    assert csv(path, target="y", categories="codes", drop="job").prepare().categories == ()
+
+
 def test_a_column_that_is_missing_throughout_training(write):
     path = write(people(**{f"row{row}_age": "" for row in range(1, 40)}))
     prepared = [csv(path, target="y", split=Split(seed=seed)).prepare() for seed in range(20)]
@@ -203,7 +244,18 @@ def test_columns_that_cannot_be_inputs(write):
     empty = people(**{f"row{row}_age": "" for row in range(40)})
     assert "column 'age' has no value in any row; pass drop=['age']" in error(csv(write(empty), target="y"))
     names = "name,y\n" + "".join(f"person-{row},{row % 2}\n" for row in range(1500))
-    assert "column 'name' has 1,500 distinct texts such as 'person-0'" in error(csv(write(names), target="y"))
+    told = error(csv(write(names), target="y"))
+    assert "column 'name' has 1,500 distinct texts such as 'person-0', expected at most 1,000 categories" in told
+    assert "pass drop=['name'], or write numbers as 1234.5; categories='codes' takes more" in told
+
+
+def test_as_codes_there_may_be_more_categories_where_each_has_two_rows(write):
+    twice = "name,y\n" + "".join(f"person-{row % 1100},{row % 2}\n" for row in range(2200))
+    assert csv(write(twice), target="y", categories="codes").prepare().categories[0] > 900
+    once = "name,y\n" + "".join(f"person-{row},{row % 2}\n" for row in range(2200))
+    told = error(csv(write(once), target="y", categories="codes"))
+    assert "2,200 distinct texts such as 'person-0', expected at most 1,100 categories" in told
+    assert "codes" not in told
 
 
 @pytest.mark.parametrize(
@@ -211,6 +263,7 @@ def test_columns_that_cannot_be_inputs(write):
     [
         ({"delimiter": ",,"}, "delimiter must be one character"),
         ({"task": "classify"}, "unknown task 'classify'"),
+        ({"categories": "onehot"}, "unknown categories 'onehot'; known: codes, one_hot; did you mean 'one_hot'?"),
         ({"drop": ["y"]}, "target column 'y' is listed in drop="),
         ({"categorical": "y"}, "target column 'y' is listed in categorical="),
     ],

@@ -195,7 +195,12 @@ def test_same_declaration_same_arrays_other_seed_others():
 
 
 def test_data_and_prepared_pickle():
-    for data in (digits(), csv("a.csv", target="y"), idx("mnist"), idx(("i", "l"), test=("ti", "tl"))):
+    for data in (
+        digits(),
+        csv("a.csv", target="y", categories="codes"),
+        idx("mnist"),
+        idx(("i", "l"), test=("ti", "tl")),
+    ):
         assert pickle.loads(pickle.dumps(data)) == data
     data = arrays(RNG.normal(size=(30, 2)), [0, 1, 2] * 10)
     assert_same(pickle.loads(pickle.dumps(data)).prepare(), pickle.loads(pickle.dumps(data.prepare())))
@@ -210,7 +215,7 @@ def test_reprs_are_short_and_say_what_it_is():
 
 
 def test_a_part_refuses_what_cannot_be_shared():
-    with pytest.raises(DataError, match="float32 .*inputs"):
+    with pytest.raises(DataError, match=r"float32 .*inputs"):
         Part(np.zeros((3, 2)), np.zeros(3, dtype=np.int64))
     with pytest.raises(DataError, match="inputs"):
         Part(np.zeros((3, 2), dtype=np.float32), np.zeros(4, dtype=np.int64))

@@ -1,0 +1,57 @@
+"""A CSV file with one text a row, and what is to be predicted from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search.training.data.csv_files import Column
+from search.training.data.csv_records import check_delimiter, read_records
+from search.training.data.prepared import Task
+from search.training.data.raw import Raw, Texts, Tokens
+from search.training.data.targets import check_task
+from search.training.data.tokens import check_tokens
+from spaces.errors import DataError, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file of texts and how to read it; see `text` for the meaning of each field."""
+
+    path: str
+    target: str
+    text: str
+    header: bool = True
+    names: tuple[str, ...] | None = None
+    delimiter: str = ","
+    tokens: Tokens = "words"
+    vocabulary: int = 10_000
+    length: int | None = None
+    task: Task | None = None
+    encoding: str = "utf-8-sig"
+
+    def __post_init__(self) -> None:
+        check_task(self.task)
+        check_delimiter(self.delimiter)
+        check_tokens(self.tokens, self.vocabulary, self.length)
+        if self.text == self.target:
+            raise DataError(f"column '{self.text}' is both text and target; name two columns")
+
+    def read(self) -> Raw:
+        records = read_records(
+            self.path,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            header=self.header,
+            names=self.names,
+            quotes=self.delimiter != "\t",
+        )
+        columns = {
+            name: Column(self.path, name, cells, records.lines)
+            for name, cells in zip(records.names, records.cells, strict=True)
+        }
+        for name in (self.target, self.text):
+            if name not in columns:
+                hint = f"; is delimiter={self.delimiter!r} right?" if len(columns) == 1 else ""
+                raise DataError(f"'{self.path}': {unknown('column', name, columns)}{hint}")
+        texts = Texts(columns[self.text].texts(), self.tokens, self.vocabulary, self.length)
+        return Raw(texts, columns[self.target].targets(self.task), self.task)

@@ -1,0 +1,129 @@
+"""What the families for images share: the check of their inputs, and the blocks that their networks are made of.
+
+Activations are maps (batch, K * channels, height, width). On a CPU their channels lie innermost in memory: torch's
+convolutions are up to twice as quick there, and its pooling ten times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from spaces.errors import SpaceError
+from spaces.inputs import Inputs
+from spaces.networks.layers import ACTIVATIONS, BatchNorm, Conv, SeparableConv, to_maps
+
+NORMS = ("batch", "none")
+
+
+def image_shape(inputs: Inputs, family: str) -> tuple[int, int, int]:
+    """Channels, height and width. Raises SpaceError for inputs that are no images."""
+    if inputs.vocabulary is None and not inputs.categories:
+        match inputs.shape:
+            case (height, width):
+                return 1, height, width
+            case (channels, height, width):
+                return channels, height, width
+    kind = "texts" if inputs.vocabulary is not None else f"inputs of shape {inputs.shape}"
+    raise SpaceError(
+        f"{family} reads images, (height, width) or (channels, height, width), got {kind}; give it data of such a "
+        f"shape, or take a family for these inputs, as {'TextCNN' if inputs.vocabulary is not None else 'MLP'}"
+    )
+
+
+def image_maps(images: Tensor) -> Tensor:
+    """(K, batch, height, width) or (K, batch, channels, height, width) → maps."""
+    x = to_maps(images.unsqueeze(2) if images.dim() == 4 else images)
+    # Not by `contiguous`, which leaves the strides of grey images as they are; and convolutions go by strides.
+    return x.to(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
+def halved(size: int, times: int = 1) -> int:
+    """Height or width of a map after so many strides of 2. They round up, so one pixel stays one."""
+    return -(-size >> times)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What all convolutions of a network have in common. norm: one of NORMS; activation: what follows them."""
+
+    norm: str
+    activation: str
+    scheme: str
+    generators: Sequence[torch.Generator]
+
+
+class ConvNorm(nn.Module):
+    """Convolution → norm: maps of channels_in → maps of channels_out."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        style: Style,
+        *,
+        stride: int = 1,
+        separable: bool = False,
+    ) -> None:
+        super().__init__()
+        self.convolution = (SeparableConv if separable else Conv)(
+            channels_in,
+            channels_out,
+            kernel,
+            style.generators,
+            stride=stride,
+            activation=style.activation,
+            scheme=style.scheme,
+            bias=style.norm == "none",  # batch norm takes any bias away
+        )
+        self.norm = BatchNorm(len(style.generators), channels_out) if style.norm == "batch" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.convolution(x)
+        return x if self.norm is None else self.norm(x)
+
+
+class Block(nn.Module):
+    """Convolution → norm → activation, as often as there are convolutions; the first has the stride.
+
+    residual: the block's input is added before the last activation, where channels or size change through a 1x1
+    convolution with a norm (He et al., 2016, "Deep residual learning for image recognition", sections 3.2 and 3.3,
+    option B; their blocks have two convolutions).
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        style: Style,
+        *,
+        convolutions: int = 1,
+        stride: int = 1,
+        separable: bool = False,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = (channels_in, *(channels_out,) * convolutions)
+        strides = (stride, *(1,) * (convolutions - 1))
+        self.convolutions = nn.ModuleList(
+            ConvNorm(before, after, kernel, style, stride=each, separable=separable)
+            for (before, after), each in zip(pairwise(widths), strides, strict=True)
+        )
+        self.activation = ACTIVATIONS[style.activation]
+        self.residual = residual
+        changes = channels_in != channels_out or stride > 1
+        self.projection = ConvNorm(channels_in, channels_out, 1, style, stride=stride) if residual and changes else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for index, convolution in enumerate(self.convolutions):
+            y = convolution(self.activation(y) if index else y)
+        if self.residual:
+            y = y + (x if self.projection is None else self.projection(x))
+        return self.activation(y)

@@ -1,0 +1,48 @@
+"""Positions: what tells a transformer where in its text a token stands, since attention alone does not see it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from spaces.networks.layers.starts import normal
+
+POSITIONS = ("learned", "sinusoidal")
+
+
+class LearnedPositions(nn.Module):
+    """(K, batch, tokens, width) → the same plus a vector for each position, learned like a token's (Gehring et al.,
+    2017, "Convolutional sequence to sequence learning", section 3.1). length: the most tokens of a text.
+    """
+
+    def __init__(self, length: int, width: int, generators: Sequence[torch.Generator], *, std: float) -> None:
+        super().__init__()
+        self.weight = normal((length, width), std, generators)  # (K, length, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.weight[:, None, : x.shape[2]]
+
+
+class SinusoidalPositions(nn.Module):
+    """(K, batch, tokens, width) → the same plus sines and cosines of the position, with wavelengths from 2π to
+    20,000π (Vaswani et al., 2017, "Attention is all you need", section 3.5). Nothing is learned.
+    """
+
+    waves: Tensor
+    # In the paper 1, with tokens scaled up to it (section 3.4). Our tokens start small and grow, which these cannot: at
+    # 1 they drown the words in the first epochs, and at the tokens' start the order of words is hardly ever learned.
+    AMPLITUDE = 0.3
+
+    def __init__(self, length: int, width: int, rows: int) -> None:
+        super().__init__()
+        position = torch.arange(length).unsqueeze(1)  # (length, 1)
+        rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))
+        angles = position * rates  # (length, width / 2, rounded up)
+        waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width] * self.AMPLITUDE
+        self.register_buffer("waves", waves.repeat(rows, 1, 1))  # (K, length, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.waves[:, None, : x.shape[2]]

@@ -1,0 +1,178 @@
+"""TextCNN: windows of several widths slide over a text, and the strongest answer of each filter is kept (Kim, 2014,
+"Convolutional neural networks for sentence classification", section 2).
+
+tokens → embedding → for each kernel size: convolution → activation (as often as there are layers) → pooling over the
+text; then all pooled values → dropout → perhaps linear → activation → dropout → linear. Windows reach beyond both ends
+of a text, where nothing stands: padding is as nothing, so the length that texts are filled up to changes no output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spaces.domains import Choice, Domain
+from spaces.errors import SpaceError
+from spaces.inputs import Inputs
+from spaces.networks.layers import ACTIVATIONS, STARTS, Conv, Dropout, Embedding, Linear, Output, to_maps
+from spaces.networks.settings import Setting, check_name, check_number, check_whole, outermost
+from spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
+from spaces.space import Config, Space
+
+
+@dataclass(frozen=True, slots=True)
+class TextCNN:
+    """A convolutional network for texts: `TextCNN(embedding=Choice(32, 64), filters=Int(16, 128, log=True))`.
+
+    Each argument is a fixed value or a domain. The inputs are tokens with a vocabulary, as `text(...)` prepares them.
+
+    embedding: width of a token's vector, at least 1. filters: of each kernel size, at least 1. kernels: the sizes of
+    the windows, in tokens, as a tuple; (3, 4, 5) is the paper's. layers: convolutions one after another for each
+    kernel size, at least 1, which is the paper's number. activation: a name in ACTIVATIONS, after each convolution and
+    the hidden layer. pooling: "max", as in the paper, or "average". hidden: units of a dense layer before the last; 0,
+    the paper's, is none. dropout: the share of values dropped after pooling and after the hidden layer, in [0, 1);
+    off, since it is a regulariser to be asked for (the paper's is 0.5). initialisation: a name in STARTS, of all
+    weights but the token vectors.
+
+    Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
+    """
+
+    embedding: int | Domain
+    filters: int | Domain
+    kernels: tuple[int, ...] | Choice = (3, 4, 5)
+    layers: int | Domain = 1
+    activation: str | Choice = "relu"
+    pooling: str | Choice = "max"
+    hidden: int | Domain = 0
+    dropout: float | Domain = 0.0
+    initialisation: str | Choice = "auto"
+
+    def __post_init__(self) -> None:
+        check_whole("TextCNN embedding", self.embedding, low=1)
+        check_whole("TextCNN filters", self.filters, low=1)
+        _check_kernels(self.kernels)
+        check_whole("TextCNN layers", self.layers, low=1)
+        check_name("activation", self.activation, ACTIVATIONS)
+        check_name("pooling", self.pooling, POOLINGS)
+        check_whole("TextCNN hidden", self.hidden, low=0)
+        check_number("TextCNN dropout", self.dropout, "in [0, 1)", low=0, below=1)
+        check_name("initialisation", self.initialisation, STARTS)
+
+    @property
+    def space(self) -> Space:
+        """Every argument by its name."""
+        return Space({name: getattr(self, name) for name in _NAMES})
+
+    def stack_key(self, config: Config) -> Hashable | None:
+        """Everything but dropout, which is each row's own."""
+        return tuple(config[name] for name in _NAMES if name != "dropout")
+
+    def stack(
+        self, configs: Sequence[Config], inputs: Inputs, outputs: int, generators: Sequence[torch.Generator]
+    ) -> nn.Module:
+        """K networks as one module: (K, batch, tokens) → (K, batch, outputs). See `StackedNetwork.stack`.
+
+        Raises SpaceError for inputs that are no texts.
+        """
+        vocabulary = vocabulary_of(inputs, "TextCNN")
+        dropouts: Any = [config["dropout"] for config in configs]
+        return _Stack(configs[0], dropouts, vocabulary, outputs, generators)
+
+
+_NAMES = tuple(field.name for field in fields(TextCNN))
+
+
+class _Stack(nn.Module):
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        dropouts: Sequence[float],
+        vocabulary: int,
+        outputs: int,
+        generators: Sequence[torch.Generator],
+    ) -> None:
+        super().__init__()
+        width, filters, hidden = config["embedding"], config["filters"], config["hidden"]
+        activation, scheme = config["activation"], config["initialisation"]
+        self.embedding = Embedding(vocabulary, width, generators, std=EMBEDDING_STD, padding=PADDING)
+        self.branches = nn.ModuleList(
+            _Branch((width, *(filters,) * config["layers"]), kernel, activation, scheme, generators)
+            for kernel in config["kernels"]
+        )
+        self.pooling = POOLINGS[config["pooling"]]
+        self.dropout = Dropout(dropouts, generators)
+        features = len(self.branches) * filters
+        self.hidden = _Hidden(features, hidden, activation, scheme, dropouts, generators) if hidden else None
+        self.last = Output(hidden or features, outputs, generators, scheme=scheme)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        mask = present(tokens)  # (K, batch, tokens)
+        x = to_maps(self.embedding(tokens).transpose(2, 3))  # (batch, K * width, tokens)
+        pooled = [self.pooling(branch(x, mask), mask) for branch in self.branches]  # (K, batch, filters) each
+        x = self.dropout(torch.cat(pooled, dim=-1))
+        if self.hidden is not None:
+            x = self.hidden(x)
+        outputs: Tensor = self.last(x)
+        return outputs  # (K, batch, outputs)
+
+
+class _Branch(nn.Module):
+    """The convolutions of one kernel size: widths are the channels before, between and after them."""
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        kernel: int,
+        activation: str,
+        scheme: str,
+        generators: Sequence[torch.Generator],
+    ) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            Conv(before, after, kernel, generators, dimensions=1, activation=activation, scheme=scheme)
+            for before, after in pairwise(widths)
+        )
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        rows, batch, tokens = mask.shape
+        inside = mask.transpose(0, 1).unsqueeze(2)  # (batch, K, 1, tokens)
+        for index, convolution in enumerate(self.convolutions):
+            if index:  # what a layer answers beyond the end of a text is nothing to the next one
+                x = (x.view(batch, rows, -1, tokens) * inside).flatten(1, 2)
+            x = self.activation(convolution(x))  # (batch, K * filters, tokens)
+        return x.view(batch, rows, -1, tokens).permute(1, 0, 3, 2)  # (K, batch, tokens, filters)
+
+
+class _Hidden(nn.Module):
+    def __init__(
+        self,
+        fan_in: int,
+        width: int,
+        activation: str,
+        scheme: str,
+        dropouts: Sequence[float],
+        generators: Sequence[torch.Generator],
+    ) -> None:
+        super().__init__()
+        self.linear = Linear(fan_in, width, generators, activation=activation, scheme=scheme)
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = Dropout(dropouts, generators)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.activation(self.linear(x)))  # type: ignore[no-any-return]  # a module's call is untyped
+
+
+def _check_kernels(setting: Setting) -> None:
+    for kernels in outermost(setting):
+        sizes = kernels if isinstance(kernels, tuple) else ()
+        if not sizes or not all(type(size) is int and size >= 1 for size in sizes):
+            raise SpaceError(
+                f"TextCNN kernels must be a tuple of whole numbers of at least 1, got {kernels!r}; write (3, 4, 5), or "
+                "Choice((3,), (3, 4, 5))"
+            )

@@ -1,0 +1,192 @@
+"""TextTransformer: every token of a text attends to all others, layer by layer (Vaswani et al., 2017, "Attention is all
+you need", section 3.1, the encoder; Devlin et al., 2019, "BERT", section 3, for classification).
+
+tokens → embedding + positions → dropout → in each layer: self-attention → dropout, added to what came in, and
+linear → activation → linear → dropout, added again; then pooling over the text → linear. Layer norm stands before what
+is added up, or after the sum. Padding is attended to by nothing and is no part of the pooling, so the length that texts
+are filled up to changes no output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spaces.domains import Choice, Domain
+from spaces.inputs import Inputs
+from spaces.networks.layers import (
+    ACTIVATIONS,
+    POSITIONS,
+    STARTS,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    LearnedPositions,
+    Linear,
+    Output,
+    SelfAttention,
+    SinusoidalPositions,
+)
+from spaces.networks.layers.starts import normal
+from spaces.networks.settings import check_flag, check_name, check_number, check_whole
+from spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
+from spaces.space import Config, Space
+
+CLASS_TOKEN = "class_token"
+
+
+@dataclass(frozen=True, slots=True)
+class TextTransformer:
+    """A transformer that reads texts: `TextTransformer(layers=Int(1, 4), heads=Choice(2, 4), head_width=16)`.
+
+    Each argument is a fixed value or a domain. The inputs are tokens with a vocabulary, as `text(...)` prepares them.
+
+    layers: at least 1. heads: of each layer's attention, at least 1. head_width: at least 1; the width of the network,
+    also of a token's vector, is heads * head_width, so that it always can be shared out. feed_forward: how many times
+    wider the layer's own hidden layer is, a whole number of at least 1; 4, as in the paper. positions: "learned", or
+    "sinusoidal", as in the paper. pooling: "average", "max", or "class_token", a learned token put before each text,
+    whose state is taken for the whole (BERT, section 3). activation: a name in ACTIVATIONS, of the hidden layers;
+    gelu, as in BERT. pre_norm: layer norm before what is added up, which trains without a warm-up (Xiong et al., 2020,
+    "On layer normalization in the transformer architecture", section 3); False: after the sum, as in the paper.
+    dropout: the share of values dropped from the embedded text and from whatever is added to it (section 5.4), in
+    [0, 1); off, since it is a regulariser to be asked for. initialisation: a name in STARTS, of all matrices.
+
+    Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
+    """
+
+    layers: int | Domain
+    heads: int | Domain
+    head_width: int | Domain
+    feed_forward: int | Domain = 4
+    positions: str | Choice = "learned"
+    pooling: str | Choice = "average"
+    activation: str | Choice = "gelu"
+    pre_norm: bool | Choice = True
+    dropout: float | Domain = 0.0
+    initialisation: str | Choice = "auto"
+
+    def __post_init__(self) -> None:
+        check_whole("TextTransformer layers", self.layers, low=1)
+        check_whole("TextTransformer heads", self.heads, low=1)
+        check_whole("TextTransformer head_width", self.head_width, low=1)
+        check_whole("TextTransformer feed_forward", self.feed_forward, low=1)
+        check_name("positions", self.positions, POSITIONS)
+        check_name("pooling", self.pooling, (*POOLINGS, CLASS_TOKEN))
+        check_name("activation", self.activation, ACTIVATIONS)
+        check_flag("TextTransformer pre_norm", self.pre_norm)
+        check_number("TextTransformer dropout", self.dropout, "in [0, 1)", low=0, below=1)
+        check_name("initialisation", self.initialisation, STARTS)
+
+    @property
+    def space(self) -> Space:
+        """Every argument by its name."""
+        return Space({name: getattr(self, name) for name in _NAMES})
+
+    def stack_key(self, config: Config) -> Hashable | None:
+        """Everything but dropout, which is each row's own."""
+        return tuple(config[name] for name in _NAMES if name != "dropout")
+
+    def stack(
+        self, configs: Sequence[Config], inputs: Inputs, outputs: int, generators: Sequence[torch.Generator]
+    ) -> nn.Module:
+        """K networks as one module: (K, batch, tokens) → (K, batch, outputs). See `StackedNetwork.stack`.
+
+        Raises SpaceError for inputs that are no texts.
+        """
+        vocabulary = vocabulary_of(inputs, "TextTransformer")
+        dropouts: Any = [config["dropout"] for config in configs]
+        return _Stack(configs[0], dropouts, vocabulary, inputs.shape[0], outputs, generators)
+
+
+_NAMES = tuple(field.name for field in fields(TextTransformer))
+
+
+class _Stack(nn.Module):
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        dropouts: Sequence[float],
+        vocabulary: int,
+        length: int,
+        outputs: int,
+        generators: Sequence[torch.Generator],
+    ) -> None:
+        super().__init__()
+        width, rows = config["heads"] * config["head_width"], len(generators)
+        self.embedding = Embedding(vocabulary, width, generators, std=EMBEDDING_STD, padding=PADDING)
+        self.positions = (
+            LearnedPositions(length, width, generators, std=EMBEDDING_STD)
+            if config["positions"] == "learned"
+            else SinusoidalPositions(length, width, rows)
+        )
+        self.class_token = None
+        if config["pooling"] == CLASS_TOKEN:
+            self.class_token = normal((width,), EMBEDDING_STD, generators)  # (K, width)
+        self.dropout = Dropout(dropouts, generators)
+        self.layers = nn.ModuleList(_Layer(config, dropouts, generators) for _ in range(config["layers"]))
+        # What was normalised before it was added up is not normalised yet.
+        self.norm = LayerNorm(rows, width) if config["pre_norm"] else None
+        self.pooling = _first if self.class_token is not None else POOLINGS[config["pooling"]]
+        self.last = Output(width, outputs, generators, scheme=config["initialisation"])
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        mask = present(tokens)  # (K, batch, tokens)
+        x = self.positions(self.embedding(tokens))  # (K, batch, tokens, width)
+        if self.class_token is not None:
+            first = self.class_token[:, None, None].expand(-1, x.shape[1], 1, -1)
+            x, mask = torch.cat([first, x], dim=2), torch.cat([torch.ones_like(mask[..., :1]), mask], dim=2)
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x, mask)
+        if self.norm is not None:
+            x = self.norm(x)
+        outputs: Tensor = self.last(self.pooling(x, mask))
+        return outputs  # (K, batch, outputs)
+
+
+class _Layer(nn.Module):
+    def __init__(
+        self, config: Mapping[str, Any], dropouts: Sequence[float], generators: Sequence[torch.Generator]
+    ) -> None:
+        super().__init__()
+        width, scheme = config["heads"] * config["head_width"], config["initialisation"]
+        self.pre_norm = config["pre_norm"]
+        self.attention = SelfAttention(config["heads"], config["head_width"], generators, scheme=scheme)
+        self.feed_forward = _FeedForward(width, config["feed_forward"], config["activation"], scheme, generators)
+        self.norms = nn.ModuleList(LayerNorm(len(generators), width) for _ in range(2))
+        self.dropouts = nn.ModuleList(Dropout(dropouts, generators) for _ in range(2))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        (norm_1, norm_2), (dropout_1, dropout_2) = self.norms, self.dropouts
+        if self.pre_norm:
+            x = x + dropout_1(self.attention(norm_1(x), mask))
+            x = x + dropout_2(self.feed_forward(norm_2(x)))
+        else:
+            x = norm_1(x + dropout_1(self.attention(x, mask)))
+            x = norm_2(x + dropout_2(self.feed_forward(x)))
+        return x
+
+
+class _FeedForward(nn.Module):
+    """The same two linear layers for every token: (K, batch, tokens, width) → the same."""
+
+    def __init__(
+        self, width: int, times: int, activation: str, scheme: str, generators: Sequence[torch.Generator]
+    ) -> None:
+        super().__init__()
+        self.first = Linear(width, times * width, generators, activation=activation, scheme=scheme)
+        self.activation = ACTIVATIONS[activation]
+        self.second = Linear(times * width, width, generators, scheme=scheme)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.activation(self.first(x.flatten(1, 2)))
+        return self.second(hidden).view(x.shape)  # type: ignore[no-any-return]  # a module's call is untyped
+
+
+def _first(x: Tensor, mask: Tensor) -> Tensor:
+    """As the functions of POOLINGS: what the class token has become."""
+    return x[:, :, 0].contiguous()
