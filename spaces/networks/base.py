@@ -38,6 +38,9 @@ class Network(Protocol):
     def build(self, config: Config, inputs: Inputs, outputs: int) -> nn.Module:
         """A module from (batch, *inputs.shape) to (batch, outputs), drawing its start from torch's global generator.
 
+        That generator has a seed of the trial's then, and later whenever the module is called, so what the module
+        draws from it (dropout) is repeatable. Batch norm may meet a batch of one: see `stacks`.
+
         The module may have `rate_scales`, a mapping from names of its parameters to what the learning rate is
         multiplied by there (1 where nothing is said). Parameters that need no gradient stay as they are.
         """
