@@ -1,99 +1,240 @@
 """The one training loop, over a stack of K >= 1 trials.
 
-Every row has its own generator, from its trial's seed: it starts the weights, then shuffles each epoch. Rows meet in
-no operation, so a trial's result does not depend on its neighbours, and a row that turns NaN hurts none. The data is
-indexed on the device, and nothing waits for the device but the one transfer of metrics after each epoch.
+Every row has its own generator, from its trial's seed: it starts the weights, seeds what draws noise of its own
+(dropout, augmentation, local updates), then shuffles each epoch. Rows meet in no operation, so a trial's result does
+not depend on its neighbours, and a row that turns NaN hurts none. The data is indexed on the device, and nothing waits
+for the device but the transfer of losses and metrics after each epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from search.protocols import Metrics, Running
-from search.training.optimizers import Optimizer, optimizer_for, trained
+from search.training.augmentation import Augmentation, Epoch, mix
+from search.training.averaging import Averaging
+from search.training.gradients import Gradients
+from search.training.localised import Ball, Blocks
+from search.training.losses import Losses
+from search.training.metrics import STANDARD, scores
+from search.training.optimizers import Rates, flat, flatten, optimizer_for, rate_scales, trained
+from search.training.progress import Progress
+from search.training.recipe import Recipe, schedule_of
+from search.training.stopping import Stopping
 from search.training.tensors import Tensors
 from spaces.networks import Network, StackedNetwork, stacked
+from spaces.networks.settings import filled
 
 CHUNK = 1024  # validation samples at a time: large enough to be quick, small enough for any memory
+EXPLODED = 1e6  # a mean loss above this comes from weights that no later step brings back
 
 
-def train(
-    network: Network | StackedNetwork, data: Tensors, trials: Sequence[Running], epochs: int
-) -> Iterator[list[Metrics]]:
-    """After each epoch the metrics of every row, in the order of the trials.
+class Diverged(Exception):  # noqa: N818 - what became of a trial, handed over as a value
+    """A trial's training has come to nothing: its loss is NaN, infinite, or has exploded."""
 
-    The trials' configs share the network's stack_key, the optimizer and the batch size. train_loss is the mean over
-    the epoch's samples as they were trained on; val_loss and val_accuracy (or val_rmse, in the target's own units)
-    are those of the validation part after the epoch.
+
+Result = Metrics | Diverged | None  # of a row after an epoch; None: it ended before
+
+
+class Loop:
+    """K trials in training. Their configs share the network's stack_key and the recipe's.
+
+    names: of the metrics to report. `state()` between two epochs is all that a new Loop of the same trials needs to go
+    on with `restore`, bit for bit on the CPU.
     """
-    configs = [trial.config for trial in trials]
-    generators = [torch.Generator().manual_seed(trial.seed) for trial in trials]
-    model = stacked(network, configs, data.inputs, data.outputs, generators).to(data.train_inputs.device)
-    optimizer = optimizer_for(model, configs)
-    batch_size = int(configs[0]["batch_size"])
-    for _ in range(epochs):
-        train_losses = _epoch(model, optimizer, data, generators, batch_size)
-        yield _metrics(train_losses, *_evaluation(model, data, len(trials)), data)
+
+    def __init__(
+        self,
+        network: Network | StackedNetwork,
+        data: Tensors,
+        trials: Sequence[Running],
+        epochs: int,
+        names: Sequence[str],
+    ) -> None:
+        configs = self._configs = [filled(Recipe, trial.config) for trial in trials]
+        self._data, self._names, self._rows, self._epochs = data, names, len(trials), epochs
+        self._generators = [torch.Generator().manual_seed(trial.seed) for trial in trials]
+        self._device = data.train_inputs.device
+        own = [trial.config for trial in trials]
+        self._model = stacked(network, own, data.inputs, data.outputs, self._generators).to(self._device)
+        self._values = flatten(self._model, self._rows)  # (K, P)
+        self._batch_size, self._accumulate = int(configs[0]["batch_size"]), int(configs[0]["accumulate"])
+        self._half = configs[0]["precision"] == "bfloat16"
+        self._steps = math.ceil(math.ceil(len(data.train_inputs) / self._batch_size) / self._accumulate)
+        self._schedules = [schedule_of(config, epochs, self._steps) for config in configs]
+        self._scales = rate_scales(self._model, self._values)
+        self._losses = Losses(configs, data)
+        self._augmentation = Augmentation(configs, data.inputs.shape, self._seeds(), self._device)
+        self._gradients = Gradients(configs, self._values)
+        self._blocks = Blocks(configs, self._values, self._model, self._seeds())
+        self._optimizer = optimizer_for(self._values, configs)
+        self._ball = Ball(configs, self._values, self._model)
+        self._averaging = Averaging(configs, self._values, self._model, epochs)
+        self._stopping = Stopping(configs, self._values, epochs)
+        self._progress = Progress(names, self._rows, self._device)
+        self._ended = [False] * self._rows
+        self._done = 0  # epochs
+
+    @property
+    def over(self) -> bool:
+        """Has every row had its last epoch?"""
+        return self._done == self._epochs or all(self._ended)
+
+    def epoch(self) -> list[Result]:
+        """Train one epoch, and say what became of each row.
+
+        train_loss is the mean over the epoch's samples as they were trained on; the validation metrics are those after
+        the epoch, or of the best one where a row with `patience` ends.
+        """
+        losses = self._train()
+        self._averaging.epoch(self._done)
+        with self._averaging.in_place():
+            evaluated = self._evaluate()
+            lasts = self._stopping.epoch(self._done, evaluated, self._values)
+        results: list[Result] = []
+        self._done += 1
+        for row, progress in enumerate(self._progress.metrics()):
+            self._schedules[row].tell(evaluated[row]["val_loss"])
+            report = {"train_loss": losses[row], **(lasts[row] or evaluated[row]), **progress}
+            diverged = _divergence(report, self._done)
+            results.append(None if self._ended[row] else diverged or {name: report[name] for name in self._names})
+            self._ended[row] |= diverged is not None or lasts[row] is not None
+        return results
+
+    def _train(self) -> list[float]:
+        """One pass over the training part, each row in its own order; the mean loss of each row."""
+        self._model.train()
+        parameters, samples, start = trained(self._model), len(self._data.train_inputs), 0
+        orders = torch.stack([torch.randperm(samples, generator=generator) for generator in self._generators])  # (K, n)
+        batches = torch.split(orders.to(self._device), self._batch_size, dim=1)  # (K, batch) each
+        noise = self._augmentation.epoch(samples)
+        rates = self._rates()
+        self._optimizer.epoch(rates)
+        self._blocks.epoch(self._steps)
+        self._progress.begin(samples, rates.table[-1])
+        epoch: list[Tensor] = []
+        for step in range(self._steps):
+            group = batches[step * self._accumulate : (step + 1) * self._accumulate]
+            share = 1 / sum(index.shape[1] for index in group)  # each row's loss is its mean; rows are summed
+            gradients: list[Tensor] = []  # (K, P) each
+            for index in group:
+                losses = self._batch_losses(index, noise, start)  # (K, batch)
+                parts = torch.autograd.grad(losses, parameters, torch.full_like(losses, share))
+                gradients.append(flat(parts, self._rows))
+                epoch.append(losses.detach())
+                start += index.shape[1]
+            self._step(step, gradients[0] if len(group) == 1 else torch.stack(gradients).sum(0))
+        means: list[float] = _means(torch.cat(epoch, dim=1)).tolist()
+        self._progress.end()
+        return means
+
+    def _step(self, step: int, gradient: Tensor) -> None:
+        """One step along the gradient, (K, P), and what goes with it."""
+        self._progress.step(gradient)
+        self._gradients.shape(gradient)
+        self._blocks.before()
+        self._optimizer.step(step, gradient)
+        self._blocks.after(step)
+        self._ball.project()
+        self._averaging.step()
+
+    def _batch_losses(self, index: Tensor, noise: Epoch, start: int) -> Tensor:
+        """The loss of each row and sample of a batch, (K, batch), whose first sample is the epoch's `start`-th."""
+        places = index.flatten()
+        inputs = self._data.train_inputs.index_select(0, places).view(*index.shape, *self._data.inputs.shape)
+        targets = self._data.train_targets.index_select(0, places).view(index.shape)
+        inputs = self._augmentation.inputs(inputs, noise, start)
+        if noise.share is None:
+            return self._losses.trained(self._outputs(inputs), targets)
+        share = noise.share[:, start : start + index.shape[1]]
+        outputs = self._outputs(mix(inputs, share))
+        own, other = (self._losses.trained(outputs, labels) for labels in (targets, targets.roll(1, dims=1)))
+        return share * own + (1 - share) * other
+
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        """(K, batch, *shape) → (K, batch, outputs), in the recipe's precision within, and single outside."""
+        if not self._half:
+            return self._model(inputs)  # type: ignore[no-any-return]  # a module's call is untyped
+        with torch.autocast(self._device.type, torch.bfloat16):
+            return self._model(inputs).float()  # type: ignore[no-any-return]  # likewise
+
+    @torch.no_grad()
+    def _evaluate(self) -> list[Metrics]:
+        """The metrics of each row on the validation part."""
+        self._model.eval()
+        data, losses, outputs = self._data, [], []
+        chunks = (torch.split(part, CHUNK) for part in (data.validation_inputs, data.validation_targets))
+        for inputs, targets in zip(*chunks, strict=True):
+            outputs.append(self._outputs(inputs.expand(self._rows, *inputs.shape)))  # (K, chunk, outputs)
+            losses.append(self._losses.plain(outputs[-1], targets.expand(self._rows, -1)))  # (K, chunk)
+        loss, output = torch.cat(losses, dim=1), torch.cat(outputs, dim=1)
+        if data.classification:
+            score = _means(output.argmax(-1) == data.validation_targets)
+        else:
+            score = _means(loss).sqrt() * data.target_std
+        named = scores(self._names, output, data)
+        standard = torch.stack([_means(loss), score], dim=1).tolist()  # (K, 2), brought to the host at once
+        names = ("val_loss", STANDARD[data.classification])
+        return [{**dict(zip(names, row, strict=True)), **more} for row, more in zip(standard, named, strict=True)]
+
+    def _rates(self) -> Rates:
+        """The learning rates of the coming epoch."""
+        factors = np.stack([schedule.factors(self._done) for schedule in self._schedules], axis=1)  # (steps, K)
+        base = np.array([config["learning_rate"] for config in self._configs])
+        return Rates(torch.from_numpy(factors * base).unsqueeze(-1).to(self._device), self._scales)
+
+    def _seeds(self) -> list[int]:
+        """A seed from each row's generator, for what draws noise of its own."""
+        return [int(torch.randint(2**63 - 1, (), generator=generator)) for generator in self._generators]
+
+    def state(self) -> dict[str, Any]:
+        """Everything, as it is between two epochs: plain values and tensors, apart from those that go on."""
+        return {
+            "done": self._done,
+            "ended": list(self._ended),
+            "generators": [generator.get_state() for generator in self._generators],
+            "model": copy.deepcopy(self._model.state_dict()),
+            "optimizer": [kept.clone() for kept in self._optimizer.memory],
+            "schedules": [copy.copy(schedule) for schedule in self._schedules],
+            **{name: part.state() for name, part in self._parts.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what another Loop of the same trials has saved."""
+        self._done, self._ended = state["done"], list(state["ended"])
+        for generator, kept in zip(self._generators, state["generators"], strict=True):
+            generator.set_state(kept)
+        self._model.load_state_dict(state["model"])
+        for memory, kept in zip(self._optimizer.memory, state["optimizer"], strict=True):
+            memory.copy_(kept)
+        self._schedules = [copy.copy(schedule) for schedule in state["schedules"]]
+        for name, part in self._parts.items():
+            part.restore(state[name])
+
+    @property
+    def _parts(self) -> dict[str, Averaging | Stopping | Blocks | Augmentation]:
+        return {
+            "averaging": self._averaging,
+            "stopping": self._stopping,
+            "blocks": self._blocks,
+            "augmentation": self._augmentation,
+        }
 
 
-def _epoch(
-    model: nn.Module, optimizer: Optimizer, data: Tensors, generators: Sequence[torch.Generator], batch_size: int
-) -> Tensor:
-    """One pass over the training part, each row in its own order; the loss of each row and sample, (K, n)."""
-    model.train()
-    parameters = trained(model)
-    inputs, targets, rows = data.train_inputs, data.train_targets, len(generators)
-    orders = torch.stack([torch.randperm(len(inputs), generator=generator) for generator in generators])  # (K, n)
-    epoch = []
-    for index in torch.split(orders.to(inputs.device), batch_size, dim=1):  # (K, batch)
-        flat = index.flatten()
-        batch = inputs.index_select(0, flat).view(rows, -1, *data.inputs.shape)  # (K, batch, *shape)
-        losses = _losses(model(batch), targets.index_select(0, flat).view(rows, -1), data)  # (K, batch)
-        mean = torch.full_like(losses, 1 / losses.shape[1])  # each row's loss is its mean; rows are summed
-        optimizer.step(torch.autograd.grad(losses, parameters, mean))
-        epoch.append(losses.detach())
-    return torch.cat(epoch, dim=1)
-
-
-@torch.no_grad()
-def _evaluation(model: nn.Module, data: Tensors, rows: int) -> tuple[Tensor, Tensor]:
-    """Of each row and validation sample, (K, n): the loss, and the score.
-
-    The score is whether the most likely class is the right one, or the squared error.
-    """
-    model.eval()
-    losses, scores = [], []
-    chunks = zip(torch.split(data.validation_inputs, CHUNK), torch.split(data.validation_targets, CHUNK), strict=True)
-    for inputs, targets in chunks:
-        outputs = model(inputs.expand(rows, *inputs.shape))  # (K, chunk, outputs)
-        losses.append(_losses(outputs, targets.expand(rows, -1), data))
-        scores.append(outputs.argmax(-1) == targets if data.classification else losses[-1])
-    return torch.cat(losses, dim=1), torch.cat(scores, dim=1)
-
-
-def _losses(outputs: Tensor, targets: Tensor, data: Tensors) -> Tensor:
-    """Cross entropy (in nats) or squared error (of the standardised target) of each row and sample, (K, batch)."""
-    if not data.classification:
-        return (outputs.squeeze(-1) - targets).square()
-    return cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
-
-
-def metric_names(classification: bool) -> tuple[str, ...]:
-    """The names of the metrics that `train` yields."""
-    return ("train_loss", "val_loss", "val_accuracy" if classification else "val_rmse")
-
-
-def _metrics(train_losses: Tensor, losses: Tensor, scores: Tensor, data: Tensors) -> list[Metrics]:
-    """The means of each row, brought to the host at once."""
-    score = _means(scores)
-    if not data.classification:
-        score = score.sqrt() * data.target_std
-    table = torch.stack([_means(train_losses), _means(losses), score], dim=1)  # (K, 3)
-    return [dict(zip(metric_names(data.classification), row, strict=True)) for row in table.tolist()]
+def _divergence(report: Metrics, epoch: int) -> Diverged | None:
+    """Why the trial has come to nothing, if it has."""
+    for name in ("train_loss", "val_loss"):
+        if not abs(report[name]) <= EXPLODED:
+            what = f"exploded to {report[name]:.3g}" if math.isfinite(report[name]) else f"is {report[name]}"
+            return Diverged(f"diverged: {name} {what} after epoch {epoch}; lower the learning rate, or clip gradients")
+    return None
 
 
 def _means(values: Tensor) -> Tensor:

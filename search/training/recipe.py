@@ -1,25 +1,69 @@
-"""Recipe: how a network is trained, as far as it may be searched: optimizer, rates, batch size."""
+"""Recipe: how a network is trained, as far as it may be searched. Each technique is described where it is done."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from spaces import Choice, Domain, Space, When
-from spaces.networks.settings import check_name, check_number, check_whole, outermost
+from search.training.augmentation import MOVES, switched_on
+from search.training.averaging import AVERAGES
+from search.training.localised import LOCAL_UPDATES
+from search.training.losses import CLASS_WEIGHTS
+from search.training.optimizers import OPTIMIZERS
+from search.training.schedules import SCHEDULES, Schedule
+from spaces import Choice, Domain, Space, SpecError, When
+from spaces.inputs import Inputs
+from spaces.networks.settings import (
+    Setting,
+    asked_for,
+    check_flag,
+    check_name,
+    check_number,
+    check_whole,
+    filled,
+    outermost,
+)
 
-OPTIMIZERS = ("adamw", "sgd")
+PRECISIONS = ("bfloat16", "float32")
+
+# Which settings mean something only under some names of another one.
+_UNDER = {
+    "momentum": ("optimizer", ("sgd",)),
+    "nesterov": ("optimizer", ("sgd",)),
+    "schedule_decay": ("schedule", ("exponential", "plateau", "step")),
+    "schedule_epochs": ("schedule", ("plateau", "step")),
+    "ema_decay": ("averaging", ("ema",)),
+    "swa_start": ("averaging", ("swa",)),
+    "block_fraction": ("local_updates", ("cyclic", "last", "random")),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """`Recipe(optimizer=Choice("sgd", "adamw"), learning_rate=Float(1e-4, 1e-1, log=True))`.
 
-    Each argument is a fixed value or a domain.
+    Each argument is a fixed value or a domain, and a parameter by its name; what is left at its default, and is not one
+    of the first five, is off and is no parameter. All counts are whole numbers of at least 1.
 
-    optimizer: "adamw" or "sgd"; AdamW, since it asks for the least tuning. learning_rate: above 0; 1e-3 is what
-    Kingma and Ba (2015, section 2) found good for Adam. momentum: in [0, 1), of SGD alone; 0.9 is the custom of the
-    field. batch_size: samples in a step, at least 1; 64 is small enough to generalise and large enough to be quick.
-    weight_decay: at least 0; decoupled in AdamW, added to the gradient in SGD, as in torch.optim.
+    optimizer: a name in OPTIMIZERS; AdamW, since it asks for the least tuning. learning_rate: above 0; 1e-3 is what
+    Kingma and Ba (2015, section 2) found good for Adam. batch_size: samples in a step; 64 is small enough to generalise
+    and large enough to be quick. weight_decay: at least 0; decoupled in AdamW and Lion, added to the gradient in the
+    others, as in torch.optim. momentum: in [0, 1), of SGD alone; 0.9 is the custom of the field.
+
+    nesterov: of SGD alone. schedule: a name in SCHEDULES. schedule_decay, in (0, 1], and schedule_epochs are its
+    constants; None is 0.95 for exponential and 0.1 for the others. warmup_epochs: from 0.
+
+    l1, l2: at least 0. label_smoothing: in [0, 1), of classes. clip_norm, clip_value: above 0; None does not clip.
+    class_weights: "balanced" or "none". accumulate: batches whose gradients make one step. precision: "bfloat16" is
+    torch's autocast, which is quick on a GPU.
+
+    patience: early stopping, after so many epochs without a lower validation loss; None goes to the end. averaging: a
+    name in AVERAGES; ema_decay in (0, 1), 0.999 is what is usual; swa_start in [0, 1), as a share of the epochs.
+
+    rotation: in degrees, at least 0; 15 is usual. shift, cutout: in pixels, from 0. flip. noise, mixup: at least 0.
+
+    local_updates: a name in LOCAL_UPDATES; block_fraction in (0, 1], of the layers. max_norm: above 0; None is no ball.
 
     Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
     """
@@ -29,25 +73,120 @@ class Recipe:
     momentum: float | Domain = 0.9
     batch_size: int | Domain = 64
     weight_decay: float | Domain = 0.0
+    nesterov: bool | Choice = False
+    schedule: str | Choice = "constant"
+    schedule_decay: float | Domain | None = None
+    schedule_epochs: int | Domain = 10
+    warmup_epochs: int | Domain = 0
+    l1: float | Domain = 0.0
+    l2: float | Domain = 0.0
+    label_smoothing: float | Domain = 0.0
+    clip_norm: float | Domain | None = None
+    clip_value: float | Domain | None = None
+    class_weights: str | Choice = "none"
+    accumulate: int | Domain = 1
+    precision: str | Choice = "float32"
+    patience: int | Domain | None = None
+    averaging: str | Choice = "none"
+    ema_decay: float | Domain = 0.999
+    swa_start: float | Domain = 0.75
+    rotation: float | Domain = 0.0
+    shift: int | Domain = 0
+    flip: bool | Choice = False
+    cutout: int | Domain = 0
+    noise: float | Domain = 0.0
+    mixup: float | Domain = 0.0
+    local_updates: str | Choice = "none"
+    block_fraction: float | Domain = 0.5
+    max_norm: float | Domain | None = None
 
     def __post_init__(self) -> None:
-        check_name("optimizer", self.optimizer, OPTIMIZERS)
+        for name, known in _NAMES.items():
+            check_name(name, getattr(self, name), known)
+        for name in ("nesterov", "flip"):
+            check_flag(f"Recipe {name}", getattr(self, name))
+        for name, low in (("batch_size", 1), ("schedule_epochs", 1), ("accumulate", 1), ("warmup_epochs", 0)):
+            check_whole(f"Recipe {name}", getattr(self, name), low=low)
+        for name in ("shift", "cutout"):
+            check_whole(f"Recipe {name}", getattr(self, name), low=0)
+        check_whole("Recipe patience", self.patience, low=1, none=True)
         check_number("Recipe learning_rate", self.learning_rate, "above 0", above=0)
-        check_number("Recipe momentum", self.momentum, "in [0, 1)", low=0, below=1)
-        check_whole("Recipe batch_size", self.batch_size, low=1)
-        check_number("Recipe weight_decay", self.weight_decay, "of at least 0", low=0)
+        for name in ("clip_norm", "clip_value", "max_norm"):
+            check_number(f"Recipe {name}", getattr(self, name), "above 0", above=0, none=True)
+        for name in ("weight_decay", "l1", "l2", "rotation", "noise", "mixup"):
+            check_number(f"Recipe {name}", getattr(self, name), "of at least 0", low=0)
+        for name in ("momentum", "label_smoothing", "swa_start"):
+            check_number(f"Recipe {name}", getattr(self, name), "in [0, 1)", low=0, below=1)
+        check_number("Recipe ema_decay", self.ema_decay, "in (0, 1)", above=0, below=1)
+        check_number("Recipe schedule_decay", self.schedule_decay, "in (0, 1]", above=0, high=1, none=True)
+        check_number("Recipe block_fraction", self.block_fraction, "in (0, 1]", above=0, high=1)
 
     @property
     def space(self) -> Space:
-        """Every argument by its name; `momentum` is there only where SGD is."""
-        names = outermost(self.optimizer)
-        momentum = self.momentum if set(names) == {"sgd"} else When("optimizer == 'sgd'", self.momentum)
-        return Space(
-            {
-                "optimizer": self.optimizer,
-                "learning_rate": self.learning_rate,
-                **({"momentum": momentum} if "sgd" in names else {}),
-                "batch_size": self.batch_size,
-                "weight_decay": self.weight_decay,
-            }
-        )
+        """The first five arguments, and what else is not left at its default, each where it means something."""
+        names = ("optimizer", "learning_rate", "momentum", "batch_size", "weight_decay")
+        given = {name: getattr(self, name) for name in names} | asked_for(self, *_OTHERS)
+        return Space({name: part for name, value in given.items() for part in self._where(name, value)})
+
+    def _where(self, name: str, value: Setting) -> list[Setting | When]:
+        """The setting under the condition that gives it a meaning; nothing where it never has one."""
+        if name not in _UNDER:
+            return [value]
+        holder, names = _UNDER[name]
+        possible = [each for each in outermost(getattr(self, holder)) if each in names]
+        if not possible:
+            return []
+        if len(possible) == len(outermost(getattr(self, holder))):
+            return [value]
+        tests = f"== {possible[0]!r}" if len(possible) == 1 else f"in {tuple(possible)!r}"
+        return [When(f"{holder} {tests}", value)]
+
+
+_NAMES = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "class_weights": CLASS_WEIGHTS,
+    "precision": PRECISIONS,
+    "averaging": AVERAGES,
+    "local_updates": LOCAL_UPDATES,
+}
+_OTHERS = tuple(
+    name
+    for name in Recipe.__dataclass_fields__
+    if name not in ("optimizer", "learning_rate", "momentum", "batch_size", "weight_decay")
+)
+_SHARED = ("optimizer", "batch_size", "nesterov", "accumulate", "precision", "averaging", "local_updates")
+
+
+def stack_key(config: Mapping[str, Any]) -> Hashable:
+    """Trials whose keys are equal can train as one stack; whatever else the recipe says is each row's own."""
+    return (*(filled(Recipe, config)[name] for name in _SHARED), switched_on(config))
+
+
+def schedule_of(config: Mapping[str, Any], epochs: int, steps: int) -> Schedule:
+    """The learning rate's schedule of a trial of so many epochs of so many steps."""
+    said = filled(Recipe, config)
+    name, decay = said["schedule"], said["schedule_decay"]
+    return Schedule(
+        name,
+        epochs,
+        steps,
+        warmup_epochs=said["warmup_epochs"],
+        decay=(0.95 if name == "exponential" else 0.1) if decay is None else decay,
+        decay_epochs=said["schedule_epochs"],
+    )
+
+
+def check_fits(recipe: Recipe, inputs: Inputs, *, classification: bool) -> None:
+    """Raises SpecError for a technique that the data cannot have."""
+    text, image = inputs.vocabulary is not None, inputs.vocabulary is None and len(inputs.shape) >= 2
+    refused = {
+        "images": () if image else (*MOVES, "cutout"),
+        "numbers, not the words of a text": ("noise", "mixup") if text else (),
+        "numbers, not the codes of categories": ("noise", "mixup") if inputs.categories else (),
+        "classes": () if classification else ("label_smoothing", "class_weights"),
+    }
+    for needs, names in refused.items():
+        for name in names:
+            if asked_for(recipe, name):
+                raise SpecError(f"Recipe {name} is for {needs}, and the data has none; leave it out")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -10,33 +10,33 @@ import torch
 
 from search.protocols import Metrics, Running
 from search.training.data import Data, Prepared
-from search.training.loop import metric_names, train
-from search.training.recipe import Recipe
+from search.training.loop import Diverged, Loop, Result
+from search.training.metrics import COSTS, EXTRA, check_name, metric_names
+from search.training.optimizers import MEMORY_COPIES
+from search.training.recipe import Recipe, check_fits
+from search.training.recipe import stack_key as recipe_key
 from search.training.tensors import Tensors
 from spaces import Config, DataError, ExecutionError, Space, SpecError
-from spaces.errors import unknown
 from spaces.inputs import Inputs
 from spaces.networks import Network, StackedNetwork, stack_key
 from spaces.networks.costs import Costs, costs
 from spaces.networks.rehearsal import rehearse
 from spaces.networks.settings import outermost
 
-OPTIMIZER_COPIES = {"sgd": 1, "adamw": 2}  # numbers that it keeps for each trained parameter
-
 
 @dataclass(frozen=True)
 class Supervised:
     """`Supervised(data=digits(), network=MLP(layers=Int(1, 4), units=64), recipe=Recipe(batch_size=Choice(32, 64)))`.
 
-    metrics: what every report holds beside the losses and the score: "parameters" and "flops" (of a forward pass of
-    one sample), to be searched for or shown. Both are constant within a trial.
+    metrics: names of what every report holds beside the losses and the accuracy or RMSE; see `metrics` and `progress`.
+    "parameters" and "flops" (of a forward pass of one sample) are constant within a trial.
 
     One unit of budget is one epoch. Trials whose `stack_key` is equal may train as one program (`run_stack`); each
     gets the numbers that it would get alone. Pickles without the data that `attach` was given.
     """
 
     needs_budget: ClassVar[bool] = True  # a study without a budget is refused at its declaration
-    optional_metrics: ClassVar[tuple[str, ...]] = ("flops", "parameters")
+    optional_metrics: ClassVar[tuple[str, ...]] = EXTRA
 
     data: Data
     network: Network | StackedNetwork
@@ -57,8 +57,7 @@ class Supervised:
             raise SpecError(f"Supervised metrics must be names, got {self.metrics!r}; write ('parameters',)")
         object.__setattr__(self, "metrics", tuple(dict.fromkeys(self.metrics)))
         for name in self.metrics:
-            if name not in self.optional_metrics:
-                raise SpecError(unknown("metric", str(name), self.optional_metrics))
+            check_name(name)
 
     @property
     def space(self) -> Space:
@@ -66,17 +65,20 @@ class Supervised:
         return self.network.space | self.recipe.space
 
     def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
-        """The names that it yields: train_loss, val_loss, val_accuracy (classes) or val_rmse (numbers); and those that
-        `metrics` names.
+        """The names that it yields: train_loss, val_loss, val_accuracy (classes) or val_rmse (numbers); and `metrics`.
+
+        Raises SpecError for a metric that the task does not have.
         """
-        return (*metric_names(classification=shared.task == "classification"), *self.metrics)
+        return metric_names(shared.task == "classification", self.metrics)
 
     def prepare(self) -> Prepared:
         """Loads and checks the data; without its test part, which a search must never see.
 
-        Raises DataError for data that cannot be used, or a batch size above the number of training samples.
+        Raises DataError for data that cannot be used, or a batch size above the number of training samples; SpecError
+        for a technique of the recipe that the data cannot have.
         """
         prepared = self.data.prepare().without_test()
+        check_fits(self.recipe, prepared.inputs, classification=prepared.task == "classification")
         samples = len(prepared.train.inputs)
         largest = max(size for size in outermost(self.recipe.batch_size) if isinstance(size, int))
         if largest > samples:
@@ -91,7 +93,7 @@ class Supervised:
         arrays = [array for part in (shared.train, shared.validation) for array in (part.inputs, part.targets)]
         sizes: dict[str, Any] = {
             "batch_size": config["batch_size"],
-            "optimizer_copies": OPTIMIZER_COPIES[str(config["optimizer"])],
+            "optimizer_copies": MEMORY_COPIES[str(config["optimizer"])],
             "data_bytes": sum(array.nbytes for array in arrays),
         }
         return replace(self._network_costs(config, shared.inputs, shared.outputs), **sizes)
@@ -109,16 +111,19 @@ class Supervised:
 
     def __call__(self, trial: Running) -> Iterator[Metrics]:
         """The metrics of one trial after each epoch."""
-        for (metrics,) in self.run_stack([trial]):
-            yield metrics
+        for (result,) in self.run_stack([trial]):
+            if isinstance(result, Diverged):
+                raise result
+            if result is not None:
+                yield result
 
     def stack_key(self, config: Config) -> Hashable | None:
         """Trials with equal keys (and budgets, and devices) can train as one stack; None trains alone."""
         key = stack_key(self.network, config)
-        return None if key is None else (key, config["optimizer"], config["batch_size"])
+        return None if key is None else (key, recipe_key(config))
 
-    def run_stack(self, trials: Sequence[Running]) -> Iterator[Sequence[Metrics]]:
-        """The metrics of each trial after each epoch.
+    def run_stack(self, trials: Sequence[Running]) -> Iterator[Sequence[Result]]:
+        """The metrics of each trial after each epoch; once, Diverged, where it comes to nothing; None after its end.
 
         Raises SpecError without a budget, and ValueError for trials that do not share budget and device.
         """
@@ -130,15 +135,19 @@ class Supervised:
             raise SpecError("Supervised needs a budget, got none; say how many epochs: Study(..., budget=30)")
         tensors = self._tensors(device)
         constants = [self._constants(trial.config, tensors) for trial in trials]
-        for metrics in train(self.network, tensors, trials, budget):
-            yield [{**row, **constant} for row, constant in zip(metrics, constants, strict=True)]
+        names = [name for name in metric_names(tensors.classification, self.metrics) if name not in COSTS]
+        loop = Loop(self.network, tensors, trials, budget, names)
+        while not loop.over:
+            results = zip(loop.epoch(), constants, strict=True)
+            yield [{**row, **constant} if isinstance(row, Mapping) else row for row, constant in results]
 
     def _constants(self, config: Config, tensors: Tensors) -> Metrics:
-        """The named metrics, which do not change while a trial trains."""
-        if not self.metrics:
+        """The named metrics that do not change while a trial trains."""
+        named = [name for name in self.metrics if name in COSTS]
+        if not named:
             return {}
         counted = self._network_costs(config, tensors.inputs, tensors.outputs)
-        return {name: float(getattr(counted, name)) for name in self.metrics}
+        return {name: float(getattr(counted, name)) for name in named}
 
     def _network_costs(self, config: Config, inputs: Inputs, outputs: int) -> Costs:
         """Counted once for all configs whose networks have the same graph."""

@@ -60,12 +60,19 @@ def check_number(
     *,
     above: float = -math.inf,
     low: float = -math.inf,
+    high: float = math.inf,
     below: float = math.inf,
+    none: bool = False,
 ) -> None:
-    """Every value is a finite number > `above`, >= `low` and < `below`; `bounds` says the same in words."""
+    """Every value is a finite number > `above`, >= `low`, <= `high` and < `below`; `bounds` says the same in words.
+
+    none: None is a value too.
+    """
     for value in outermost(setting):
+        if none and value is None:
+            continue
         number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else value
-        if not (above < number < below and number >= low):
+        if not (above < number < below and low <= number <= high):
             raise SpaceError(
                 f"{what} must be a number {bounds}, got {_shown(value, setting)}; "
                 f"give such a number, Float(low, high) or Choice(...)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,17 @@ class Dropout(nn.Module):
             self._draw(max(needed, self.BLOCK), like)
         start, self._used = self._used, self._used + needed
         return self._noise[:, start : self._used].view(shape)
+
+    # Of the noise, state_dict() then holds what is drawn and not used, and where to draw on.
+    def get_extra_state(self) -> dict[str, Any]:
+        generators = [generator.get_state() for generator in self._generators]
+        return {"noise": self._noise.clone(), "used": self._used, "generators": generators}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self._noise, self._used = state["noise"].clone(), state["used"]
+        self._generators = [torch.Generator(self._noise.device) for _ in state["generators"]]
+        for generator, kept in zip(self._generators, state["generators"], strict=True):
+            generator.set_state(kept)
 
     def _draw(self, block: int, like: Tensor) -> None:
         if not self._generators:

@@ -13,6 +13,7 @@ import torch
 
 from search.training import Recipe, Supervised, diabetes, digits
 from search.training.data import Part
+from search.training.loop import Diverged
 from spaces.networks import MLP, Inputs
 
 DIGITS = """
@@ -185,7 +186,8 @@ def test_a_row_that_turns_nan_hurts_no_neighbour(blobs, objective_on, trial, one
     rows = [*ROWS[:2], {"learning_rate": 1e38, "dropout": 0.5, "weight_decay": 1.0, "seed": 4}]
     trials = [trial(optimizer=optimizer, norm=norm, budget=3, **row) for row in rows]
     *healthy, sick = by_trial(objective, trials)
-    assert math.isnan(sick[-1]["val_loss"])
+    assert isinstance(sick[0], Diverged)
+    assert sick[1:] == [None, None]
     assert healthy == [list(objective(each)) for each in trials[:2]]
 
 

@@ -31,8 +31,8 @@ def test_momentum_is_there_only_with_sgd():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"optimizer": "adamv"}, "unknown optimizer 'adamv'; known: adamw, sgd; did you mean 'adamw'?"),
-        ({"optimizer": Choice("sgd", "adam")}, "unknown optimizer 'adam'"),
+        ({"optimizer": "adamv"}, "unknown optimizer 'adamv'; known: .*; did you mean 'adam'?"),
+        ({"optimizer": Choice("sgd", "adams")}, "unknown optimizer 'adams'"),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
         ({"learning_rate": Float(0, 1)}, "learning_rate must be a number above 0, got 0.0 from Float"),
         ({"learning_rate": float("nan")}, "got nan"),

@@ -1,0 +1,66 @@
+"""The optimizers over a stack of K trials, on one flat tensor.
+
+All parameters of the stack are views of one tensor (K, P), and a step gathers their gradients into another, so it is
+a handful of operations however many layers there are; and what differs between trials is a column (K, 1). The rules are
+those of torch.optim. A row's numbers do not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from search.training.optimizers.adam import Adam
+from search.training.optimizers.adaptive import Adagrad, RMSprop
+from search.training.optimizers.flat import Rates, flat, flatten, rate_scales, trained
+from search.training.optimizers.lion import Lion
+from search.training.optimizers.rule import Optimizer
+from search.training.optimizers.sgd import SGD
+
+__all__ = [
+    "MEMORY_COPIES",
+    "OPTIMIZERS",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "Lion",
+    "Optimizer",
+    "RMSprop",
+    "Rates",
+    "flat",
+    "flatten",
+    "optimizer_for",
+    "rate_scales",
+    "trained",
+]
+
+Configs = Sequence[Mapping[str, Any]]
+
+_MAKERS: dict[str, Callable[[Tensor, Configs], Optimizer]] = {
+    "adagrad": lambda values, configs: Adagrad(values, _column(configs, "weight_decay", values)),
+    "adam": lambda values, configs: Adam(values, _column(configs, "weight_decay", values), decoupled=False),
+    "adamw": lambda values, configs: Adam(values, _column(configs, "weight_decay", values), decoupled=True),
+    "lion": lambda values, configs: Lion(values, _column(configs, "weight_decay", values)),
+    "rmsprop": lambda values, configs: RMSprop(values, _column(configs, "weight_decay", values)),
+    "sgd": lambda values, configs: SGD(
+        values,
+        _column(configs, "weight_decay", values),
+        _column(configs, "momentum", values),
+        nesterov=bool(configs[0].get("nesterov", False)),
+    ),
+}
+OPTIMIZERS = tuple(_MAKERS)
+# How many numbers each keeps for each trained weight.
+MEMORY_COPIES = {"adagrad": 2, "adam": 3, "adamw": 3, "lion": 1, "rmsprop": 2, "sgd": 1}
+
+
+def optimizer_for(values: Tensor, configs: Configs) -> Optimizer:
+    """The optimizer that the configs name (all the same one) over the flat values (K, P), with each row's own rates."""
+    return _MAKERS[configs[0]["optimizer"]](values, configs)
+
+
+def _column(configs: Configs, name: str, like: Tensor) -> Tensor:
+    """That parameter of every config, as (K, 1); 0 where it is not in the config."""
+    return like.new_tensor([config.get(name, 0.0) for config in configs]).view(-1, 1)

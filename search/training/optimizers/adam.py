@@ -1,0 +1,66 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from search.training.optimizers.flat import Rates
+
+
+class Adam:
+    """Adam (Kingma and Ba, 2015, "Adam: A method for stochastic optimization", algorithm 1), with the paper's betas and
+    epsilon, which are torch's too.
+
+    decoupled: the weight decay is AdamW's, w ← w - rate · weight_decay · w (Loshchilov and Hutter, 2019, "Decoupled
+    weight decay regularization", algorithm 2); else it is L2, added to the gradient. values: (K, P); weight_decay:
+    (K, 1).
+    """
+
+    BETAS = (0.9, 0.999)
+    EPSILON = 1e-8
+
+    def __init__(self, values: Tensor, weight_decay: Tensor, *, decoupled: bool) -> None:
+        self._values, self._weight_decay, self._decoupled = values, weight_decay, decoupled
+        self._decays = bool(weight_decay.any())
+        self._mean, self._square, self._scratch = (torch.zeros_like(values) for _ in range(3))
+        self._steps = torch.zeros((), dtype=torch.float64)  # steps made before this epoch
+
+    @property
+    def memory(self) -> Sequence[Tensor]:
+        return [self._mean, self._square, self._steps]
+
+    def epoch(self, rates: Rates) -> None:
+        # All columns of the epoch at once, in double: at the first steps 1 - beta2 ** step loses four digits in single.
+        steps, like = len(rates.table), self._values
+        made = (self._steps + torch.arange(1, steps + 1)).view(-1, 1, 1).to(rates.table.device)
+        bias1, bias2 = (1 - beta**made for beta in self.BETAS)  # (steps, 1, 1)
+        root = bias2.sqrt()
+        # w ← w - rate / bias1 · mean / (√square / root + ε), turned so that it takes the fewest passes over (K, P).
+        self._epsilon = (root * self.EPSILON).to(like.dtype)
+        self._divisor = (-bias1 / root / rates.table).to(like.dtype)
+        self._shrink = (rates.table * self._weight_decay).to(like.dtype)
+        self._scales = rates.scales
+        self._steps += steps
+
+    @torch.no_grad()
+    def step(self, step: int, gradient: Tensor) -> None:
+        beta1, beta2 = self.BETAS
+        divisor = self._divisor[step]
+        if self._scales is not None:
+            divisor = divisor / self._scales
+        if self._decays:
+            self._decay(step, gradient)
+        self._mean.lerp_(gradient, 1 - beta1)
+        self._square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        torch.sqrt(self._square, out=self._scratch).add_(self._epsilon[step]).mul_(divisor)
+        self._values.addcdiv_(self._mean, self._scratch)
+
+    def _decay(self, step: int, gradient: Tensor) -> None:
+        if not self._decoupled:
+            gradient.addcmul_(self._values, self._weight_decay)
+            return
+        shrink = self._shrink[step] if self._scales is None else self._shrink[step] * self._scales
+        self._values.mul_(1 - shrink)

@@ -1,0 +1,39 @@
+"""Stochastic gradient descent, with momentum or Nesterov's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from search.training.optimizers.flat import Rates
+
+
+class SGD:
+    """b ← momentum · b + g + weight_decay · w;  w ← w - rate · b, or by Nesterov w ← w - rate · (g + momentum · b).
+
+    Nesterov in the form of Sutskever et al. (2013, "On the importance of initialization and momentum in deep learning",
+    section 2). The weight decay is L2, added to the gradient g. values: (K, P); weight_decay, momentum: (K, 1).
+    """
+
+    def __init__(self, values: Tensor, weight_decay: Tensor, momentum: Tensor, *, nesterov: bool = False) -> None:
+        self._values, self._weight_decay, self._momentum, self._nesterov = values, weight_decay, momentum, nesterov
+        self._decays = bool(weight_decay.any())
+        self._buffer = torch.zeros_like(values)
+
+    @property
+    def memory(self) -> Sequence[Tensor]:
+        return [self._buffer]
+
+    def epoch(self, rates: Rates) -> None:
+        self._rates = rates
+        self._descent = (-rates.table).to(self._values.dtype)
+
+    @torch.no_grad()
+    def step(self, step: int, gradient: Tensor) -> None:
+        if self._decays:
+            gradient.addcmul_(self._values, self._weight_decay)
+        self._buffer.mul_(self._momentum).add_(gradient)
+        direction = gradient.addcmul_(self._buffer, self._momentum) if self._nesterov else self._buffer
+        self._values.addcmul_(direction, self._rates.over(self._descent, step))
