@@ -126,7 +126,7 @@ class Loop:
             gradients: list[Tensor] = []  # (K, P) each
             for index in group:
                 losses = self._batch_losses(index, noise, start)  # (K, batch)
-                parts = torch.autograd.grad(losses, parameters, torch.full_like(losses, share))
+                parts = torch.autograd.grad(losses, parameters, torch.full_like(losses, share), materialize_grads=True)
                 gradients.append(flat(parts, self._rows))
                 epoch.append(losses.detach())
                 start += index.shape[1]

@@ -39,6 +39,13 @@ class Alone(nn.Module):
         """The module's own, by the names that its parameters have here."""
         return {f"module.{name}": scale for name, scale in _rate_scales(self.module).items()}
 
+    # With it in state_dict(), a restored module goes on with the same noise.
+    def get_extra_state(self) -> int:
+        return self._noise_seed
+
+    def set_extra_state(self, state: int) -> None:
+        self._noise_seed = state
+
     def forward(self, inputs: Tensor) -> Tensor:
         self._noise_seed += 1
         with seeded(self._noise_seed, inputs.device), _single_samples(self.module, inputs.shape[1]):

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from search.protocols import Running
 from search.training.loop import Diverged, Loop
 from search.training.metrics import metric_names
 from search.training.recipe import Recipe, stack_key
 from search.training.schedules import SCHEDULES
 from search.training.tensors import Tensors
+from spaces import Float, Space
 from spaces.networks import MLP
 
 TECHNIQUES = {
@@ -105,6 +107,33 @@ def test_going_on_from_a_saved_state_equals_never_having_stopped(loop_of, trial,
     assert [*kept, *(second.epoch() for _ in range(6 - at))] == results
 
 
+class Own:
+    """A user's family whose modules draw noise, keep statistics, and do not use one of their parameters."""
+
+    space = Space(drop=Float(0.1, 0.5))
+
+    def build(self, config, inputs, outputs):
+        layers = [torch.nn.Linear(*inputs.shape, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(config["drop"])]
+        module = torch.nn.Sequential(*layers, torch.nn.Linear(8, outputs))
+        module.register_parameter("unused", torch.nn.Parameter(torch.ones(3)))
+        return module
+
+
+def test_a_users_own_module_goes_on_from_a_saved_state_too(blobs, trial, one_thread):
+    config = {"drop": 0.4} | {name: trial(averaging="swa").config[name] for name in ("averaging", *Recipe().space)
+                              if name != "momentum"}  # fmt: skip
+    running = Running(0, 1, config, 5, 7)
+
+    def loop():
+        return Loop(Own(), Tensors.on("cpu", blobs()), [running], 5, metric_names(True))
+
+    whole, first, second = loop(), loop(), loop()
+    results = [whole.epoch() for _ in range(5)]
+    kept = [first.epoch() for _ in range(2)]
+    second.restore(first.state())
+    assert [*kept, *(second.epoch() for _ in range(3))] == results
+
+
 def test_accumulated_batches_make_the_step_of_one_large_batch(loop_of, trial):
     small = reports(loop_of([trial(budget=3, batch_size=8, accumulate=4, optimizer="sgd", momentum=0.0)]))[0]
     large = reports(loop_of([trial(budget=3, batch_size=32, optimizer="sgd", momentum=0.0)]))[0]
@@ -179,6 +208,7 @@ def test_what_is_named_is_measured(loop_of, trial):
 FRESH = """
 from search.protocols import Running
 from search.training import Supervised, digits
+from spaces import Float, Space
 from spaces.networks import MLP
 import json, torch
 torch.set_num_threads(1)
