@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spaces import (
     Choice,
+    Encoding,
     Float,
     Int,
     Repeat,
@@ -43,11 +44,13 @@ def test_all_moves_are_legal_and_follow_from_their_arguments(data: Any, any_spac
     space, seed = data.draw(any_space), data.draw(SEEDS)
     rng = RNG(seed)
     one, other = space.sample(rng), space.sample(rng)
+    encoding = Encoding(space)
+    anything = encoding.decode(rng.random(len(encoding.columns)))  # it may break constraints
     for move in (
         lambda rng: neighbour(space, one, rng),
         lambda rng: mutate(space, one, rng),
         lambda rng: crossover(space, one, other, rng),
-        lambda rng: repair(space, other, rng),
+        lambda rng: repair(space, anything, rng),
     ):
         made = move(RNG(seed))
         space.check(made)
@@ -97,6 +100,11 @@ def test_a_mutation_finds_the_one_way_out() -> None:
     alone = Space(constraint("a == 3"), a=Int(0, 9), b=7)
     assert mutate(alone, {"a": 3, "b": 7}, RNG(0)) == {"a": 3, "b": 7}
     assert mutate(Space(a=1), {"a": 1}, RNG(0)) == {"a": 1}
+
+
+def test_a_mutation_leaves_also_a_value_with_a_large_share() -> None:
+    space = Space(n=Int(1, 10**6, log=True))  # 1 has a thirteenth of the unit interval
+    assert all(mutate(space, {"n": 1}, RNG(seed)) != {"n": 1} for seed in range(100))
 
 
 def test_a_domain_whose_ends_floats_cannot_tell_apart_is_left() -> None:
@@ -163,9 +171,17 @@ def test_repair_goes_to_the_nearest_legal_config() -> None:
     space = Space(constraint("low < high"), low=Int(1, 99), high=Int(1, 99), a=Float(0, 1), b=Choice("x", "y", "z"))
     for seed in range(10):
         found = repair(space, {"low": 50, "high": 48, "a": 0.123, "b": "y"}, RNG(seed))
+        space.check(found)
         assert found["a"] == 0.123
         assert found["b"] == "y"
         assert abs(found["low"] - 50) + abs(found["high"] - 48) <= 12  # type: ignore[operator]
+
+
+def test_to_repair_any_two_values_of_an_unordered_choice_are_as_near() -> None:
+    space = Space(constraint("kind != 'a'"), kind=Choice("a", "b", "c"))
+    assert {repair(space, {"kind": "a"}, RNG(seed))["kind"] for seed in range(20)} == {"b", "c"}
+    ordered = Space(constraint("kind != 'a'"), kind=Choice("a", "b", "c", ordered=True))
+    assert {repair(ordered, {"kind": "a"}, RNG(seed))["kind"] for seed in range(20)} == {"b"}
 
 
 def test_repair_of_an_empty_space_says_so() -> None:
