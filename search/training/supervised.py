@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from search.protocols import Metrics, Running
+from search.training.allocation import keep_freed_memory
 from search.training.data import Data, Prepared
 from search.training.loop import Diverged, Loop, Result
 from search.training.metrics import COSTS, EXTRA, check_name, metric_names
@@ -106,6 +107,7 @@ class Supervised:
 
     def attach(self, shared: Prepared) -> None:
         """The data for all coming trials in this process. The arrays are shared, not copied, and never written to."""
+        keep_freed_memory()
         self._attached.clear()
         self._attached["prepared"] = shared
 
