@@ -1,4 +1,4 @@
-"""What may be chosen: domains, conditions, and the space that they make together.
+"""What may be chosen: domains, priors, conditions, constraints, and the space that they make together.
 
 Importing `spaces` loads neither torch nor ray; the network families in `spaces.networks` load torch.
 """

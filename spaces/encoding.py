@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spaces.choices import Value
 from spaces.errors import SpaceError
+from spaces.order import grouped
 from spaces.space import Config, Space
 
 
@@ -28,8 +29,11 @@ class Encoding:
         self.columns = tuple(parameter.name for parameter in space.free)
         self._to_unit = [parameter.domain.to_unit for parameter in space.free]
         places = {name: column for column, name in enumerate(self.columns)}
-        # A constant has no column, and is where its only value is.
-        self._walk = [(s.name, s.holds, s.parameter.domain.from_unit, places.get(s.name)) for s in space.steps]
+        # What is decided one after the other under one condition; a constant has no column.
+        self._groups = [
+            (holds, [(s.name, s.parameter.domain.from_unit, places.get(s.name)) for s in steps])
+            for holds, steps in grouped(space.steps)
+        ]
 
     def encode(self, configs: Iterable[Config]) -> NDArray[np.float64]:
         """(configs, columns)"""
@@ -49,10 +53,11 @@ class Encoding:
         if len(units) != len(self.columns):
             raise SpaceError(f"a point of this space has {len(self.columns)} columns, got {len(units)}")
         config: dict[str, Value] = {}
-        for name, holds, from_unit, column in self._walk:
+        for holds, members in self._groups:
             if holds is None or holds(config):
-                unit = 0.5 if column is None else units[column]
-                config[name] = from_unit(unit if 0 <= unit <= 1 else _clipped(unit, name))
+                for name, from_unit, column in members:
+                    unit = 0.5 if column is None else units[column]
+                    config[name] = from_unit(unit if 0 <= unit <= 1 else _clipped(unit, name))
         return self.space.as_declared(config)
 
 

@@ -72,19 +72,15 @@ class Expression:
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Is it true of these values? False when a parameter that it reads is not active."""
-        if not self.names <= config.keys():
-            return False
-        try:
-            return bool(self._evaluate(config))
-        except (TypeError, ArithmeticError) as error:
-            raise self._failed(config, error) from error
+        return self.names <= config.keys() and self.true_of(config)
 
     def true_of(self, config: Mapping[str, Any]) -> bool:
         """Is it true of these values, among which are all that it reads?"""
         try:
             return bool(self._evaluate(config))
         except (TypeError, ArithmeticError) as error:
-            raise self._failed(config, error) from error
+            values = {name: config[name] for name in sorted(self.names)}
+            raise SpaceError(f"{self.what} {self.text!r} cannot be evaluated with {values}: {error}") from error
 
     def renamed(self, names: Mapping[str, str]) -> Expression:
         """The same of other parameters; names that are not in the mapping stay."""
@@ -104,10 +100,6 @@ class Expression:
     def decided(self, known: Mapping[str, Any]) -> bool | None:
         """Its truth, if the known values settle that whatever the others are, and provided that all are active."""
         return _decided(_parsed(self.text), self, known)
-
-    def _failed(self, config: Mapping[str, Any], error: Exception) -> SpaceError:
-        values = {name: config[name] for name in sorted(self.names)}
-        return SpaceError(f"{self.what} {self.text!r} cannot be evaluated with {values}: {error}")
 
     # Closures do not pickle; the text does.
     def __reduce__(self) -> tuple[Any, ...]:

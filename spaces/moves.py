@@ -33,7 +33,7 @@ def neighbour(space: Space, config: Config, rng: np.random.Generator) -> dict[st
 def mutate(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
     """This config with one parameter changed, and what that makes active sampled.
 
-    Where no such config was found legal, a neighbour; where all are as it is, itself.
+    Where no such config was found legal, a neighbour; where none of those was either, this config.
     """
     names = [parameter.name for parameter in space.free if parameter.name in config]
     if not names:

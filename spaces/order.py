@@ -6,13 +6,16 @@ that is bound to be rejected is given up there, and a branch of the grid is cut 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from spaces.choices import Value
 from spaces.constraints import Constraint
 from spaces.errors import SpaceError, unknown
 from spaces.structure import Parameter
+
+Holds = Callable[[Mapping[str, Value]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Step:
     constraints: tuple[Constraint, ...] = ()
     # Looked up once, since sampling passes here for every parameter of every config.
     name: str = field(init=False)
-    holds: Callable[[Mapping[str, Value]], bool] | None = field(init=False, compare=False)  # None: always active
+    holds: Holds | None = field(init=False, compare=False)  # None: always active
     draw: Callable[[float], Value] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +54,13 @@ def ordered(by_name: Mapping[str, Parameter], constraints: Collection[Constraint
             raise SpaceError(f"constraint '{constraint.name}' has no parameter to constrain; declare one")
         tested[max(reads, key=place.__getitem__)].append(constraint)
     return tuple(Step(by_name[name], tuple(tested[name])) for name in place)
+
+
+def grouped(steps: Iterable[Step]) -> Iterator[tuple[Holds | None, list[Step]]]:
+    """Steps that follow each other under one condition, which then is asked once for all of them."""
+    for _, group in groupby(steps, key=lambda step: step.parameter.condition):
+        members = list(group)
+        yield members[0].holds, members
 
 
 def _in_order(by_name: Mapping[str, Parameter]) -> Iterator[str]:

@@ -1,8 +1,7 @@
 """What a person expects before anything was tried: `Float(1e-5, 1e-1, log=True, prior=Prior(1e-3))`.
 
 A prior leans draws towards a value and excludes none: one draw in five stays even, so that a wrong guess costs some
-trials and not the study (the mixture of Souza et al. 2021, "Bayesian Optimization with a Prior for the Optimum", with
-a fixed share).
+trials and not the study.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ def _divergence(report: Metrics, epoch: int) -> Diverged | None:
     for name in ("train_loss", "val_loss"):
         if not abs(report[name]) <= EXPLODED:
             what = f"exploded to {report[name]:.3g}" if math.isfinite(report[name]) else f"is {report[name]}"
-            return Diverged(f"diverged: {name} {what} after epoch {epoch}; lower the learning rate, or clip gradients")
+            return Diverged(f"{name} {what} after epoch {epoch}; lower the learning rate, or clip gradients")
     return None
 
 

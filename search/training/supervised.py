@@ -112,12 +112,23 @@ class Supervised:
         self._attached["prepared"] = shared
 
     def __call__(self, trial: Running) -> Iterator[Metrics]:
-        """The metrics of one trial after each epoch."""
-        for (result,) in self.run_stack([trial]):
-            if isinstance(result, Diverged):
-                raise result
-            if result is not None:
-                yield result
+        """The metrics of one trial after each epoch.
+
+        Raises Diverged when its training comes to nothing, and MemoryError when the device has no room for it.
+        """
+        try:
+            for (result,) in self.run_stack([trial]):
+                if isinstance(result, Diverged):
+                    raise result
+                if result is not None:
+                    yield result
+            return
+        except torch.OutOfMemoryError as error:
+            said = str(error).splitlines()[0]
+        # Out here the exception is gone, and with it the frames that held the trial's tensors.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise MemoryError(f"out of memory on {trial.device}; make the network or its batch smaller ({said})")
 
     def stack_key(self, config: Config) -> Hashable | None:
         """Trials with equal keys (and budgets, and devices) can train as one stack; None trains alone."""

@@ -1,9 +1,14 @@
-"""Which rows train, which validate, which test: a seeded split, stratified by class where there are classes."""
+"""Which rows train, which validate, which test.
+
+At random, and stratified by class where there are classes; or whole groups at random, where rows of one patient or writer
+would tell a network what it is asked for; or by time, where the future is what must be predicted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +27,19 @@ class Split:
     (as MNIST does), `test` is ignored. A fifth each is the common choice for some hundreds to thousands of rows: the
     comparison of trials is noisier with less, and the training poorer with more. seed: same seed, same rows.
 
-    Raises DataError when the fractions leave nothing to train on.
+    groups: a table's column, or one label per row (outside an official test part), such as the patient; no group is in
+    two parts. The fractions are then of the groups. by_time: a table's column of numbers or ISO dates, or True where
+    the rows stand in the order of time; the last are the test part, those before them validate, and the seed is not
+    asked. A column that is named here is no input.
+
+    Raises DataError when the fractions leave nothing to train on, or for groups that are none.
     """
 
     validation: float = 0.2
     test: float = 0.2
     seed: int = 0
+    groups: str | npt.ArrayLike | None = None
+    by_time: str | bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.validation < 1:
@@ -41,6 +53,42 @@ class Split:
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise DataError(f"Split.seed must be a whole number in [0, 2**32), got {self.seed!r}")
+        if not isinstance(self.by_time, str | bool):
+            raise DataError(
+                f"Split.by_time must be a column's name, or True for the order of the rows, got {self.by_time!r}"
+            )
+        if self.groups is not None and self.by_time:
+            raise DataError("Split shares out by groups or by time, got both; leave one out")
+        if self.groups is not None and not isinstance(self.groups, str | Labels):
+            object.__setattr__(self, "groups", Labels.of(self.groups))
+
+    @property
+    def column(self) -> str | None:
+        """The table's column that it goes by, if any."""
+        return next((name for name in (self.groups, self.by_time) if isinstance(name, str)), None)
+
+
+class Labels(tuple[Any, ...]):
+    """One label per row, as plain values that can be compared; short when it is shown."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike) -> Labels:
+        """Raises DataError for what is no list of labels."""
+        array = np.asarray(values)
+        if array.ndim != 1:
+            raise DataError(f"Split.groups must be a column's name, or one label per row, got shape {array.shape}")
+        labels = cls(array.tolist())
+        missing = [row for row, label in enumerate(labels) if label is None or label != label]
+        if missing:
+            raise DataError(
+                f"Split.groups lacks {len(missing)} labels, the first at row {missing[0]}; give each row one"
+            )
+        return labels
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} labels>"
 
 
 DEFAULT_SPLIT = Split()
@@ -48,7 +96,7 @@ DEFAULT_SPLIT = Split()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitRows:
-    """Row numbers of each part, (n,) int64 and in random order. test: None where there is no test part."""
+    """Row numbers of each part, (n,) int64, in no special order. test: None where there is no test part."""
 
     train: Rows
     validation: Rows
@@ -62,32 +110,55 @@ def split_rows(
     official_test: int = 0,
     labels: npt.NDArray[np.int64] | None = None,
     classes: Sequence[str] = (),
+    keys: npt.NDArray[Any] | None = None,
 ) -> SplitRows:
     """Share out `count` rows, of which the last `official_test` are the source's own test part and stay so.
 
-    labels: (count,) class indices into `classes`, to stratify by; None shares out regardless of the target.
+    labels: (count,) class indices into `classes`, to stratify by where rows are drawn at random; None shares out
+    regardless of the target. keys: (count,) the number of each row's group, or its time, as the split asks for; None
+    for the order of the rows.
 
-    Raises DataError when there are too few rows, or too few of one class.
+    Raises DataError when there are too few rows or groups, or too few of one class.
     """
     free = np.arange(count - official_test, dtype=np.int64)
-    validation_size = round(split.validation * len(free))
-    test_size = 0 if official_test else round(split.test * len(free))
+    if split.by_time and keys is not None:
+        free = free[np.argsort(keys[free], kind="stable")]
+    units = len(free) if split.groups is None or keys is None else len(np.unique(keys[free]))
+    validation_size = round(split.validation * units)
+    test_size = 0 if official_test else round(split.test * units)
     wants_test = not official_test and split.test > 0
-    if validation_size < 1 or (wants_test and test_size < 1) or len(free) - validation_size - test_size < 1:
+    if validation_size < 1 or (wants_test and test_size < 1) or units - validation_size - test_size < 1:
+        what = "row" if split.groups is None else "group"
         raise DataError(
-            f"{len(free)} rows are too few for validation={split.validation}, test={split.test}; "
-            "every part needs at least one row: give more data or larger fractions"
+            f"{units} {what}s are too few for validation={split.validation}, test={split.test}; "
+            f"every part needs at least one {what}: give more data or larger fractions"
         )
     if labels is not None:
         _check_counts(np.bincount(labels[free], minlength=len(classes)), classes, parts=3 if wants_test else 2)
 
+    def carve(rows: Rows, size: int) -> tuple[Rows, Rows]:
+        if split.groups is not None and keys is not None:
+            return _carve_groups(rows, size, keys, split.seed)
+        if split.by_time:
+            return rows[:-size], rows[-size:]
+        return _carve(rows, size, labels, classes, split.seed)
+
     test = np.arange(len(free), count, dtype=np.int64) if official_test else None
     if wants_test:
-        free, test = _carve(free, test_size, labels, classes, split.seed)
-    train, validation = _carve(free, validation_size, labels, classes, split.seed)
+        free, test = carve(free, test_size)
+    train, validation = carve(free, validation_size)
     if labels is not None:
-        _check_trained(labels, train, classes)
+        _check_trained(labels, train, classes, again="" if split.groups is None else ", or try another Split seed")
     return SplitRows(train, validation, test)
+
+
+def _carve_groups(rows: Rows, size: int, keys: npt.NDArray[Any], seed: int) -> tuple[Rows, Rows]:
+    """(the others, the rows of `size` groups)."""
+    from sklearn.model_selection import GroupShuffleSplit  # here, as below
+
+    splitter = GroupShuffleSplit(n_splits=1, test_size=size, random_state=seed)
+    others, carved = next(splitter.split(rows, groups=keys[rows]))
+    return rows[others], rows[carved]
 
 
 def _carve(
@@ -122,14 +193,14 @@ def _check_counts(counts: npt.NDArray[np.int64], classes: Sequence[str], *, part
         )
 
 
-def _check_trained(labels: npt.NDArray[np.int64], train: Rows, classes: Sequence[str]) -> None:
-    # Rounding may give a rare class no share of a small part. Harmless in validation; in training it is never learnt.
+def _check_trained(labels: npt.NDArray[np.int64], train: Rows, classes: Sequence[str], *, again: str) -> None:
+    # Rounding, groups or time may give a class no share of a part. Harmless in validation; in training it is not learnt.
     for index, name in enumerate(classes):
         if (labels[train] == index).any():
             continue
         raise DataError(
             f"class '{name}' has {_samples((labels == index).sum())} and got none in the training part; "
-            "give more of it, or make the other parts smaller"
+            f"give more of it, or make the other parts smaller{again}"
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from search import Random, Study
@@ -238,3 +239,37 @@ def test_a_preflight_tells_what_trials_cost(blobs, objective_on):
     assert (flops.least, flops.most) == (2 * 8, 2 * 8 * 4)
     # Weights, gradients, AdamW's three; inputs and hidden values of 64 samples; data in training and validation.
     assert found.costs["memory_bytes"].most == 4 * (5 * 35 + 64 * (5 + 4)) + 161 * 28
+
+
+def test_out_of_memory_is_told_and_the_next_trial_trains(blobs, objective_on, trial, monkeypatch):
+    objective = objective_on(blobs())
+    expected = list(objective(trial()))
+
+    def full(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("search.training.loop.stacked", full)
+        with pytest.raises(
+            MemoryError, match=r"out of memory on cpu; make .* smaller \(CUDA .* 20.00 GiB.\)"
+        ) as caught:
+            list(objective(trial()))
+    assert caught.value.__context__ is None
+    assert list(objective(trial())) == expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"rotation": 15.0}, "Recipe rotation is for images, and the data has none; leave it out"),
+        ({"flip": Choice(True, False)}, "Recipe flip is for images"),
+    ],
+)
+def test_a_technique_that_the_data_cannot_have_is_found_before_any_trial(blobs, objective_on, recipe, message):
+    with pytest.raises(SpecError, match=message):
+        objective_on(blobs(), recipe=Recipe(**recipe))
+
+
+def test_classes_are_needed_for_label_smoothing(blobs, objective_on):
+    with pytest.raises(SpecError, match="Recipe label_smoothing is for classes, and the data has none"):
+        objective_on(blobs(task="regression"), recipe=Recipe(label_smoothing=Float(0, 0.2)))

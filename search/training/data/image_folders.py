@@ -1,0 +1,170 @@
+"""A folder per class, with its images in it: read through Pillow into one array of bytes."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from search.training.data.raw import Raw
+from spaces.errors import DataError, unknown
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Channels = Literal[1, 3]
+Size = tuple[int, int]  # height, width
+
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+# Pillow's names for the kinds of pixels. Those that are not listed have more than 8 bits, and Pillow would cut them off.
+GREY = frozenset({"1", "L", "LA", "La"})
+COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
+
+NAMED = 3  # of the files that are left out
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFolder:
+    """A folder of classes and how to read it; see `image_folder` for the meaning of each field."""
+
+    folder: str
+    size: Size | None
+    channels: Channels | None
+    test: str | None
+
+    def __post_init__(self) -> None:
+        if self.channels not in (None, 1, 3):
+            raise DataError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {self.channels!r}")
+        if self.size is not None and not _is_size(self.size):
+            raise DataError(f"size must be (height, width) in pixels, got {self.size!r}; (64, 64) is common")
+
+    def read(self) -> Raw:
+        train = _find(self.folder)
+        test = [] if self.test is None else _find(self.test)
+        classes = dict(train)
+        for name, _ in test:
+            if name not in classes:
+                raise DataError(f"'{self.test}': {unknown('class', name, classes)}")
+        paths = [path for _, path in (*train, *test)]
+        images = self._pixels(paths)
+        return Raw(images, np.array([name for name, _ in (*train, *test)]), "classification", len(test))
+
+    def _pixels(self, paths: Sequence[Path]) -> npt.NDArray[np.uint8]:
+        """(n, height, width) grey, or (n, 3, height, width); as bytes, a quarter of what a network is given."""
+        heads = [_head(path) for path in paths]  # no pixel is unpacked yet
+        size = self.size or self._common_size([size for size, _ in heads])
+        channels: Channels = self.channels or (1 if all(mode in GREY for _, mode in heads) else 3)
+        images = np.empty((len(paths), *(() if channels == 1 else (3,)), *size), np.uint8)
+        for row, path in zip(images, paths, strict=True):
+            with _opened(path) as image:
+                row[:] = pixels(image, channels, size)
+        return images
+
+    def _common_size(self, sizes: Sequence[Size]) -> Size:
+        counts = Counter(sizes)
+        common, count = counts.most_common(1)[0]
+        if len(counts) > 1:
+            raise DataError(
+                f"the images in '{self.folder}' have {len(counts)} sizes (height, width), such as {min(counts)} and "
+                f"{max(counts)}; pass size={common}, which {count:,} of {len(sizes):,} have, to resize the others"
+            )
+        return common
+
+
+def pixels(image: Image, channels: Channels, size: Size | None = None) -> npt.NDArray[np.uint8]:
+    """(height, width) grey, or (3, height, width); resized where a size is given."""
+    from PIL.Image import Resampling  # here, not above: workers never read
+
+    if "transparency" in image.info:  # of a palette: Pillow asks for this detour
+        image = image.convert("RGBA")
+    image = image.convert("L" if channels == 1 else "RGB")
+    if size is not None and image.size != size[::-1]:
+        image = image.resize(size[::-1], Resampling.BILINEAR)
+    values = np.asarray(image)
+    return values if channels == 1 else values.transpose(2, 0, 1)
+
+
+def check_depth(image: Image, what: str) -> None:
+    """Raises DataError for pixels of more than 8 bits."""
+    if image.mode not in GREY | COLOUR:
+        raise DataError(
+            f"{what} has pixels of kind '{image.mode}', expected 8 bits each; convert it, or read it as arrays()"
+        )
+
+
+def _is_size(size: Any) -> bool:
+    whole = isinstance(size, tuple) and all(isinstance(side, int) and not isinstance(side, bool) for side in size)
+    return whole and len(size) == 2 and min(size) > 0
+
+
+def _find(folder: str) -> list[tuple[str, Path]]:
+    """(class, image) of every image, sorted. Hidden files are passed over in silence, others with a warning."""
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise DataError(f"no folder '{folder}' (looked at {root.absolute()}); check the path")
+    entries = _listed(root)
+    found: list[tuple[str, Path]] = []
+    others = [entry for entry in entries if not entry.is_dir()]
+    classes = [entry for entry in entries if entry.is_dir()]
+    if not classes:
+        raise DataError(
+            f"'{folder}' has no folder in it, but {len(others):,} files; expected a folder per class, with its images"
+        )
+    for kind in classes:
+        inside = _listed(kind)
+        images = [path for path in inside if path.suffix.lower() in ENDINGS and path.is_file()]
+        others += [path for path in inside if path not in set(images)]
+        if not images:
+            raise _no_image(kind, inside)
+        found += [(kind.name, path) for path in images]
+    if others:
+        names = ", ".join(f"'{path.relative_to(root)}'" for path in others[:NAMED])
+        more = ", …" if len(others) > NAMED else ""
+        warnings.warn(f"'{folder}': left out {len(others):,} that are no images: {names}{more}", stacklevel=2)
+    return found
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _no_image(folder: Path, inside: Sequence[Path]) -> DataError:
+    deeper = next((path for path in inside if path.is_dir()), None)
+    if deeper is not None:
+        return DataError(
+            f"class folder '{folder}' has no image, but folders such as '{deeper.name}'; if these are the classes, "
+            f"pass image_folder('{folder}')"
+        )
+    return DataError(
+        f"class folder '{folder}' has no image, but {len(inside)} other files; add images ({', '.join(ENDINGS)}) or "
+        "remove the folder"
+    )
+
+
+def _head(path: Path) -> tuple[Size, str]:
+    with _opened(path) as image:
+        check_depth(image, f"'{path}'")
+        return (image.height, image.width), image.mode
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            yield image
+    # What Pillow's readers raise for damaged files, besides its own UnidentifiedImageError, which is an OSError.
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"'{path}' cannot be read as an image ({type(error).__name__}: {error}); get it again or remove it"
+        ) from error

@@ -1,0 +1,102 @@
+"""A `torch.utils.data.Dataset` of (input, target) pairs, read into arrays once, so that no epoch waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.training.data.image_folders import GREY, check_depth, pixels
+from search.training.data.memory import Arrays, Pair
+from search.training.data.prepared import Task
+from search.training.data.raw import Raw
+from search.training.data.targets import check_task
+from spaces.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TorchDataset:
+    """A dataset and perhaps its official test part; see `dataset` for what it may hold."""
+
+    dataset: Any
+    test: Any
+    task: Task | None
+
+    def __post_init__(self) -> None:
+        check_task(self.task)
+        _check(self.dataset, "the dataset")
+        if self.test is not None:
+            _check(self.test, "test")
+
+    def __repr__(self) -> str:
+        test = "" if self.test is None else f", test={type(self.test).__name__}"
+        return f"TorchDataset({type(self.dataset).__name__}{test})"
+
+    def read(self) -> Raw:
+        inputs, targets = _collect(self.dataset, "")
+        test = None if self.test is None else _collect(self.test, "test ")
+        return Arrays(inputs, targets, self.task, test).read()
+
+
+def _check(dataset: Any, what: str) -> None:
+    from torch.utils.data import DataLoader, IterableDataset  # here, not above: the arrays need no torch
+
+    if isinstance(dataset, DataLoader):
+        raise DataError(f"{what} is a DataLoader; give its dataset, loader.dataset: batches are the recipe's business")
+    if isinstance(dataset, type) or not (
+        isinstance(dataset, IterableDataset) or (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"))
+    ):
+        raise DataError(
+            f"{what} must be a torch Dataset with len(), or an IterableDataset, got {dataset!r}; give it a __len__, "
+            "or use arrays()"
+        )
+
+
+def _collect(dataset: Any, part: str) -> Pair:
+    """(inputs (n, ...), targets (n,)). Raises DataError for what is no pair, or has another shape than the first."""
+    inputs: list[npt.NDArray[Any]] = []
+    targets: list[npt.NDArray[Any]] = []
+    for row, item in enumerate(_items(dataset)):
+        what = f"{part}item {row}"
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            got = f"{len(item)} values" if isinstance(item, tuple | list) else f"a {type(item).__name__}"
+            raise DataError(f"{what} of the dataset is {got}, expected a pair (input, target); wrap the dataset")
+        for values, new, name in ((inputs, item[0], "input"), (targets, item[1], "target")):
+            array = _array(new, f"{name} of {what}")
+            if values and array.shape != values[0].shape:
+                raise DataError(
+                    f"{name} of {what} has shape {array.shape}, that of item 0 {values[0].shape}; bring all to one "
+                    "shape (torchvision.transforms.Resize for images)"
+                )
+            values.append(array)
+    if not inputs:
+        raise DataError(f"the {part}dataset is empty; give at least one item")
+    return np.stack(inputs), np.stack(targets)
+
+
+def _items(dataset: Any) -> Iterator[Any]:
+    from torch.utils.data import IterableDataset
+
+    if isinstance(dataset, IterableDataset):
+        yield from dataset
+        return
+    for row in range(len(dataset)):  # plain iteration would go on until IndexError, which not every dataset raises
+        yield dataset[row]
+
+
+def _array(value: Any, what: str) -> npt.NDArray[Any]:
+    import torch
+    from PIL.Image import Image
+
+    try:
+        if isinstance(value, torch.Tensor):
+            return value.detach().cpu().numpy()
+        if isinstance(value, Image):
+            check_depth(value, what)
+            return pixels(value, 1 if value.mode in GREY else 3)
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:  # ragged lists, bfloat16
+        raise DataError(f"{what} cannot become an array: {error}; give a tensor or an array of numbers") from error
