@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from search.training.averaging import AVERAGES
 from search.training.localised import LOCAL_UPDATES
 from search.training.losses import CLASS_WEIGHTS
 from search.training.optimizers import OPTIMIZERS
+from search.training.reduction import REDUCTIONS
 from search.training.schedules import SCHEDULES, Schedule
 from spaces import Choice, Domain, Space, SpecError, When
 from spaces.inputs import Inputs
@@ -36,6 +38,7 @@ _UNDER = {
     "ema_decay": ("averaging", ("ema",)),
     "swa_start": ("averaging", ("swa",)),
     "block_fraction": ("local_updates", ("cyclic", "last", "random")),
+    "reduction_dimension": ("reduction", ("lle", "pca")),
 }
 
 
@@ -64,6 +67,8 @@ class Recipe:
     rotation: in degrees, at least 0; 15 is usual. shift, cutout: in pixels, from 0. flip. noise, mixup: at least 0.
 
     local_updates: a name in LOCAL_UPDATES; block_fraction in (0, 1], of the layers. max_norm: above 0; None is no ball.
+
+    reduction: a name in REDUCTIONS, of the inputs to reduction_dimension of them.
 
     Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
     """
@@ -99,13 +104,21 @@ class Recipe:
     local_updates: str | Choice = "none"
     block_fraction: float | Domain = 0.5
     max_norm: float | Domain | None = None
+    reduction: str | Choice = "none"
+    reduction_dimension: int | Domain = 2
 
     def __post_init__(self) -> None:
         for name, known in _NAMES.items():
             check_name(name, getattr(self, name), known)
         for name in ("nesterov", "flip"):
             check_flag(f"Recipe {name}", getattr(self, name))
-        for name, low in (("batch_size", 1), ("schedule_epochs", 1), ("accumulate", 1), ("warmup_epochs", 0)):
+        for name, low in (
+            ("batch_size", 1),
+            ("schedule_epochs", 1),
+            ("accumulate", 1),
+            ("warmup_epochs", 0),
+            ("reduction_dimension", 1),
+        ):
             check_whole(f"Recipe {name}", getattr(self, name), low=low)
         for name in ("shift", "cutout"):
             check_whole(f"Recipe {name}", getattr(self, name), low=0)
@@ -149,6 +162,7 @@ _NAMES = {
     "precision": PRECISIONS,
     "averaging": AVERAGES,
     "local_updates": LOCAL_UPDATES,
+    "reduction": REDUCTIONS,
 }
 _OTHERS = tuple(
     name
@@ -160,7 +174,8 @@ _SHARED = ("optimizer", "batch_size", "nesterov", "accumulate", "precision", "av
 
 def stack_key(config: Mapping[str, Any]) -> Hashable:
     """Trials whose keys are equal can train as one stack; whatever else the recipe says is each row's own."""
-    return (*(filled(Recipe, config)[name] for name in _SHARED), switched_on(config))
+    said = filled(Recipe, config)
+    return (*(said[name] for name in _SHARED), switched_on(config), reduction_of(config))
 
 
 def schedule_of(config: Mapping[str, Any], epochs: int, steps: int) -> Schedule:
@@ -177,13 +192,28 @@ def schedule_of(config: Mapping[str, Any], epochs: int, steps: int) -> Schedule:
     )
 
 
-def check_fits(recipe: Recipe, inputs: Inputs, *, classification: bool) -> None:
-    """Raises SpecError for a technique that the data cannot have."""
+def reduction_of(config: Mapping[str, Any]) -> tuple[str, int]:
+    """How the inputs are reduced, and to how many; the number means nothing where they are not."""
+    said = filled(Recipe, config)
+    kind = said["reduction"]
+    return kind, 0 if kind == "none" else said["reduction_dimension"]
+
+
+def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, classification: bool) -> None:
+    """Raises SpecError for a technique that the data, with so many training samples, cannot have."""
+    reduces = set(outermost(recipe.reduction)) != {"none"}
+    most = min(math.prod(inputs.shape), samples - 1)
+    widest = max(size for size in outermost(recipe.reduction_dimension) if isinstance(size, int))
+    if reduces and widest > most:
+        raise SpecError(
+            f"Recipe reduction_dimension may be {widest}, and the data has room for {most} (its inputs, and less than "
+            "its training samples); lower it"
+        )
     text, image = inputs.vocabulary is not None, inputs.vocabulary is None and len(inputs.shape) >= 2
     refused = {
-        "images": () if image else (*MOVES, "cutout"),
-        "numbers, not the words of a text": ("noise", "mixup") if text else (),
-        "numbers, not the codes of categories": ("noise", "mixup") if inputs.categories else (),
+        "images": () if image and not reduces else (*MOVES, "cutout"),
+        "numbers, not the words of a text": ("noise", "mixup", "reduction") if text else (),
+        "numbers, not the codes of categories": ("noise", "mixup", "reduction") if inputs.categories else (),
         "classes": () if classification else ("label_smoothing", "class_weights"),
     }
     for needs, names in refused.items():

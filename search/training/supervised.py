@@ -14,8 +14,9 @@ from search.training.data import Data, Prepared
 from search.training.loop import Diverged, Loop, Result
 from search.training.metrics import COSTS, EXTRA, check_name, metric_names
 from search.training.optimizers import MEMORY_COPIES
-from search.training.recipe import Recipe, check_fits
+from search.training.recipe import Recipe, check_fits, reduction_of
 from search.training.recipe import stack_key as recipe_key
+from search.training.reduction import reduced, reduced_inputs
 from search.training.tensors import Tensors
 from spaces import Config, DataError, ExecutionError, Space, SpecError
 from spaces.inputs import Inputs
@@ -43,7 +44,7 @@ class Supervised:
     network: Network | StackedNetwork
     recipe: Recipe = field(default_factory=Recipe)
     metrics: tuple[str, ...] = ()
-    _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _attached: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _counted: dict[Hashable, Costs] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -79,8 +80,8 @@ class Supervised:
         for a technique of the recipe that the data cannot have.
         """
         prepared = self.data.prepare().without_test()
-        check_fits(self.recipe, prepared.inputs, classification=prepared.task == "classification")
         samples = len(prepared.train.inputs)
+        check_fits(self.recipe, prepared.inputs, samples, classification=prepared.task == "classification")
         largest = max(size for size in outermost(self.recipe.batch_size) if isinstance(size, int))
         if largest > samples:
             raise DataError(
@@ -88,6 +89,14 @@ class Supervised:
                 f"lower the recipe's batch_size to at most {samples}"
             )
         return prepared
+
+    def fingerprint_of(self, shared: Prepared) -> str | None:
+        """A digest of the data, its task and its split."""
+        return shared.fingerprint
+
+    def summary_of(self, shared: Prepared) -> str | None:
+        """How much data there is, and what of it was cleaned, in one line."""
+        return None if shared.cleaning is None else str(shared.cleaning)
 
     def costs(self, config: Config, shared: Prepared) -> Costs:
         """What a trial of the config costs. Raises what goes wrong when its network is built or takes samples."""
@@ -97,13 +106,17 @@ class Supervised:
             "optimizer_copies": MEMORY_COPIES[str(config["optimizer"])],
             "data_bytes": sum(array.nbytes for array in arrays),
         }
-        return replace(self._network_costs(config, shared.inputs, shared.outputs), **sizes)
+        inputs = reduced_inputs(shared.inputs, *reduction_of(config))
+        return replace(self._network_costs(config, inputs, shared.outputs), **sizes)
 
     def rehearse(self, config: Config, shared: Prepared) -> None:
         """Builds the config's network for two training samples. Raises what goes wrong, as its trial would."""
         batch: Any = config["batch_size"]
+        inputs = reduced_inputs(shared.inputs, *reduction_of(config))
         samples = torch.tensor(shared.train.inputs[: min(batch, 2)])
-        rehearse(self.network, config, shared.inputs, shared.outputs, samples)
+        if inputs != shared.inputs:
+            samples = torch.zeros(len(samples), *inputs.shape)  # to reduce them here would take a worker's time
+        rehearse(self.network, config, inputs, shared.outputs, samples)
 
     def attach(self, shared: Prepared) -> None:
         """The data for all coming trials in this process. The arrays are shared, not copied, and never written to."""
@@ -146,7 +159,7 @@ class Supervised:
         ((budget, device),) = settings
         if budget is None:
             raise SpecError("Supervised needs a budget, got none; say how many epochs: Study(..., budget=30)")
-        tensors = self._tensors(device)
+        tensors = self._tensors(device, trials[0].config)
         constants = [self._constants(trial.config, tensors) for trial in trials]
         names = [name for name in metric_names(tensors.classification, self.metrics) if name not in COSTS]
         loop = Loop(self.network, tensors, trials, budget, names)
@@ -172,12 +185,14 @@ class Supervised:
             self._counted[key] = costs(self.network, config, inputs, outputs)
         return self._counted[key]
 
-    def _tensors(self, device: str) -> Tensors:
+    def _tensors(self, device: str, config: Config) -> Tensors:
+        """The data on the device as this config wants it; made once."""
         if "prepared" not in self._attached:
             raise ExecutionError("Supervised has no data yet; call attach(prepare()) before the first trial")
-        if device not in self._attached:
-            self._attached[device] = Tensors.on(device, self._attached["prepared"])
-        tensors: Tensors = self._attached[device]
+        key = (device, *reduction_of(config))
+        if key not in self._attached:
+            self._attached[key] = Tensors.on(device, reduced(self._attached["prepared"], *reduction_of(config)))
+        tensors: Tensors = self._attached[key]
         return tensors
 
     def __getstate__(self) -> dict[str, Any]:

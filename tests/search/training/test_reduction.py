@@ -1,0 +1,72 @@
+"""Reduced inputs: fitted on the training part, of the dimension asked for, and trained on by the whole loop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.training import Recipe, Supervised, digits
+from search.training.data import Part
+from search.training.reduction import reduced
+from spaces import Choice, Int, SpecError
+from spaces.networks import MLP
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return digits().prepare().without_test()
+
+
+@pytest.mark.parametrize("kind", ["pca", "lle"])
+def test_inputs_have_the_dimension_and_a_deviation_of_one(prepared, kind):
+    small = reduced(prepared, kind, 5)
+    assert small.inputs.shape == (5,)
+    assert small.train.inputs.dtype == np.float32
+    assert small.train.inputs.std() == pytest.approx(1, abs=0.01)
+    assert small.train.targets is prepared.train.targets
+    assert np.array_equal(small.validation.inputs, reduced(prepared, kind, 5).validation.inputs)
+
+
+@pytest.mark.parametrize("kind", ["pca", "lle"])
+def test_the_validation_part_has_no_say(prepared, kind):
+    other = replace(prepared, validation=Part(prepared.validation.inputs * 3 + 1, prepared.validation.targets))
+    assert np.array_equal(reduced(prepared, kind, 3).train.inputs, reduced(other, kind, 3).train.inputs)
+
+
+def test_principal_components_are_those_of_the_singular_values(prepared):
+    train = prepared.train.inputs.reshape(len(prepared.train), -1).astype(np.float64)
+    _, _, rows = np.linalg.svd(train - train.mean(0), full_matrices=False)
+    expected = (train - train.mean(0)) @ rows[:4].T
+    found = reduced(prepared, "pca", 4).train.inputs
+    signs = np.sign((found * expected).sum(0))
+    np.testing.assert_allclose(found, expected * signs / expected.std(), atol=1e-4)
+
+
+def test_none_leaves_the_data_as_it_is(prepared):
+    assert reduced(prepared, "none", 0) is prepared
+
+
+def test_a_search_over_reductions_trains_and_counts_the_smaller_network(trial):
+    recipe = Recipe(learning_rate=0.02, reduction=Choice("none", "pca", "lle"), reduction_dimension=Int(2, 10))
+    objective = Supervised(digits(), MLP(layers=1, units=16), recipe, metrics=("parameters",))
+    shared = objective.prepare()
+    objective.attach(shared)
+    assert {"reduction", "reduction_dimension"} <= set(objective.space)
+    config = objective.space.fix(reduction="pca", reduction_dimension=8).sample(np.random.default_rng(0))
+    objective.rehearse(config, shared)
+    assert objective.costs(config, shared).parameters == (8 + 1) * 16 + (16 + 1) * 10
+    running = replace(trial(budget=3), config=config)
+    *_, metrics = objective(running)
+    assert metrics["parameters"] == (8 + 1) * 16 + (16 + 1) * 10
+    assert metrics["val_accuracy"] > 0.5
+    plain = objective.space.fix(reduction="none").sample(np.random.default_rng(0))
+    assert objective.stack_key(plain) != objective.stack_key(config)
+
+
+def test_what_the_data_has_no_room_for_is_refused(blobs, objective_on):
+    with pytest.raises(SpecError, match="reduction_dimension may be 6, and the data has room for 5"):
+        objective_on(blobs(), recipe=Recipe(reduction="pca", reduction_dimension=6))
+    with pytest.raises(SpecError, match="Recipe rotation is for images"):
+        Supervised(digits(), MLP(layers=1, units=4), Recipe(reduction="pca", rotation=15.0)).prepare()
