@@ -20,7 +20,7 @@ from search.engine import Engine
 from search.executors import EXECUTORS, quiet_ray
 from search.interrupts import Interrupts
 from search.origin import gpu_count, origin
-from search.preflight import check_goal, rehearse
+from search.preflight import check_goal, check_space, rehearse
 from search.protocols import Executor
 from search.spec import Source, source_from_json, source_of
 from spaces import SpecError, StoreError, StudyFailed
@@ -106,10 +106,13 @@ class Driver:
         # Called in the driver before any worker starts: mistakes in the data show here.
         objective = self.study.objective
         shared = objective.prepare() if hasattr(objective, "prepare") else None
+        self._check_data(store, history, shared)
         self._check_gpus()
         check_goal(self.study, shared)
-        if not history.trials and (warning := rehearse(self.study, shared)) and not self.quiet:
-            print(f"warning: {warning}", file=sys.stderr)
+        if not history.trials:
+            for warning in (check_space(self.study), rehearse(self.study, shared)):
+                if warning is not None and not self.quiet:
+                    print(f"warning: {warning}", file=sys.stderr)
         with display(self.store_path, history, opened, quiet=self.quiet) as shown:
             executor = self._executor(opened, shared)
 
@@ -189,6 +192,20 @@ class Driver:
             fitting = gpu_count() * int(1 / each) if each < 1 else gpu_count() // int(each)
             carried = max(1, min(carried, fitting))
         return carried if trials is None else min(carried, trials)
+
+    def _check_data(self, store: Store, history: History, shared: Any) -> None:
+        """Trials on other data cannot be compared: the store keeps the fingerprint of the first session's."""
+        fingerprint_of = getattr(self.study.objective, "fingerprint_of", None)
+        found, kept = None if fingerprint_of is None else fingerprint_of(shared), store.meta.get("data")
+        if found is None or found == kept:
+            return
+        if kept is not None:
+            raise StoreError(
+                f"{store.path}: its trials were trained on data with fingerprint {kept}, and the spec now reads other "
+                f"data, {found}; bring the former back, or run the study anew in another store"
+            )
+        if not history.trials:  # with trials, it is of a version that kept none
+            store.note("data", found)
 
     def _check_gpus(self) -> None:
         if self.study.gpus and self.settings.address is None and (have := gpu_count()) < self.study.gpus:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 COSTS = ("parameters", "flops", "memory_bytes")  # of a trial, as the objective's Costs name them
 REHEARSED = 20  # samples before a run
+REJECTABLE = 500  # draws before a run, of which the constraints may reject so many
 REASON_LIMIT = 300  # characters
 MOSTLY = 0.9  # of the draws: more rejected than that is worth a warning
 
@@ -58,12 +59,14 @@ class Failure:
 class Preflight:
     """What was found. configs: how many were looked at. active: the share of them in which a parameter is active.
 
-    rejected: the share of all draws that the constraints reject, and `rejected_by` each of them. costs: by their names
+    data: the objective's line on its data, if it has one. rejected: the share of all draws that the constraints reject,
+    and `rejected_by` each of them. costs: by their names
     in COSTS; empty when no config could be built, None when the objective does not tell them.
     """
 
     study: str
     space: Space
+    data: str | None
     configs: int
     active: Mapping[str, float]
     rejected: float
@@ -82,6 +85,7 @@ class Preflight:
         return {
             "study": self.study,
             "size": None if math.isinf(size) else int(size),
+            "data": self.data,
             "configs": self.configs,
             "parameters": [
                 {
@@ -124,6 +128,7 @@ def preflight(study: Declaration, samples: int) -> Preflight:
     return Preflight(
         study=study.name,
         space=space,
+        data=objective.summary_of(shared) if hasattr(objective, "summary_of") else None,
         configs=len(configs),
         active={name: sum(name in config for config in configs) / len(configs) for name in space},
         rejected=rejected.share,
@@ -132,6 +137,15 @@ def preflight(study: Declaration, samples: int) -> Preflight:
         failures=sorted(failures.values(), key=lambda failure: -failure.count),
         warnings=[*_of_constraints(rejected.share), *_of_memory(counted, study)],
     )
+
+
+def check_space(study: Declaration) -> str | None:
+    """A warning when the constraints leave next to nothing. Raises SpaceError when they leave nothing at all."""
+    space, rng = study.record().space, np.random.default_rng(study.seed)
+    if not space.constraints:
+        return None
+    space.sample(rng)
+    return next(_of_constraints(space.rejected(rng, REJECTABLE).share), None)
 
 
 def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | None:
@@ -228,8 +242,8 @@ def _range(name: str, counted: Sequence[tuple[Costs, Config]]) -> Range:
 def _of_constraints(rejected: float) -> Iterator[str]:
     if rejected > MOSTLY:
         yield (
-            f"the constraints reject {rejected:.1%} of all draws, so a strategy can hardly move; narrow the domains to "
-            "where the constraints hold"
+            f"the constraints reject {percent(rejected)} of all draws, so a strategy can hardly move; narrow the "
+            "domains to where the constraints hold"
         )
 
 
@@ -256,6 +270,11 @@ def room_bytes(study: Declaration) -> float | None:
     except (AttributeError, ValueError, OSError):  # not Linux, nor a Mac
         return None
     return total / (study.workers or 1)
+
+
+def percent(share: float) -> str:
+    """`95.2%`; and never 100 %, since a few draws cannot tell: a legal config was found."""
+    return "over 99.9%" if share >= 0.9995 else f"{share:.1%}"
 
 
 def free_values(config: Config, space: Space) -> str:

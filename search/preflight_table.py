@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from search.preflight import Preflight, free_values, readable_bytes, three_digits
+from search.preflight import Preflight, free_values, percent, readable_bytes, three_digits
 from spaces import Choice, Domain
 
 FAILURES_SHOWN = 10
@@ -28,8 +28,10 @@ def _head(found: Preflight) -> Iterator[RenderableType]:
     size = found.space.size()
     many = "infinitely many" if math.isinf(size) else f"{size:,.0f}" if size < 1e9 else f"{size:.2g}"
     yield Text.assemble((found.study, "bold"), f": {many} configurations, {found.configs:,} looked at")
+    if found.data is not None:
+        yield Text(f"data: {found.data}")
     if found.rejected_by:
-        yield Text(f"its constraints reject {found.rejected:.1%} of all draws:")
+        yield Text(f"its constraints reject {percent(found.rejected)} of all draws:")
         yield from (_indented(f"{share:6.1%}  {name}") for name, share in found.rejected_by.items())
 
 

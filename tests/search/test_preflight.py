@@ -14,9 +14,9 @@ from rich.console import Console
 
 from search import Random, Study, resume
 from search import preflight as module
-from search.preflight import Preflight, corners, preflight, readable_bytes, rehearse
+from search.preflight import Preflight, check_space, corners, preflight, readable_bytes, rehearse
 from search.preflight_table import preflight_table
-from spaces import Choice, Float, Int, Space, SpecError, When, constraint
+from spaces import Choice, Float, Int, Space, SpaceError, SpecError, When, constraint
 
 SPACE = Space(width=Int(1, 8), deep=Choice(False, True), rate=When("deep", Float(0.0, 0.5)), kind="mlp")
 
@@ -177,6 +177,18 @@ def test_the_room_on_a_gpu_is_the_trial_s_share_of_it(monkeypatch, gpus, room):
     assert module.room_bytes(study_of(Objective(), gpus=gpus)) is None
 
 
+def test_what_the_objective_says_of_its_data_is_one_line():
+    class Told(Objective):
+        def summary_of(self, shared: int) -> str:
+            return f"{shared} rows, 3 [columns]"
+
+    result = found(Told())
+    assert result.to_json()["data"] == "100 rows, 3 [columns]"
+    assert shown(result).splitlines()[1] == "data: 100 rows, 3 [columns]"
+    assert found(Objective()).to_json()["data"] is None
+    assert "data:" not in shown(found(Objective()))
+
+
 def test_everything_as_json():
     result = found(Objective(most=4))
     body = json.loads(json.dumps(result.to_json()))
@@ -318,4 +330,25 @@ def test_a_run_warns_once_and_goes_on(tmp_path, capfd):
 def test_a_run_of_what_can_never_be_built_leaves_nothing_behind(tmp_path):
     with pytest.raises(SpecError, match="none of 22 configurations can be built"):
         study_of(Objective(most=0), trials=2, executor="inline").run(tmp_path / "small.db")
+    assert list(tmp_path.glob("*.db")) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "warning"),
+    [
+        ("low + high < 1.5", None),
+        ("low + high < 0.2", "reject 9[78].\\d% of all draws, so a strategy can hardly move; narrow the domains"),
+        ("low + high < 0.02", "reject over 99.9% of all draws"),
+    ],
+)
+def test_a_run_warns_when_the_constraints_leave_next_to_nothing(rule, warning):
+    space = Space(constraint(rule), low=Float(0, 1), high=Float(0, 1))
+    told = check_space(study_of(Objective(space)))
+    assert told is None if warning is None else re.search(warning, told)
+
+
+def test_a_space_without_a_legal_config_leaves_no_store_behind(tmp_path):
+    space = Space(constraint("low > 2"), low=Float(0, 1))
+    with pytest.raises(SpaceError, match="no legal config, or hardly any: of 10,000 draws 'low > 2' broke in 100%"):
+        study_of(Objective(space), trials=3, executor="inline").run(tmp_path / "empty.db", quiet=True)
     assert list(tmp_path.glob("*.db")) == []
