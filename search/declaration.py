@@ -11,6 +11,7 @@ from typing import Any
 from search.executors import EXECUTORS
 from search.protocols import Pruner, Strategy
 from search.pruners import pruner
+from search.sharing import Sharing
 from search.strategies import strategy
 from spaces import Space, SpecError
 from spaces.errors import unknown
@@ -29,6 +30,7 @@ class Declaration:
 
     name: str
     objective: Callable[..., Any]
+    shared: Callable[[], Any] | None = None
     space: Space | None = None
     maximize: str | None = None
     minimize: str | None = None
@@ -50,12 +52,7 @@ class Declaration:
             raise SpecError(f"Study name must be usable as a file name, got {self.name!r}; try 'digits-mlp'")
         if not callable(self.objective):
             raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
-        if isinstance(self.strategy, str):
-            self._settle("strategy", strategy(self.strategy))
-        if self.pruner is None or isinstance(self.pruner, str):
-            self._settle("pruner", pruner(self.pruner or "none"))
-        _check_part("Study strategy", self.strategy, "ask", "TPE()")
-        _check_part("Study pruner", self.pruner, "judge", "Median()")
+        self._settle_parts()
         self._settle("space", self._space())
         self._settle("timeout_s", duration_s(self.timeout))
         for name, least in (("trials", 1), ("budget", 1), ("seed", 0), ("workers", 1), ("cpus", 1), ("retries", 0)):
@@ -95,6 +92,24 @@ class Declaration:
             strategy=repr(self.strategy),
             pruner=repr(self.pruner),
         )
+
+    def _settle_parts(self) -> None:
+        """Names become what they name."""
+        if self.shared is not None and not isinstance(self.objective, Sharing):
+            self._settle("objective", self._sharing(self.shared))
+        if isinstance(self.strategy, str):
+            self._settle("strategy", strategy(self.strategy))
+        if self.pruner is None or isinstance(self.pruner, str):
+            self._settle("pruner", pruner(self.pruner or "none"))
+        _check_part("Study strategy", self.strategy, "ask", "TPE()")
+        _check_part("Study pruner", self.pruner, "judge", "Median()")
+
+    def _sharing(self, load: Callable[[], Any]) -> Sharing:
+        if not callable(load):
+            raise SpecError(f"Study shared must be a function that returns the data, got {load!r}; write shared=load")
+        if hasattr(self.objective, "prepare"):
+            raise SpecError("Study shared is for an objective that is a function; this one loads its own data: drop it")
+        return Sharing(self.objective, load)
 
     def _space(self) -> Space:
         own = getattr(self.objective, "space", None)

@@ -85,6 +85,7 @@ class Running:
 
     config: the active parameters, a plain dict. budget: how many reports a full trial makes (None: as many as the
     objective likes). seed: from the study's seed and the trial's number. device: where to train, as torch names it.
+    shared: what the function given as `Study(shared=...)` returned.
     """
 
     number: int
@@ -94,6 +95,7 @@ class Running:
     seed: int
     device: str = "cpu"
     log: Callable[[str], None] = field(default=print, repr=False)  # kept with the trial, as everything it prints
+    shared: Any = field(default=None, repr=False)
 
 
 class Objective(Protocol):
@@ -106,6 +108,8 @@ class Objective(Protocol):
     - `prepare() -> shared`: called once by the driver, before any worker starts; checks and loads the data
     - `metrics_of(shared) -> Sequence[str]`: the names they yield; a misspelt goal is found before the first trial
     - `optional_metrics: Sequence[str]`: names that they would yield too, if their argument `metrics` named them
+    - `fingerprint_of(shared) -> str | None`: a digest of the data, kept in the store; a resume on other data is refused
+    - `summary_of(shared) -> str | None`: one line on the data and how it was cleaned, for `archsearch check`
     - `rehearse(config, shared) -> None`: builds what the config says, tries it on a few samples, and raises what its
       trial would; `archsearch run` has some configs rehearsed before any worker starts
     - `costs(config, shared) -> Costs`: the `parameters`, `flops` and `memory_bytes` of a trial, found without training;

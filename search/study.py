@@ -20,6 +20,8 @@ class Study(Declaration):
 
     name: also the store's file name, `NAME.db`.
     objective: a `Supervised`, or a generator function of the trial that yields metrics, or a function returning them.
+    shared: for a function as objective, a function of no arguments that loads its data: called once, by the driver.
+        Every trial has what it returned as `trial.shared`, whose arrays lie once in a machine's memory.
     space: what may vary; an objective that carries its own space needs none.
     maximize, minimize: the one metric that the study is about.
     strategy, pruner: objects, or names as on the command line. Default: TPE, which found more than random search in

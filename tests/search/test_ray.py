@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search import Bayes, Median, Random, Study, SuccessiveHalving
@@ -55,6 +56,16 @@ def test_every_strategy_with_every_pruner_on_two_workers(tmp_path: Path, strateg
         assert store.history() == history
         for trial in history.trials:
             assert store.log(trial.number).startswith(f"trial {trial.number} in ")
+
+
+def test_shared_data_is_mapped_by_the_workers_and_not_copied(tmp_path: Path) -> None:
+    def objective(trial: Any) -> dict[str, float]:
+        return {"loss": float(trial.shared[0]), "writable": float(trial.shared.flags.writeable)}
+
+    history = study(objective=objective, budget=None, shared=lambda: np.full(100_000, 7.0)).run(
+        tmp_path / "on-ray.db", quiet=True
+    )
+    assert [dict(trial.reports[-1].metrics) for trial in history.trials] == [{"loss": 7.0, "writable": 0.0}] * 8
 
 
 def test_a_supervised_study_is_the_same_on_ray_and_inline(tmp_path: Path) -> None:

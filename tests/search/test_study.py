@@ -17,7 +17,7 @@ from search.declaration import duration_s
 from search.driver import Driver
 from search.spec import Pickled, SpecFile, source_of
 from search.strategies import STRATEGIES
-from search.training import Supervised, digits
+from search.training import Recipe, Supervised, csv, digits
 from spaces import Float, Int, Space, SpecError, StoreError, constraint
 from spaces.networks import MLP
 from studies.store import Store
@@ -178,3 +178,112 @@ def test_the_store_says_where_the_study_comes_from(tmp_path: Path) -> None:
 def test_the_name_tables_make_what_they_name() -> None:
     for name in STRATEGIES:
         assert study(strategy=name).strategy.ask is not None
+
+
+class Measured:
+    """An objective whose data has a fingerprint, which is the text of a file."""
+
+    space = SPACE
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, trial: Any) -> dict[str, float]:
+        return {"loss": trial.config["x"]}
+
+    def prepare(self) -> str:
+        return self.path.read_text()
+
+    def fingerprint_of(self, shared: str) -> str | None:
+        return shared or None
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Study:
+    (tmp_path / "data").write_text("0123456789abcdef")
+    return study(objective=Measured(tmp_path / "data"), space=None)
+
+
+def test_the_store_keeps_the_fingerprint_of_the_data_and_the_same_data_go_on(measured: Study, tmp_path: Path) -> None:
+    measured.run(tmp_path / "s.db", quiet=True)
+    with Store.open(tmp_path / "s.db") as store:
+        assert store.meta["data"] == "0123456789abcdef"
+    assert search.resume(tmp_path / "s.db", trials=6, quiet=True).counts() == {"finished": 6}
+
+
+def test_a_resume_on_other_data_is_refused_and_changes_nothing(measured: Study, tmp_path: Path) -> None:
+    before = measured.run(tmp_path / "s.db", quiet=True)
+    (tmp_path / "data").write_text("fedcba9876543210")
+    with pytest.raises(StoreError) as caught:
+        search.resume(tmp_path / "s.db", trials=6, quiet=True)
+    assert str(caught.value) == (
+        f"{tmp_path / 's.db'}: its trials were trained on data with fingerprint 0123456789abcdef, and the spec now "
+        "reads other data, fedcba9876543210; bring the former back, or run the study anew in another store"
+    )
+    with Store.open(tmp_path / "s.db") as store:
+        assert store.history().trials == before.trials
+        assert store.meta["data"] == "0123456789abcdef"
+    assert search.resume(tmp_path / "s.db", quiet=True).trials == before.trials  # nothing to do, so nothing is read
+
+
+def test_a_store_without_a_fingerprint_goes_on_without(measured: Study, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    measured.run(tmp_path / "s.db", quiet=True)
+    for text in ("0123456789abcdef", "fedcba9876543210"):  # which data its first trials saw is not known
+        (tmp_path / "data").write_text(text)
+        with Store.open(tmp_path / "s.db") as store:
+            assert "data" not in store.meta
+            begun = len(store.history().trials)
+        assert len(search.resume(tmp_path / "s.db", trials=begun + 1, quiet=True).trials) == begun + 1
+
+
+def test_supervised_refuses_a_changed_file(tmp_path: Path) -> None:
+    rows = [f"{row},{row % 7},{'ab'[row % 2]}" for row in range(60)]
+    (tmp_path / "data.csv").write_text("\n".join(["x,z,y", *rows]))
+    objective = Supervised(csv(tmp_path / "data.csv", target="y"), MLP(1, Int(4, 8)), Recipe(batch_size=16))
+    made = study(objective=objective, space=None, minimize="val_loss", budget=1, trials=1)
+    made.run(tmp_path / "s.db", quiet=True)
+    (tmp_path / "data.csv").write_text("\n".join(["x,z,y", *rows[:-1], "59,4,b"]))
+    with pytest.raises(StoreError, match=r"fingerprint [0-9a-f]{16}, and the spec now reads other data, [0-9a-f]{16};"):
+        search.resume(tmp_path / "s.db", trials=2, quiet=True)
+    (tmp_path / "data.csv").write_text("\n".join(["x,z,y", *rows]))
+    assert search.resume(tmp_path / "s.db", trials=2, quiet=True).counts() == {"finished": 2}
+
+
+def test_data_of_a_function_objective_is_loaded_once_and_shared(tmp_path: Path) -> None:
+    loads = []
+
+    def load() -> dict[str, int]:
+        loads.append(1)
+        return {"offset": 100}
+
+    history = study(objective=lambda trial: {"loss": trial.config["x"] + trial.shared["offset"]}, shared=load).run(
+        tmp_path / "s.db", quiet=True
+    )
+    assert [history.value(trial) - trial.config["x"] for trial in history.trials] == pytest.approx([100] * 4)
+    assert len(loads) == 1
+    search.resume(tmp_path / "s.db", trials=5, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shared": [1, 2]}, r"shared must be a function that returns the data, got \[1, 2\]; write shared=load"),
+        (
+            {"objective": Supervised(digits(), MLP(1, 8)), "space": None, "budget": 1, "shared": dict},
+            "loads its own data",
+        ),
+    ],
+)
+def test_shared_data_that_cannot_be_meant(settings: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        study(**settings)
+
+
+def test_shared_data_that_cannot_be_loaded_leaves_no_store_behind(tmp_path: Path) -> None:
+    def load() -> None:
+        raise FileNotFoundError("inputs.npy")
+
+    with pytest.raises(SpecError, match=r"Study shared=.*load.* failed: FileNotFoundError: inputs.npy; mend it"):
+        study(shared=load).run(tmp_path / "s.db", quiet=True)
+    assert list(tmp_path.glob("*.db")) == []
