@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from search.protocols import Pruner, Strategy
 from search.pruners import pruner
 from search.sharing import Sharing
 from search.strategies import strategy
-from spaces import Space, SpecError
+from spaces import Constraint, Space, SpecError
 from spaces.errors import unknown
 from studies.records import Goal, StudyRecord
 
@@ -32,6 +32,7 @@ class Declaration:
     objective: Callable[..., Any]
     shared: Callable[[], Any] | None = None
     space: Space | None = None
+    constraints: Sequence[Constraint] = ()
     maximize: str | None = None
     minimize: str | None = None
     strategy: Strategy | str = "tpe"
@@ -112,8 +113,11 @@ class Declaration:
         return Sharing(self.objective, load)
 
     def _space(self) -> Space:
+        if not isinstance(self.constraints, list | tuple):
+            raise SpecError(f"Study constraints must be a list, got {self.constraints!r}; write [constraint('a < b')]")
         own = getattr(self.objective, "space", None)
-        if self.space is not None and own is not None and self.space != own:
+        # Equal to the objective's where this is a copy of a declaration, which has its space settled.
+        if self.space is not None and own is not None and self.space != own.constrained(*self.constraints):
             raise SpecError("Study was given a space, and its objective carries one; drop space=")
         space = self.space if own is None else own
         if not isinstance(space, Space):
@@ -122,7 +126,7 @@ class Declaration:
             raise SpecError(
                 "the space is empty: nothing may vary; declare a parameter, e.g. Space(lr=Float(1e-4, 1e-1))"
             )
-        return space
+        return space.constrained(*self.constraints)
 
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -84,7 +84,7 @@ class Preflight:
         size = self.space.size()
         return {
             "study": self.study,
-            "size": None if math.isinf(size) else int(size),
+            "size": None if size == math.inf else int(size),
             "data": self.data,
             "configs": self.configs,
             "parameters": [
@@ -135,7 +135,7 @@ def preflight(study: Declaration, samples: int) -> Preflight:
         rejected_by=rejected.by_constraint,
         costs={name: _range(name, counted) for name in COSTS if counted} if tells else None,
         failures=sorted(failures.values(), key=lambda failure: -failure.count),
-        warnings=[*_of_constraints(rejected.share), *_of_memory(counted, study)],
+        warnings=[*_of_constraints(rejected.share), *_of_activity(configs, space), *_of_memory(counted, study)],
     )
 
 
@@ -244,6 +244,15 @@ def _of_constraints(rejected: float) -> Iterator[str]:
         yield (
             f"the constraints reject {percent(rejected)} of all draws, so a strategy can hardly move; narrow the "
             "domains to where the constraints hold"
+        )
+
+
+def _of_activity(configs: Sequence[Config], space: Space) -> Iterator[str]:
+    idle = [parameter.name for parameter in space.free if not any(parameter.name in config for config in configs)]
+    if idle:
+        yield (
+            f"{', '.join(idle)} is active in none of {len(configs):,} configurations; look at its condition and at the "
+            "constraints that read it"
         )
 
 

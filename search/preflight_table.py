@@ -26,7 +26,7 @@ def preflight_table(found: Preflight) -> RenderableType:
 
 def _head(found: Preflight) -> Iterator[RenderableType]:
     size = found.space.size()
-    many = "infinitely many" if math.isinf(size) else f"{size:,.0f}" if size < 1e9 else f"{size:.2g}"
+    many = "infinitely many" if size == math.inf else f"{int(size):,}" if size < 1e9 else f"1e{len(str(int(size))) - 1}"
     yield Text.assemble((found.study, "bold"), f": {many} configurations, {found.configs:,} looked at")
     if found.data is not None:
         yield Text(f"data: {found.data}")

@@ -185,5 +185,5 @@ def _mistaken_name(error: BaseException, namespace: Mapping[str, Any]) -> str | 
 def _near(what: str, got: str, known: Iterable[str]) -> str:
     names = [name for name in known if not name.startswith("_")]
     text = unknown(what, got, names)
-    # Forty known names help nobody; the nearest one does.
-    return text if len(names) <= 20 else re.sub(r"; known: [^;]*", "", text)
+    # A hundred known names help nobody; the nearest one does.
+    return text if len(names) <= 50 else re.sub(r"; known: [^;]*", "", text)

@@ -23,6 +23,7 @@ class Study(Declaration):
     shared: for a function as objective, a function of no arguments that loads its data: called once, by the driver.
         Every trial has what it returned as `trial.shared`, whose arrays lie once in a machine's memory.
     space: what may vary; an objective that carries its own space needs none.
+    constraints: what its parameters may not combine, `[constraint("units_1 >= units_2")]`, beside the space's own.
     maximize, minimize: the one metric that the study is about.
     strategy, pruner: objects, or names as on the command line. Default: TPE, which found more than random search in
         every comparison that we know of, and no pruning, which cannot throw a late bloomer away.

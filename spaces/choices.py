@@ -6,6 +6,7 @@ import math
 from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import accumulate
 from types import ModuleType
 from typing import Any
@@ -103,8 +104,16 @@ def tupled(value: Any) -> Any:
 def _plain(value: Any) -> Value:
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Enum):
+        raise SpaceError(f"a parameter's value must be plain, got the Enum member {value!r}; use {value!r}.value")
     if isinstance(value, tuple):
         return tuple(_plain(item) for item in value)
+    if isinstance(value, list | set | frozenset | range):
+        one_each = ", ".join(map(repr, value))
+        raise SpaceError(
+            f"a parameter's value must be plain, got {value!r}; if these are its values, write Choice({one_each}), "
+            "and a tuple if it is one value"
+        )
     if isinstance(value, float) and not math.isfinite(value):
         raise SpaceError(f"Choice value {value!r} is not finite; use None or a string for such a case")
     if value is None or isinstance(value, bool | int | float | str):

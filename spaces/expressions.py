@@ -136,15 +136,29 @@ def _decided(tree: ast.expr, whole: Expression, known: Mapping[str, Any]) -> boo
     """Kleene's logic: `a and b` is False once one of them is, `a or b` True once one of them is."""
     match tree:
         case ast.BoolOp(op, values):
-            settles = isinstance(op, ast.Or)
-            verdicts = [_decided(value, whole, known) for value in values]
-            return settles if settles in verdicts else None if None in verdicts else not settles
+            return _joint(values, isinstance(op, ast.Or), whole, known)
         case ast.UnaryOp(ast.Not(), operand):
             verdict = _decided(operand, whole, known)
             return None if verdict is None else not verdict
         case _:
             part = Expression._of(tree, whole.text, whole.what)
             return part.true_of(known) if part.names <= known.keys() else None
+
+
+def _joint(values: list[ast.expr], settles: bool, whole: Expression, known: Mapping[str, Any]) -> bool | None:
+    """From left to right, as Python goes: what stands after the deciding part is not looked at, and may be nonsense."""
+    undecided = False
+    for value in values:
+        try:
+            verdict = _decided(value, whole, known)
+        except SpaceError:
+            if not undecided:
+                raise
+            verdict = None  # the undecided part before it may guard it
+        if verdict is settles:
+            return settles
+        undecided |= verdict is None
+    return None if undecided else not settles
 
 
 def _compile(node: ast.AST, text: str) -> Evaluate:
@@ -249,10 +263,15 @@ def _applied(operate: Callable[[Any, Any], Any], left: Evaluate, right: Evaluate
 
 
 def _chained(operators: list[Callable[[Any, Any], Any]], parts: list[Evaluate]) -> Evaluate:
-    """`a < b < c`, which holds when every link does."""
+    """`a < b < c`, which holds when every link does. As in Python, what follows a broken link is not looked at."""
 
     def evaluate(config: Mapping[str, Any]) -> Any:
-        values = [part(config) for part in parts]
-        return all(link(a, b) for link, a, b in zip(operators, values, values[1:], strict=False))
+        left = parts[0](config)
+        for link, part in zip(operators, parts[1:], strict=True):
+            right = part(config)
+            if not link(left, right):
+                return False
+            left = right
+        return True
 
     return evaluate

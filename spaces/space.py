@@ -29,7 +29,7 @@ __all__ = ["Config", "Parameter", "Space", "When"]
 
 Config = Mapping[str, Value]
 
-_TRIES = 10_000  # draws until a space with constraints counts as empty
+_TRIES = 100_000  # draws until a space with constraints counts as empty, which takes a second or two
 
 
 class Space:
@@ -130,6 +130,14 @@ class Space:
             raise SpaceError(f"parameter '{min(shared)}' is declared by both spaces; rename one")
         return Space._of((*self.parameters, *other.parameters), (*self.constraints, *other.constraints))
 
+    def constrained(self, *constraints: Constraint) -> Space:
+        """The same space under these constraints too; SpaceError for what is none, or reads an unknown parameter."""
+        for each in constraints:
+            if not isinstance(each, Rule | Predicate):
+                raise SpaceError(f"a constraint is made with constraint(...), got {each!r}; write constraint('a < b')")
+        new = [each for each in constraints if each not in self.constraints]
+        return Space._of(self.parameters, (*self.constraints, *new)) if new else self
+
     def walk(self, choose: Callable[[Parameter], Value]) -> dict[str, Value]:
         """The config that `choose` makes: it is asked for each active parameter, after those its condition reads.
 
@@ -153,7 +161,7 @@ class Space:
             if broken is None:
                 return self.as_declared(config)
             broke[broken.name] += 1
-        shares = ", ".join(f"'{name}' broke in {count / _TRIES:.0%}" for name, count in broke.most_common(3))
+        shares = ", ".join(f"'{name}' broke in {100 * count / _TRIES:.5g}%" for name, count in broke.most_common(3))
         raise SpaceError(
             f"the space has no legal config, or hardly any: of {_TRIES:,} draws {shares}; loosen a constraint, or move "
             "the domains to where it holds"

@@ -93,6 +93,11 @@ class Store:
             self._db.executemany('INSERT INTO events (kind, trial, at, body, "check") VALUES (?, ?, ?, ?, ?)', rows)
         self._check = check
 
+    def note(self, key: str, value: Any) -> None:
+        """Add what was learnt of the study's origin since `create`. What `meta` has is never changed."""
+        with _explained(self.path), self._db:
+            self._db.execute("INSERT INTO meta VALUES (?, ?)", (key, json.dumps(value, ensure_ascii=False)))
+
     def events(self) -> Iterator[Event]:
         """Every event in order; StoreError at the first row that does not fit the chain."""
         check = ""
@@ -122,7 +127,7 @@ class Store:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known of the study's origin: format, study, spec, versions, hardware."""
+        """What is known of the study's origin: format, study, spec, versions, hardware, the data's fingerprint."""
         with _explained(self.path):
             return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
 

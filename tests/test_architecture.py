@@ -25,6 +25,8 @@ SEAMS = {
     # origin counts the GPUs; a Ray worker loads torch before it seeds the first trial.
     "torch": {"search/training/", "spaces/networks/", "search/origin.py", "search/executors/ray.py"},
     "click": {"search/cli.py"},
+    "pyarrow": {"search/training/data/parquet_files.py"},
+    "PIL": {"search/training/data/"},
 }
 
 

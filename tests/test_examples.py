@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
@@ -28,6 +29,16 @@ def write_idx(folder: Path) -> Path:
         (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + pixels.tobytes()))
         header = struct.pack(">2I", 0x801, len(numbers))
         (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + numbers.tobytes()))
+    return folder
+
+
+def write_images(folder: Path) -> Path:
+    """scikit-learn's digits as PNG files, a folder per digit."""
+    images, labels = load_digits(return_X_y=True)
+    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        path = folder / str(label) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15.9).astype(np.uint8).reshape(8, 8)).save(path)
     return folder
 
 
@@ -69,6 +80,7 @@ FLOORS: dict[str, Callable[[float], bool]] = {
     "digits_cnn": lambda accuracy: accuracy > 0.95,
     "digits_mlp": lambda accuracy: accuracy > 0.93,
     "digits_transfer": lambda accuracy: accuracy > 0.9,  # chance: 0.33
+    "image_folder": lambda accuracy: accuracy > 0.9,
     "mnist_mlp": lambda accuracy: accuracy > 0.9,
     "own_network": lambda loss: loss < 0.15,  # chance: 0.66
     "own_objective": lambda accuracy: accuracy > 0.85,
@@ -80,6 +92,7 @@ FLOORS: dict[str, Callable[[float], bool]] = {
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_the_example_runs_and_finds_something(archsearch: Any, tmp_path: Path, example: Path) -> None:
     env = {"MNIST": str(write_idx(tmp_path / "idx")), "BANK": str(write_bank(tmp_path / "bank.csv"))}
+    env["IMAGES"] = str(write_images(tmp_path / "images"))
     env["SMS"] = str(write_sms(tmp_path / "sms.txt"))
     trials = 6 if example.stem == "own_objective" else 4
     ran = archsearch("run", example, "--executor", "inline", "--trials", trials, "--json", env=env)
@@ -91,7 +104,8 @@ def test_the_example_runs_and_finds_something(archsearch: Any, tmp_path: Path, e
 
 
 @pytest.mark.parametrize(
-    ("example", "variable"), [("mnist_mlp", "MNIST"), ("bank_csv", "BANK"), ("sms_textcnn", "SMS")]
+    ("example", "variable"),
+    [("mnist_mlp", "MNIST"), ("bank_csv", "BANK"), ("image_folder", "IMAGES"), ("sms_textcnn", "SMS")],
 )
 def test_an_example_without_its_data_says_what_it_needs(
     archsearch: Any, root: Path, monkeypatch: pytest.MonkeyPatch, example: str, variable: str

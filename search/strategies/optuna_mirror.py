@@ -65,8 +65,8 @@ class Mirror:
             return False
         return all(self._take(trial) for trial in history.trials)
 
-    def suggest(self, n: int, candidates: int, rng: np.random.Generator) -> list[Config]:
-        """`n` legal configs by a new TPE sampler."""
+    def suggest(self, n: int, candidates: int, rng: np.random.Generator) -> list[tuple[Config, bool]]:
+        """`n` legal configs by a new TPE sampler, each with whether it had to be repaired."""
         with _quiet():
             self.study.sampler = optuna.samplers.TPESampler(
                 n_startup_trials=0,
@@ -83,7 +83,7 @@ class Mirror:
             for trial in asked:
                 self.study.tell(trial, state=TrialState.FAIL)
 
-    def _legal(self, asked: list[optuna.Trial], rng: np.random.Generator) -> Config:
+    def _legal(self, asked: list[optuna.Trial], rng: np.random.Generator) -> tuple[Config, bool]:
         """The next suggestion, which stays among the asked ones: as running, it keeps the next of them apart.
 
         Optuna knows no constraints. What breaks one is asked for anew some times, and then repaired.
@@ -92,9 +92,9 @@ class Mirror:
             asked.append(self.study.ask())
             config = self.config(asked[-1])
             if not self._space.broken(config):
-                return config
+                return config, False
             self.study.tell(asked.pop(), state=TrialState.FAIL)
-        return repair(self._space, config, rng)
+        return repair(self._space, config, rng), True
 
     def config(self, trial: optuna.Trial) -> Config:
         """The config that this trial of Optuna suggests."""

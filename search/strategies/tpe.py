@@ -41,6 +41,9 @@ class TPE:
     are active together. A trial that still runs counts as a bad one, so that parallel proposals keep apart (constant
     liar, Ginsbourger et al. 2010). A pruned trial ranks behind the finished ones: first those that came further, then
     those with the better last value. A failed trial ranks last of all.
+
+    A suggestion that breaks a constraint is asked for anew; after ten, the nearest legal config is taken, and the
+    proposal notes that it was repaired.
     """
 
     startup_trials: int = 10
@@ -65,7 +68,9 @@ class TPE:
         mirror = self._warm.mirror
         if mirror is None or not mirror.follow(history):
             mirror = self._warm.mirror = Mirror(history)
-        return [Proposal(config, study.budget, {"by": "tpe"}) for config in mirror.suggest(n, self.candidates, rng)]
+        suggested = mirror.suggest(n, self.candidates, rng)
+        notes = ({"by": "tpe", "repaired": True} if repaired else {"by": "tpe"} for _, repaired in suggested)
+        return [Proposal(config, study.budget, note) for (config, _), note in zip(suggested, notes, strict=True)]
 
     def tell(self, trial: Trial) -> None:
         """Nothing to do: `ask` reads the history."""

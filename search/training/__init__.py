@@ -1,6 +1,21 @@
 """Training: the objective `Supervised`, its recipe, and the data that it reads. Importing this loads torch."""
 
-from search.training.data import Split, arrays, breast_cancer, csv, diabetes, digits, idx, iris, text, wine
+from search.training.data import (
+    Split,
+    arrays,
+    breast_cancer,
+    csv,
+    dataset,
+    diabetes,
+    digits,
+    idx,
+    image_folder,
+    iris,
+    npz,
+    parquet,
+    text,
+    wine,
+)
 from search.training.recipe import Recipe
 from search.training.supervised import Supervised
 
@@ -11,10 +26,14 @@ __all__ = [
     "arrays",
     "breast_cancer",
     "csv",
+    "dataset",
     "diabetes",
     "digits",
     "idx",
+    "image_folder",
     "iris",
+    "npz",
+    "parquet",
     "text",
     "wine",
 ]

@@ -53,6 +53,12 @@ class Supervised:
             if isinstance(value, type) or not hasattr(value, method):
                 hint = f"{value.__name__}(...)" if callable(value) and hasattr(value, "__name__") else example
                 raise SpecError(f"Supervised {name} must be something like {example}, got {value!r}; write {hint}")
+        if not isinstance(self.network.space, Space):
+            raise SpecError(f"the network's `space` must be a Space, got {self.network.space!r}; write Space(...)")
+        if not any(callable(getattr(self.network, name, None)) for name in ("build", "stack")):
+            raise SpecError(
+                f"the network {self.network!r} has no `build`; write def build(self, config, inputs, outputs)"
+            )
         if not isinstance(self.recipe, Recipe):
             raise SpecError(f"Supervised recipe must be a Recipe(...), got {self.recipe!r}")
         if not isinstance(self.metrics, tuple | list):

@@ -179,7 +179,14 @@ class _Transferred(nn.Module):
         if self._channels is not None:
             x = x if x.dim() == 4 else x.unsqueeze(1)
             x = x.expand(-1, self._channels, -1, -1)  # (batch, channels, height, width)
-        outputs: Tensor = self.pretrained(x)
+        try:
+            outputs: Tensor = self.pretrained(x)
+        except RuntimeError as error:
+            if x.dim() == 3:
+                error.add_note(
+                    "the samples are grey images without a channel: give Pretrained channels=1, or 3 for colours"
+                )
+            raise
         return outputs  # (batch, outputs)
 
 

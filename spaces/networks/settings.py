@@ -25,7 +25,7 @@ def outermost(setting: Setting) -> tuple[Value, ...]:
     if isinstance(setting, Choice):
         return setting.values
     if isinstance(setting, Int | Float):
-        return (setting.low, setting.high)
+        return (setting.from_unit(0.0), setting.from_unit(1.0))  # a step may not reach the upper bound
     return (setting,)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from search.driver import Driver
 from search.spec import Pickled, SpecFile, source_of
 from search.strategies import STRATEGIES
 from search.training import Recipe, Supervised, csv, digits
-from spaces import Float, Int, Space, SpecError, StoreError, constraint
+from spaces import Float, Int, Space, SpaceError, SpecError, StoreError, constraint
 from spaces.networks import MLP
 from studies.store import Store
 
@@ -287,3 +288,21 @@ def test_shared_data_that_cannot_be_loaded_leaves_no_store_behind(tmp_path: Path
     with pytest.raises(SpecError, match=r"Study shared=.*load.* failed: FileNotFoundError: inputs.npy; mend it"):
         study(shared=load).run(tmp_path / "s.db", quiet=True)
     assert list(tmp_path.glob("*.db")) == []
+
+
+def test_a_study_constrains_the_space_that_its_objective_carries(tmp_path: Path) -> None:
+    objective = Supervised(digits(), MLP(2, Int(4, 64)), Recipe())
+    shrinking = [constraint("units_1 >= 4 * units_2")]
+    declared = study(objective=objective, space=None, minimize="val_loss", budget=1, constraints=shrinking, trials=3)
+    history = declared.run(tmp_path / "s.db", quiet=True)
+    assert all(trial.config["units_1"] >= 4 * trial.config["units_2"] for trial in history.trials)
+    more = search.resume(tmp_path / "s.db", trials=4, quiet=True)
+    assert more.study.space.constraints == tuple(shrinking)
+    again = study(space=SPACE, constraints=[constraint("x < 0.5")])
+    assert replace(again, timeout=None, seed=1).space == again.space
+
+
+@pytest.mark.parametrize("wrong", ["x < 0.5", ["x < 0.5"], [constraint("z < 0.5")]])
+def test_constraints_that_cannot_be_meant(wrong: Any) -> None:
+    with pytest.raises((SpecError, SpaceError), match=r"write|unknown parameter 'z'"):
+        study(constraints=wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import pickle
 from decimal import Decimal
@@ -254,3 +255,16 @@ def test_what_python_calls_equal_may_be_another_declaration() -> None:
     assert Choice("a", ordered=True) != Choice("a")
     assert Choice("a", "b") == Choice("a", "b")
     assert repr(Float(-0.0, 1, step=1)) == repr(Float(0, 1, step=1.0))
+
+
+class Kind(enum.IntEnum):
+    A = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [(Kind.A, r"got the Enum member .*; use .*\.value"), ([1, 2], r"write Choice\(1, 2\), and a tuple")],
+)
+def test_what_looks_plain_and_is_not(value: object, hint: str) -> None:
+    with pytest.raises(SpaceError, match=hint):
+        Choice(value)

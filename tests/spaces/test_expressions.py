@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Int, Space, SpaceError, When
+from spaces import Int, Space, SpaceError, When, constraint
 from spaces.expressions import Expression, is_name
 
 CONFIG = {"n": 3, "x": 0.5, "opt": "sgd", "flag": True, "shape": (3, 3), "none": None}
@@ -23,7 +23,7 @@ CONFIG = {"n": 3, "x": 0.5, "opt": "sgd", "flag": True, "shape": (3, 3), "none":
         ("n != 3", False),
         ("1 < n <= 3", True),
         ("3 < n < 9", False),
-        ("3 < n < 1 / 0", False),  # as in Python: the chain ends at its first false link
+        ("2 < n < 1 / 0", False),  # as in Python: the chain ends at its first false link
         ("opt in ('sgd', 'adam')", True),
         ("opt not in ['sgd']", False),
         ("opt in {'adam'}", False),
@@ -231,3 +231,11 @@ def test_the_normal_form_means_the_same_and_survives(text: str) -> None:
     again: Any = pickle.loads(pickle.dumps(first))
     assert Expression.parse(first.text) == first == again
     assert first.holds(CONFIG) is again.holds(CONFIG) is bool(eval(text, {}, dict(CONFIG)))
+
+
+def test_what_follows_the_deciding_part_is_not_looked_at() -> None:
+    guarded = Space(constraint("b == 0 or a / b < 2"), c=When("b != 0 and a / b > 1", 1), a=Int(1, 4), b=Int(0, 4))
+    assert guarded.fix(a=1, b=0).size() == 1
+    assert guarded.fix(b=0).size() == 4
+    chain = Expression.parse("0 < b <= 10 / b")
+    assert [chain.true_of({"b": b}) for b in (0, 2, 5)] == [False, True, False]

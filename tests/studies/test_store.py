@@ -536,6 +536,20 @@ def test_what_a_killed_driver_left_of_a_deleted_store_does_not_come_back(
         assert list(reader.events()) == EVENTS
 
 
+def test_what_is_noted_later_is_kept_and_nothing_is_changed(store: Store, path: Path) -> None:
+    store.append(EVENTS[:1])
+    before = store.meta
+    store.note("data", "0123456789abcdef")
+    for key in ("data", "study"):
+        with pytest.raises(StoreError, match="UNIQUE"):
+            store.note(key, "other")
+    store.append(EVENTS[1:])
+    store.close()
+    with Store.open(path) as reader:
+        assert reader.meta == {**before, "data": "0123456789abcdef"}
+        assert list(reader.events()) == EVENTS
+
+
 # Copies.
 
 

@@ -8,7 +8,21 @@ Numpy only: the arrays are shared between processes, and what trains on them is 
 
 from search.training.data.preparation import Data
 from search.training.data.prepared import Part, Prepared
-from search.training.data.sources import arrays, breast_cancer, csv, diabetes, digits, idx, iris, text, wine
+from search.training.data.sources import (
+    arrays,
+    breast_cancer,
+    csv,
+    dataset,
+    diabetes,
+    digits,
+    idx,
+    image_folder,
+    iris,
+    npz,
+    parquet,
+    text,
+    wine,
+)
 from search.training.data.split import Split
 
 __all__ = [
@@ -19,10 +33,14 @@ __all__ = [
     "arrays",
     "breast_cancer",
     "csv",
+    "dataset",
     "diabetes",
     "digits",
     "idx",
+    "image_folder",
     "iris",
+    "npz",
+    "parquet",
     "text",
     "wine",
 ]

@@ -41,9 +41,10 @@ def _pieces(part: object) -> tuple[bytes | memoryview, ...]:
     """As bytes that say where they end: JSON on a line of its own; or an array's kind and shape, and its values."""
     if not isinstance(part, np.ndarray):
         return (_line(part),)
-    values = np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("<"))
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        values = np.where(np.isnan(values), values.dtype.type(np.nan), values)  # NaN has many bit patterns
+    values = part
+    if part.dtype.kind == "f" and (missing := np.isnan(part)).any():
+        values = np.where(missing, part.dtype.type(np.nan), part)  # NaN has many bit patterns
+    values = np.ascontiguousarray(values, dtype=part.dtype.newbyteorder("<"))
     return _line([values.dtype.str, values.shape]), values.reshape(-1).view(np.uint8).data
 
 

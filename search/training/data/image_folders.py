@@ -25,7 +25,7 @@ Size = tuple[int, int]  # height, width
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
-# Pillow's names for the kinds of pixels. Those that are not listed have more than 8 bits, and Pillow would cut them off.
+# Pillow's names for kinds of pixels. The others have more than 8 bits, which Pillow would cut off without a word.
 GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
 
@@ -117,20 +117,24 @@ def _find(folder: str) -> list[tuple[str, Path]]:
     classes = [entry for entry in entries if entry.is_dir()]
     if not classes:
         raise DataError(
-            f"'{folder}' has no folder in it, but {len(others):,} files; expected a folder per class, with its images"
+            f"'{folder}' has no folder in it, but {len(others):,} file(s); expected a folder per class, with its images"
         )
     for kind in classes:
         inside = _listed(kind)
-        images = [path for path in inside if path.suffix.lower() in ENDINGS and path.is_file()]
-        others += [path for path in inside if path not in set(images)]
+        images = [path for path in inside if _is_image(path)]
         if not images:
             raise _no_image(kind, inside)
         found += [(kind.name, path) for path in images]
+        others += [path for path in inside if not _is_image(path)]
     if others:
         names = ", ".join(f"'{path.relative_to(root)}'" for path in others[:NAMED])
         more = ", …" if len(others) > NAMED else ""
         warnings.warn(f"'{folder}': left out {len(others):,} that are no images: {names}{more}", stacklevel=2)
     return found
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS and path.is_file()
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -145,8 +149,8 @@ def _no_image(folder: Path, inside: Sequence[Path]) -> DataError:
             f"pass image_folder('{folder}')"
         )
     return DataError(
-        f"class folder '{folder}' has no image, but {len(inside)} other files; add images ({', '.join(ENDINGS)}) or "
-        "remove the folder"
+        f"class folder '{folder}' has no image, but {len(inside):,} other file(s); add images ({', '.join(ENDINGS)}), "
+        "or remove the folder"
     )
 
 

@@ -55,7 +55,9 @@ def _load(path: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
                     raise DataError(f"'{path}': {unknown('array', name, archive.files)}")
                 found[name] = _read(archive, path, name)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"'{path}' is damaged or cut off after {len(content):,} bytes ({error}); get it again") from error
+        raise DataError(
+            f"'{path}' is damaged or cut off after {len(content):,} bytes ({error}); get it again"
+        ) from error
     return found
 
 

@@ -1,4 +1,7 @@
-"""A Parquet file as a table. Its columns have types, so nothing is guessed: text is categories, also of digits."""
+"""A Parquet file as a table. Its columns have types, so nothing is guessed: text is categories, also of digits.
+
+Dates and times are text, as in a CSV file; a `Split` by time or by group can take such a column.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +46,14 @@ class Parquet:
             column = table[name]
             if name == self.target:
                 continue
-            if column.null_count == len(column):
-                raise self._error(name, f"has no value in any row; pass drop=['{name}']")
             if name not in self.categorical and _is_number(column.type):
                 numbers[name] = _numbers(column)
+                empty = bool(np.isnan(numbers[name]).all())
             else:
                 words.append(Column(self.path, name, _texts(column), ()).words())
+                empty = words[-1].categories == ("",)
+            if empty:
+                raise self._error(name, f"has no value in any row; pass drop=['{name}']")
         if not numbers and not words:
             raise DataError(f"'{self.path}' has no column but the target '{self.target}'; drop fewer columns")
         block = np.column_stack(list(numbers.values())) if numbers else np.empty((len(table), 0))
@@ -67,7 +72,7 @@ class Parquet:
             schema = file.schema_arrow
             kept = self._kept(schema.names)
             self._check_types({name: _value_type(schema.field(name).type) for name in kept})
-            table = file.read(columns=kept).select(kept)  # "a" alone would also bring a column "a.b"
+            table = file.read(columns=kept)
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise DataError(
@@ -75,6 +80,7 @@ class Parquet:
             ) from error
         if not len(table):
             raise DataError(f"'{self.path}' has columns but no rows; give at least one row")
+        # Of what was kept alone: "a" may bring a column "a.b" along.
         return pyarrow.table({name: table[name].cast(_value_type(table[name].type)) for name in kept})
 
     def _kept(self, names: list[str]) -> list[str]:
@@ -84,7 +90,8 @@ class Parquet:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise DataError(f"'{self.path}' has two columns named '{twice}'; rename one")
-        return [name for name in names if name not in self.drop and not name.startswith(PANDAS_INDEX)]
+        left_out = {*self.drop, *(name for name in names if name.startswith(PANDAS_INDEX) and name != self.target)}
+        return [name for name in names if name not in left_out]
 
     def _check_types(self, types: dict[str, Any]) -> None:
         odd = {name: kind for name, kind in types.items() if not _is_number(kind) and not _is_text(kind)}
@@ -92,8 +99,8 @@ class Parquet:
             told = ", ".join(f"'{name}' of {kind}" for name, kind in odd.items())
             target = "" if self.target not in odd else f" ('{self.target}' is the target: write it as numbers or text)"
             raise DataError(
-                f"'{self.path}' has columns that are neither numbers, bools nor text: {told}; write their parts as "
-                f"numbers, or pass drop={[name for name in odd if name != self.target]}{target}"
+                f"'{self.path}' has columns that are neither numbers, bools, text nor times: {told}; write their parts "
+                f"as numbers, or pass drop={[name for name in odd if name != self.target]}{target}"
             )
 
     def _targets(self, column: Any) -> npt.NDArray[Any]:
@@ -134,7 +141,8 @@ def _is_number(kind: Any) -> bool:
 def _is_text(kind: Any) -> bool:
     from pyarrow import types
 
-    return any(test(kind) for test in (types.is_boolean, types.is_string, types.is_large_string, types.is_string_view))
+    texts = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(test(kind) for test in (*texts, types.is_boolean, types.is_date, types.is_timestamp))
 
 
 def _numbers(column: Any) -> npt.NDArray[np.float64]:
@@ -147,4 +155,8 @@ def _numbers(column: Any) -> npt.NDArray[np.float64]:
 
 def _texts(column: Any) -> tuple[str, ...]:
     """The cells as a CSV file would have them, "" for null."""
+    import pyarrow
+
+    if pyarrow.types.is_timestamp(column.type):  # Python has no nanoseconds
+        column = column.cast(pyarrow.timestamp("us", column.type.tz), safe=False)
     return tuple("" if value is None else str(value).strip() for value in column.to_pylist())

@@ -6,16 +6,18 @@ Fitting on all rows would let the validation and test parts leak into the inputs
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.prepared import Part, Prepared
+from search.training.data.fingerprint import fingerprint
+from search.training.data.prepared import Cleaning, Part, Prepared
 from search.training.data.raw import Raw, Source, Table, Texts, Words
 from search.training.data.split import DEFAULT_SPLIT, Rows, Split, split_rows
-from search.training.data.targets import class_indices, infer_task, quantities
+from search.training.data.split_keys import split_keys
+from search.training.data.targets import infer_task, numbered
 from search.training.data.tokens import fit_tokens
 from spaces.errors import DataError, unknown
 
@@ -48,11 +50,11 @@ class Data:
     def prepare(self) -> Prepared:
         """Read, split and standardise. Same source and split, same arrays.
 
-        Tables: each number column is standardised, missing values being the median. Each categorical column becomes
-        one 0/1 input per category, a missing value being a category, and an unseen one all zeros; or, as codes, one
-        input, which is 0 for an unseen value and counts the others from 1. Texts: tokens as whole numbers, 0 being
-        padding and 1 whatever the training part has not. Everything else (images) is standardised by one mean and one
-        deviation. All of it is fitted on the training part.
+        Tables: columns that do not vary are dropped. Each number column is standardised, missing values being the
+        median. Each categorical column becomes one 0/1 input per category, a missing value being a category, and an
+        unseen one all zeros; or, as codes, one input, which is 0 for an unseen value and counts the others from 1.
+        Texts: tokens as whole numbers, 0 being padding and 1 whatever the training part has not. Everything else
+        (images) is standardised by one mean and one deviation. All of it is fitted on the training part.
 
         Raises DataError for whatever in the data has to be mended.
         """
@@ -62,19 +64,30 @@ class Data:
 def prepare(raw: Raw, split: Split, categories: Coding = "one_hot") -> Prepared:
     """The work of `Data.prepare`, on what has been read."""
     task = raw.task or infer_task(raw.targets)
-    targets: npt.NDArray[Any]
-    classes: tuple[str, ...] = ()
+    targets, classes = numbered(raw.targets, task)
+    digest = fingerprint(
+        raw.inputs,
+        targets,
+        task=task,
+        classes=classes,
+        official_test=raw.official_test,
+        split=asdict(split),
+        categories=categories,
+    )
+    keyed = split_keys(raw, split)
+    rows = split_rows(
+        split,
+        len(targets),
+        official_test=raw.official_test,
+        labels=targets if task == "classification" else None,
+        classes=classes,
+        keys=keyed.keys,
+    )
     mean, std = 0.0, 1.0
-    if task == "classification":
-        targets, classes = class_indices(raw.targets)
-        rows = split_rows(split, len(targets), official_test=raw.official_test, labels=targets, classes=classes)
-    else:
-        values = quantities(raw.targets)
-        rows = split_rows(split, len(values), official_test=raw.official_test)
-        mean, std = _mean_std(values[rows.train])
-        targets = ((values - mean) / std).astype(np.float32)
-
-    fitted = _fit(raw.inputs, rows.train, coded=categories == "codes")
+    if task == "regression":
+        mean, std = _mean_std(targets[rows.train])
+        targets = ((targets - mean) / std).astype(np.float32)
+    fitted = _fit(keyed.inputs, rows.train, coded=categories == "codes")
 
     def part(chosen: Rows) -> Part:
         return Part(fitted.features(chosen), targets[chosen])
@@ -91,6 +104,8 @@ def prepare(raw: Raw, split: Split, categories: Coding = "one_hot") -> Prepared:
         categories=fitted.categories,
         vocabulary=len(fitted.tokens) or None,
         tokens=fitted.tokens,
+        cleaning=fitted.cleaning,
+        fingerprint=digest,
     )
 
 
@@ -99,6 +114,7 @@ class _Fitted:
     """What the training rows gave: the way from rows to inputs, and what `Prepared` says of those."""
 
     features: Features
+    cleaning: Cleaning
     feature_names: tuple[str, ...] = ()
     categories: tuple[int, ...] = ()
     tokens: tuple[str, ...] = ()
@@ -116,9 +132,9 @@ def _fit(inputs: Table | Texts | npt.NDArray[Any], train: Rows, coded: bool) -> 
             return _fit_table(inputs, train, coded)
         case Texts():
             codes, tokens = fit_tokens(inputs, train)
-            return _Fitted(codes, tokens=tokens)
+            return _Fitted(codes, Cleaning(len(inputs.texts)), tokens=tokens)
         case images:
-            return _Fitted(_fit_images(images, train))
+            return _Fitted(_fit_images(images, train), Cleaning(len(images)))
 
 
 def _fit_table(table: Table, train: Rows, coded: bool) -> _Fitted:
@@ -127,21 +143,50 @@ def _fit_table(table: Table, train: Rows, coded: bool) -> _Fitted:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    # keep_empty_features: a column may happen to be all missing in the training part; the names must still fit.
-    # The scaler divides a constant column by 1, also where rounding gives it a tiny deviation.
-    numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
-    if table.names:
-        _check_range(table)
-        numbers.fit(table.numbers[train])
-    _check_categories(table, coded)
-    columns = [_coded(words, train) if coded else _one_hot(words, train) for words in table.words]
+    _check_range(table)
+    varied = _without_constants(table, train)
+    _check_categories(varied, coded)
+    # The scaler divides by 1 where rounding alone gives a column a deviation.
+    scaler = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    if varied.names:
+        scaler.fit(varied.numbers[train])
+    columns = [_coded(words, train) if coded else _one_hot(words, train) for words in varied.words]
 
     def features(rows: Rows) -> Inputs:
-        blocks: list[npt.NDArray[Any]] = [numbers.transform(table.numbers[rows])] if table.names else []
+        blocks: list[npt.NDArray[Any]] = [scaler.transform(varied.numbers[rows])] if varied.names else []
         return np.concatenate([*blocks, *(column.block(rows) for column in columns)], axis=1, dtype=np.float32)
 
-    names = (*table.names, *(name for column in columns for name in column.names))
-    return _Fitted(features, names, categories=tuple(column.codes for column in columns) if coded else ())
+    return _Fitted(
+        features,
+        Cleaning(
+            rows=len(table.numbers),
+            columns=_width(table),
+            filled=int(np.isnan(varied.numbers).sum()),
+            constant=_width(table) - _width(varied),
+            unseen=sum(column.unseen for column in columns),
+        ),
+        feature_names=(*varied.names, *(name for column in columns for name in column.names)),
+        categories=tuple(column.codes for column in columns) if coded else (),
+    )
+
+
+def _width(table: Table) -> int:
+    return len(table.names) + len(table.words)
+
+
+def _without_constants(table: Table, train: Rows) -> Table:
+    """The table without columns that have one value in the training part, or none: they tell nothing."""
+    numbers = table.numbers[train]
+    # fmax and fmin pass over NaN, and give it where there is nothing else: then the comparison is False.
+    varies = np.fmax.reduce(numbers) > np.fmin.reduce(numbers)
+    words = tuple(words for words in table.words if len(np.unique(words.codes[train])) > 1)
+    if not varies.any() and not words:
+        raise DataError(
+            f"no column varies in the training part of {len(train):,} rows: nothing to learn from; check the columns"
+        )
+    return Table(
+        table.numbers[:, varies], tuple(name for name, kept in zip(table.names, varies, strict=True) if kept), words
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,20 +195,27 @@ class _Categories:
 
     block: Callable[[Rows], npt.NDArray[Any]]  # row numbers (n,) -> (n, inputs)
     names: tuple[str, ...]  # of those inputs
+    unseen: int  # cells of the other rows that hold none of them
     codes: int = 0
 
 
 def _one_hot(words: Words, train: Rows) -> _Categories:
     seen = np.unique(words.codes[train])
     names = tuple(f"{words.name}={words.categories[code] or '(missing)'}" for code in seen)
-    return _Categories(lambda rows: words.codes[rows, None] == seen, names)
+    return _Categories(lambda rows: words.codes[rows, None] == seen, names, _unseen(words, seen))
 
 
 def _coded(words: Words, train: Rows) -> _Categories:
     seen = np.unique(words.codes[train])
     places = np.zeros(len(words.categories))
     places[seen] = np.arange(1, len(seen) + 1)
-    return _Categories(lambda rows: places[words.codes[rows, None]], (words.name,), codes=len(seen) + 1)
+    return _Categories(
+        lambda rows: places[words.codes[rows, None]], (words.name,), _unseen(words, seen), codes=len(seen) + 1
+    )
+
+
+def _unseen(words: Words, seen: npt.NDArray[np.int64]) -> int:
+    return int((~np.isin(words.codes, seen)).sum())
 
 
 def _check_categories(table: Table, coded: bool) -> None:

@@ -47,6 +47,39 @@ class Part:
         return f"Part({len(self)} rows of {self.inputs.shape[1:]}, {self.targets.dtype} targets)"
 
 
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """What was found and mended on the way from a source to `Prepared`; what cannot be mended is an error.
+
+    rows: all of them. The others are of tables, counted after a column that the split goes by: columns: how many a row
+    had. filled: missing numbers that became the median; in a categorical column, missing is a category. constant:
+    columns that do not vary in the training part, and were dropped. unseen: cells of the other parts whose category
+    the training part has not.
+    """
+
+    rows: int
+    columns: int | None = None
+    filled: int = 0
+    constant: int = 0
+    unseen: int = 0
+
+    def __str__(self) -> str:
+        """`45,211 rows, 16 columns; 0 missing cells filled, 1 constant column dropped`."""
+        rows = _counted(self.rows, "row")
+        if self.columns is None:
+            return rows
+        found = [
+            f"{_counted(self.filled, 'missing cell')} filled",
+            f"{_counted(self.constant, 'constant column')} dropped",
+            *([f"{_counted(self.unseen, 'cell')} of a category that is not in training"] if self.unseen else []),
+        ]
+        return f"{rows}, {_counted(self.columns, 'column')}; {', '.join(found)}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """A data set ready for training, with what is needed to read its numbers.
@@ -55,6 +88,8 @@ class Prepared:
     target's own unit: `prediction * target_std + target_mean` undoes the standardisation (0 and 1 for
     classification). feature_names: one per input column of a table; () for others. categories, vocabulary: as
     in `Inputs`. tokens: for text, what each code stands for, "" for padding (0) and for whatever is unknown (1).
+    cleaning: what was mended. fingerprint: 16 hexadecimal digits, other for other data, or another task or split.
+    None: not known, as for data that was prepared elsewhere.
     """
 
     task: Task
@@ -68,6 +103,8 @@ class Prepared:
     categories: tuple[int, ...] = ()
     vocabulary: int | None = None
     tokens: tuple[str, ...] = ()
+    cleaning: Cleaning | None = None
+    fingerprint: str | None = None
 
     @property
     def outputs(self) -> int:

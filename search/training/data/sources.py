@@ -12,12 +12,16 @@ import numpy.typing as npt
 from search.training.data.bundled import Bundled
 from search.training.data.csv_files import Csv
 from search.training.data.idx_files import Idx, ImageFiles
+from search.training.data.image_folders import Channels, ImageFolder, Size
 from search.training.data.memory import Arrays
+from search.training.data.npz_files import Npz
+from search.training.data.parquet_files import Parquet
 from search.training.data.preparation import Coding, Data
 from search.training.data.prepared import Task
 from search.training.data.raw import Tokens
 from search.training.data.split import DEFAULT_SPLIT, Split
 from search.training.data.text_files import TextFile
+from search.training.data.torch_data import TorchDataset
 from spaces.errors import DataError
 
 Path = str | os.PathLike[str]
@@ -69,13 +73,32 @@ def arrays(
     return Data(Arrays(_array(inputs, "inputs"), _array(targets, "targets"), task, official), split)
 
 
+def npz(
+    path: Path,
+    *,
+    inputs: str = "x",
+    targets: str = "y",
+    test: tuple[str, str] | None = None,
+    task: Task | None = None,
+    split: Split = DEFAULT_SPLIT,
+) -> Data:
+    """Arrays in an NPZ file, as `np.savez("data.npz", x=inputs, y=targets)` writes it.
+
+    inputs, targets: the names of the two arrays, which may hold what `arrays` takes. test: the names of those of the
+    official test part, such as ("x_test", "y_test"). task: as for `arrays`. Arrays that are not named are not read.
+
+    Raises DataError for a wrong task; `prepare()` raises it for what is wrong in the file.
+    """
+    return Data(Npz(os.fspath(path), inputs, targets, test, task), split)
+
+
 def csv(
     path: Path,
     *,
     target: str,
     header: bool = True,
     names: Sequence[str] | None = None,
-    delimiter: str = ",",
+    delimiter: str | None = None,
     categorical: str | Sequence[str] = (),
     categories: Coding = "one_hot",
     drop: str | Sequence[str] = (),
@@ -102,11 +125,42 @@ def csv(
             target=target,
             header=header,
             names=None if names is None else tuple(names),
-            delimiter=delimiter,
+            delimiter=_delimiter(path, delimiter),
             categorical=(categorical,) if isinstance(categorical, str) else tuple(categorical),
             drop=(drop,) if isinstance(drop, str) else tuple(drop),
             task=task,
             encoding=encoding,
+        ),
+        split,
+        categories,
+    )
+
+
+def parquet(
+    path: Path,
+    *,
+    target: str,
+    categorical: str | Sequence[str] = (),
+    categories: Coding = "one_hot",
+    drop: str | Sequence[str] = (),
+    task: Task | None = None,
+    split: Split = DEFAULT_SPLIT,
+) -> Data:
+    """A Parquet file whose columns are numbers, or categories: text, bools, dictionaries, dates and times.
+
+    All options: as for `csv`. What a column holds is what its type says, so that text like "007" stays text. Missing
+    are nulls, NaN, and in text what is missing for `csv`. A row index that pandas has written without a name is left
+    out.
+
+    Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the file, with column and row.
+    """
+    return Data(
+        Parquet(
+            path=os.fspath(path),
+            target=target,
+            categorical=(categorical,) if isinstance(categorical, str) else tuple(categorical),
+            drop=(drop,) if isinstance(drop, str) else tuple(drop),
+            task=task,
         ),
         split,
         categories,
@@ -120,7 +174,7 @@ def text(
     text: str,
     header: bool = True,
     names: Sequence[str] | None = None,
-    delimiter: str = ",",
+    delimiter: str | None = None,
     tokens: Tokens = "words",
     vocabulary: int = 10_000,
     length: int | None = None,
@@ -131,8 +185,8 @@ def text(
     """A CSV or TSV file (gzipped or not) with a column of texts and one of what to predict from them.
 
     target, text: the two columns; others are not read. header, names, task, encoding: as for `csv`; Chinese files are
-    often "gbk". delimiter: "\\t" for TSV, in which quotes are plain characters; with any other, a field may stand in
-    double quotes.
+    often "gbk". delimiter: None is a tab for a file named .tsv, and a comma otherwise. Between tabs, quotes are plain
+    characters; with any other, a field may stand in double quotes.
 
     tokens: "words" (runs of letters, digits and underscores, and every other mark on its own), or "characters" (for
     languages that put no spaces between words); both in small letters. vocabulary: how many tokens are kept, the most
@@ -148,7 +202,7 @@ def text(
             text=text,
             header=header,
             names=None if names is None else tuple(names),
-            delimiter=delimiter,
+            delimiter=_delimiter(path, delimiter),
             tokens=tokens,
             vocabulary=vocabulary,
             length=length,
@@ -177,11 +231,50 @@ def idx(
     return Data(Idx(folder=os.fspath(files)), split)
 
 
+def image_folder(
+    path: Path,
+    *,
+    size: Size | None = None,
+    channels: Channels | None = None,
+    test: Path | None = None,
+    split: Split = DEFAULT_SPLIT,
+) -> Data:
+    """A folder with a folder per class, named as the class, that holds its images (PNG, JPEG, GIF, BMP, TIFF, WebP).
+
+    size: (height, width) to resize all images to; None where they have one size. channels: 1 for grey, inputs
+    (height, width); 3 for colour, (3, height, width); None is 1 where all images are grey, else 3. test: a folder of
+    the same classes, the official test part.
+
+    Pixels are taken as they are stored: transparency and a camera's note how to turn the photo are not looked at.
+    Hidden files are passed over; other files that are no images are counted and named in a warning.
+
+    Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the folder.
+    """
+    return Data(ImageFolder(os.fspath(path), size, channels, None if test is None else os.fspath(test)), split)
+
+
+def dataset(torch_dataset: Any, *, test: Any = None, task: Task | None = None, split: Split = DEFAULT_SPLIT) -> Data:
+    """Any `torch.utils.data.Dataset` of (input, target) pairs, also a finite IterableDataset; read once, into memory.
+
+    Inputs: tensors, numpy arrays or PIL images, all of one shape; then as for `arrays`. Targets: a number, a bool or a
+    text. What the dataset draws at random is drawn once; `Recipe(flip=True, shift=2)` draws anew at each step. test: a
+    dataset with the official test part. task: as for `arrays`.
+
+    Raises DataError for what is no such dataset; `prepare()` raises it for what is wrong in its items.
+    """
+    return Data(TorchDataset(torch_dataset, test, task), split)
+
+
 def _array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:  # ragged lists, tensors on a GPU
         raise DataError(f"{what} cannot become an array: {error}; give rows of one length, in main memory") from error
+
+
+def _delimiter(path: Path, given: str | None) -> str:
+    name = os.fspath(path).lower().removesuffix(".gz")
+    return given if given is not None else "\t" if name.endswith(".tsv") else ","
 
 
 def _pair(files: tuple[Path, Path]) -> ImageFiles:

@@ -1,7 +1,7 @@
 """Which rows train, which validate, which test.
 
-At random, and stratified by class where there are classes; or whole groups at random, where rows of one patient or writer
-would tell a network what it is asked for; or by time, where the future is what must be predicted.
+At random, and stratified by class where there are classes; or whole groups at random, where rows of one patient or
+writer would tell a network what it is asked for; or by time, where the future is what must be predicted.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Split:
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise DataError(f"Split.seed must be a whole number in [0, 2**32), got {self.seed!r}")
-        if not isinstance(self.by_time, str | bool):
+        if not isinstance(self.by_time, str | bool) or self.by_time == "":
             raise DataError(
                 f"Split.by_time must be a column's name, or True for the order of the rows, got {self.by_time!r}"
             )
@@ -194,7 +194,7 @@ def _check_counts(counts: npt.NDArray[np.int64], classes: Sequence[str], *, part
 
 
 def _check_trained(labels: npt.NDArray[np.int64], train: Rows, classes: Sequence[str], *, again: str) -> None:
-    # Rounding, groups or time may give a class no share of a part. Harmless in validation; in training it is not learnt.
+    # Rounding, groups or time may give a class no share of a part. Harmless in validation; in training it is no class.
     for index, name in enumerate(classes):
         if (labels[train] == index).any():
             continue

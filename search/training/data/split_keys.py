@@ -24,27 +24,24 @@ class Keyed:
 
 def split_keys(raw: Raw, split: Split) -> Keyed:
     """Take the split's column out of the inputs. Raises DataError for a column that cannot be used, or odd labels."""
-    inputs, keys = raw.inputs, None
     if isinstance(split.groups, Labels):
-        keys = _numbered(split.groups, len(raw.targets), raw.official_test)
-    elif split.column is not None:
-        option = "groups" if split.groups is not None else "by_time"
-        if not isinstance(inputs, Table):
-            other = "one label per row" if option == "groups" else "True, for the order of the rows"
-            raise DataError(f"Split {option}='{split.column}' names a column, but the data is no table; give {other}")
-        column, inputs = _taken(inputs, split.column)
-        _check_complete(column, split.column, option)
-        if isinstance(column, Words):
-            keys = column.codes if option == "groups" else _times(column)
-        else:
-            keys = np.unique(column, return_inverse=True)[1] if option == "groups" else column
-        if option == "groups":
-            _check_official(keys, raw.official_test, split.column)
-    return Keyed(inputs, keys)
+        return Keyed(raw.inputs, _numbered(split.groups, len(raw.targets), raw.official_test))
+    if split.column is None:
+        return Keyed(raw.inputs)
+    if not isinstance(raw.inputs, Table):
+        other = "by_time=True, for the order of the rows" if split.by_time else "groups= one label per row"
+        raise DataError(f"Split names a column '{split.column}', but the data is no table; give {other}")
+    column, rest = _taken(raw.inputs, split.column)
+    _check_complete(column, split.column)
+    if split.by_time:
+        return Keyed(rest, _times(column) if isinstance(column, Words) else column)
+    groups = column.codes if isinstance(column, Words) else np.unique(column, return_inverse=True)[1]
+    _check_official(groups, raw.official_test, split.column)
+    return Keyed(rest, groups)
 
 
 def _numbered(labels: Labels, count: int, official_test: int) -> npt.NDArray[np.int64]:
-    """The official test part is not labelled, and is a group of its own."""
+    """The number of each row's group; -1 in the official test part, which has no labels."""
     if len(labels) != count - official_test:
         outside = " outside the official test part" if official_test else ""
         raise DataError(
@@ -64,21 +61,23 @@ def _taken(table: Table, name: str) -> tuple[Words | npt.NDArray[np.float64], Ta
     if name in table.names:
         index = table.names.index(name)
         rest = replace(
-            table, numbers=np.delete(table.numbers, index, axis=1), names=(*table.names[:index], *table.names[index + 1 :])
+            table,
+            numbers=np.delete(table.numbers, index, axis=1),
+            names=(*table.names[:index], *table.names[index + 1 :]),
         )
         return table.numbers[:, index], rest
     words = next(words for words in table.words if words.name == name)
     return words, replace(table, words=tuple(other for other in table.words if other is not words))
 
 
-def _check_complete(column: Words | npt.NDArray[np.float64], name: str, option: str) -> None:
+def _check_complete(column: Words | npt.NDArray[np.float64], name: str) -> None:
     if isinstance(column, Words):
         missing = np.array([not text for text in column.categories])[column.codes]
     else:
         missing = np.isnan(column)
     if missing.any():
         raise DataError(
-            f"column '{name}' of Split {option}= has no value in {missing.sum():,} rows, the first row "
+            f"column '{name}', which the split goes by, has no value in {missing.sum():,} rows, the first row "
             f"{missing.argmax()}; fill it in or remove those rows"
         )
 
@@ -87,8 +86,8 @@ def _check_official(keys: npt.NDArray[Any], official_test: int, name: str) -> No
     free, official = np.split(keys, [len(keys) - official_test])
     if shared := len(np.intersect1d(free, official)):
         raise DataError(
-            f"{shared:,} groups of column '{name}' are in the official test part and outside it; take their rows out of "
-            "one, or split without groups"
+            f"{shared:,} groups of column '{name}' are in the official test part and outside it; take their rows "
+            "out of one, or split without groups"
         )
 
 

@@ -28,6 +28,11 @@ def infer_task(targets: npt.NDArray[Any]) -> Task:
     return "classification" if whole and len(np.unique(targets)) <= MOST_CLASSES else "regression"
 
 
+def numbered(targets: npt.NDArray[Any], task: Task) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """((n,) int64 class indices and the classes), or ((n,) float64 quantities and none)."""
+    return class_indices(targets) if task == "classification" else (quantities(targets), ())
+
+
 def class_indices(targets: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """((n,) index of each row's class, the sorted classes). Raises DataError when there is only one."""
     values, indices = np.unique(targets, return_inverse=True)

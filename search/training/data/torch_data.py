@@ -69,7 +69,7 @@ def _collect(dataset: Any, part: str) -> Pair:
             if values and array.shape != values[0].shape:
                 raise DataError(
                     f"{name} of {what} has shape {array.shape}, that of item 0 {values[0].shape}; bring all to one "
-                    "shape (torchvision.transforms.Resize for images)"
+                    "shape (for images: resize them, or convert('RGB'))"
                 )
             values.append(array)
     if not inputs:

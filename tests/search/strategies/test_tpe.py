@@ -18,7 +18,7 @@ from search.strategies.tpe import TPE
 from search.testing.problems import VALLEY, best_losses, valley
 from search.testing.simulation import SPACES, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
-from spaces import Choice, Float, Int, Space, SpecError
+from spaces import Choice, Float, Int, Space, SpecError, constraint
 from studies.history import History
 from studies.records import Ended, Failed, Finished, Proposal, Proposed, Report, Reported, Started
 
@@ -165,3 +165,17 @@ def test_it_leaves_a_region_where_trials_fail() -> None:
             )
             failed += fails
     assert failed <= 48  # margin: a fifth below random's 60
+
+
+def test_where_hardly_anything_is_legal_the_nearest_config_to_the_suggestion_is_taken() -> None:
+    """The valley's floor lies on the border of what is legal, so suggestions fall beside it again and again."""
+    space = Space(constraint("x + y <= 0.25"), x=Float(0, 1), y=Float(0, 1))
+    history = finished(
+        TPE(startup_trials=5), study_of(space), lambda config, step: -config["x"] - config["y"], trials=40
+    )
+    repaired = [trial for trial in history.trials if trial.proposal.note.get("repaired")]
+    assert len(repaired) >= 3
+    far = [t.config["x"] + t.config["y"] for t in history.trials[:5]]
+    near = [t.config["x"] + t.config["y"] for t in repaired]
+    assert sum(near) / len(near) > sum(far) / len(far)
+    assert sum(near) / len(near) > 0.2

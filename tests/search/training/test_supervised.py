@@ -273,3 +273,12 @@ def test_a_technique_that_the_data_cannot_have_is_found_before_any_trial(blobs, 
 def test_classes_are_needed_for_label_smoothing(blobs, objective_on):
     with pytest.raises(SpecError, match="Recipe label_smoothing is for classes, and the data has none"):
         objective_on(blobs(task="regression"), recipe=Recipe(label_smoothing=Float(0, 0.2)))
+
+
+def test_it_tells_the_fingerprint_and_the_summary_of_its_data(blobs, objective_on):
+    objective = Supervised(iris(), MLP(layers=1, units=4))
+    prepared = objective.prepare()
+    assert objective.fingerprint_of(prepared) == iris().prepare().fingerprint
+    assert objective.summary_of(prepared) == ("150 rows, 4 columns; 0 missing cells filled, 0 constant columns dropped")
+    elsewhere = objective_on(blobs())
+    assert elsewhere.fingerprint_of(blobs()) is elsewhere.summary_of(blobs()) is None

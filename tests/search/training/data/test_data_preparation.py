@@ -24,6 +24,7 @@ from search.training.data import (
     iris,
     wine,
 )
+from search.training.data.prepared import Cleaning
 from search.training.data.split import split_rows
 from spaces.errors import DataError
 
@@ -101,9 +102,7 @@ def test_regression_targets_are_standardised_by_the_training_part():
     np.testing.assert_allclose(restored, far, rtol=1e-6)
 
 
-def test_constant_columns_and_images_give_zeros_not_nan():
-    inputs = np.column_stack([np.full(60, 0.1), np.arange(60.0)])
-    np.testing.assert_allclose(arrays(inputs, np.arange(60) % 2).prepare().validation.inputs[:, 0], 0, atol=1e-12)
+def test_constant_images_give_zeros_not_nan():
     assert (arrays(np.full((60, 2, 2), 7), np.arange(60) % 2).prepare().train.inputs == 0).all()
 
 
@@ -242,3 +241,40 @@ def test_a_declaration_loads_neither_sklearn_nor_data():
         "sys.exit('sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_was_cleaned_is_counted_and_said(tmp_path):
+    cells = {
+        "x": ["", "?", *range(2, 60)],
+        "zero": [0] * 60,
+        "same": ["a"] * 60,
+        "word": ["b", "NA", "c"] * 20,
+        "half": ["5", ""] * 30,
+        "y": [row * 1.5 for row in range(60)],
+    }
+    cells["word"][59] = "new"  # of the last rows, which test
+    path = tmp_path / "cells.csv"
+    path.write_text("\n".join(",".join(map(str, line)) for line in [list(cells), *zip(*cells.values(), strict=True)]))
+    for categories, names in (("one_hot", ("x", "word=(missing)", "word=b", "word=c")), ("codes", ("x", "word"))):
+        prepared = csv(path, target="y", categories=categories, split=Split(by_time=True)).prepare()
+        assert prepared.feature_names == names
+        assert prepared.cleaning == Cleaning(rows=60, columns=5, filled=2, constant=3, unseen=1)
+        assert prepared.inputs.shape == (len(names),)
+    told = "60 rows, 5 columns; 2 missing cells filled, 3 constant columns dropped, 1 cell of a category that is not in"
+    assert str(prepared.cleaning) == f"{told} training"
+
+
+def test_the_column_of_a_split_is_not_counted():
+    data = arrays(RNG.normal(size=(45_211, 3)), RNG.normal(size=45_211), split=Split(by_time="x1"))
+    assert str(data.prepare().cleaning) == "45,211 rows, 2 columns; 0 missing cells filled, 0 constant columns dropped"
+    assert data.prepare().feature_names == ("x0", "x2")
+    assert str(digits().prepare().cleaning) == "1,797 rows"
+
+
+def test_a_constant_column_is_dropped_and_one_that_varies_in_training_is_not():
+    inputs = np.column_stack([np.full(60, 0.1), np.arange(60) == 3, np.arange(60) > 50])
+    prepared = arrays(inputs, np.arange(60.0), split=Split(by_time=True)).prepare()
+    assert prepared.feature_names == ("x1",)
+    assert prepared.cleaning.constant == 2
+    with pytest.raises(DataError, match="no column varies in the training part of 36 rows"):
+        arrays(inputs[:, ::2], np.arange(60.0), split=Split(by_time=True)).prepare()

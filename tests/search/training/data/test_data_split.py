@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.training.data import Split
 from search.training.data.split import split_rows
@@ -26,6 +30,12 @@ def labels_of(*counts: int) -> np.ndarray:
         ({"validation": 0.5, "test": 0.5}, r"nothing to train on: validation 0.5 \+ test 0.5"),
         ({"seed": -1}, r"seed must be a whole number"),
         ({"seed": None}, r"seed must be a whole number"),
+        ({"by_time": 3}, r"by_time must be a column's name, or True .* got 3"),
+        ({"by_time": ""}, r"by_time must be a column's name, or True .* got ''"),
+        ({"groups": "patient", "by_time": True}, r"by groups or by time, got both"),
+        ({"groups": [[1], [2]]}, r"one label per row, got shape \(2, 1\)"),
+        ({"groups": [1.0, float("nan")]}, r"lacks 1 labels, the first at row 1"),
+        ({"groups": ["a", None, None]}, r"lacks 2 labels, the first at row 1"),
     ],
 )
 def test_illegal_fractions_fail_at_construction(fractions, message):
@@ -90,3 +100,85 @@ def test_more_classes_than_a_part_has_rows():
 def test_too_few_rows(count):
     with pytest.raises(DataError, match=f"{count} rows are too few"):
         split_rows(Split(), count)
+
+
+@given(
+    keys=st.lists(st.integers(0, 9), min_size=10, max_size=80),
+    seed=st.integers(0, 99),
+    test=st.sampled_from([0.0, 0.2, 0.4]),
+)
+def test_no_group_is_in_two_parts(keys, seed, test):
+    keys = np.array([*keys, *range(10)])
+    rows = split_rows(Split(validation=0.3, test=test, seed=seed, groups="g"), len(keys), keys=keys)
+    parts = [rows.train, rows.validation, *([] if rows.test is None else [rows.test])]
+    assert sorted(np.concatenate(parts)) == list(range(len(keys)))
+    groups = [set(keys[part]) for part in parts]
+    assert [len(group) for group in groups] == [7 - round(test * 10), 3, round(test * 10)][: len(parts)]
+    assert len(set.union(*groups)) == sum(map(len, groups)) == 10
+
+
+def test_the_seed_decides_the_groups():
+    keys = np.arange(200) // 4
+    first, again, other = (split_rows(Split(seed=seed, groups="g"), 200, keys=keys) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first.train, again.train)
+    assert set(first.validation) != set(other.validation)
+
+
+@given(times=st.lists(st.integers(-5, 5), min_size=10, max_size=60), test=st.sampled_from([0.0, 0.2]))
+def test_by_time_the_past_trains_and_the_future_tests(times, test):
+    times = np.array(times)
+    rows = split_rows(Split(test=test, by_time="date"), len(times), keys=times)
+    size = round(0.2 * len(times))
+    parts = [rows.train, rows.validation, *([] if rows.test is None else [rows.test])]
+    assert [len(part) for part in parts[1:]] == [size] * (len(parts) - 1)
+    order = np.concatenate(parts)
+    # In the order of time, and of the rows within one time.
+    assert [(times[row], row) for row in order] == sorted((time, row) for row, time in enumerate(times))
+
+
+def test_by_time_without_times_is_the_order_of_the_rows():
+    rows = split_rows(Split(validation=0.25, test=0.15, by_time=True), 20)
+    np.testing.assert_array_equal(np.concatenate([rows.train, rows.validation, rows.test]), np.arange(20))
+    assert (len(rows.train), len(rows.validation), len(rows.test)) == (12, 5, 3)
+
+
+@pytest.mark.parametrize(("split", "expected"), [({"by_time": "t"}, range(75, 100)), ({"groups": "g"}, None)])
+def test_an_official_test_part_is_kept_by_time_and_by_groups(split, expected):
+    keys = np.concatenate([np.arange(100), np.full(20, -1)])  # the official part is the oldest, and stays so
+    rows = split_rows(Split(validation=0.25, test=0.5, **split), 120, official_test=20, keys=keys)
+    assert list(rows.test) == list(range(100, 120))
+    assert (len(rows.train), len(rows.validation)) == (75, 25)
+    assert sorted(np.concatenate([rows.train, rows.validation])) == list(range(100))
+    assert expected is None or list(rows.validation) == list(expected)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_groups_fewer_than_parts(groups):
+    with pytest.raises(DataError, match=f"{groups} groups are too few .* at least one group: give more"):
+        split_rows(Split(groups="g"), 90, keys=np.arange(90) % groups)
+
+
+def test_a_class_that_groups_or_time_keep_out_of_training_is_named():
+    labels = np.repeat([0, 1], [80, 20])
+    told = (
+        "class 'late' has 20 samples and got none in the training part; give more of it, or make the other parts smal"
+    )
+    with pytest.raises(DataError, match=f"{told}ler$"):
+        split_rows(Split(by_time=True), 100, labels=labels, classes=("early", "late"))
+    keys = np.repeat([0, 1, 2, 3], [40, 20, 20, 20])
+    found = []
+    for seed in range(9):
+        try:
+            split_rows(Split(seed=seed, groups="g"), 100, labels=labels, classes=("early", "late"), keys=keys)
+        except DataError as error:
+            found.append(str(error))
+    assert 0 < len(found) < 9
+    assert set(found) == {f"{told}ler, or try another Split seed"}
+
+
+def test_labels_compare_travel_and_are_short_when_shown():
+    split = Split(groups=np.arange(5000))
+    assert split == Split(groups=list(range(5000))) == pickle.loads(pickle.dumps(split))
+    assert split != Split(groups=[1, *range(1, 5000)])
+    assert hash(split) == hash(pickle.loads(pickle.dumps(split)))
+    assert "groups=<5,000 labels>" in repr(split)

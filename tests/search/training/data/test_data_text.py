@@ -246,3 +246,10 @@ def test_a_single_class_and_a_missing_file(write, tmp_path):
 def test_illegal_options_fail_at_construction(options, message):
     with pytest.raises(DataError, match=message):
         read(Path("texts.csv"), **options)
+
+
+def test_a_file_named_tsv_is_read_by_tabs(tmp_path):
+    lines = ["label\ttext", *(f"{'ab'[k % 2]}\tsome, words {k}" for k in range(20))]
+    for name in ("rows.tsv", "rows.TSV"):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        assert text(tmp_path / name, target="label", text="text").prepare().classes == ("a", "b")

@@ -1,0 +1,51 @@
+"""Your own photos, a folder per class: how large and what kind of a convolutional network do they need?
+
+    IMAGES=/path/to/folder archsearch run examples/image_folder.py
+    archsearch report image-folder.db
+
+The folder holds one folder per class, with its images in it, of any size: cat/1.jpg, cat/2.png, …, dog/1.jpg, … Larger
+images than 32x32 may tell more, and take longer.
+"""
+
+import os
+
+from search import TPE, Study, SuccessiveHalving
+from search.training import Recipe, Supervised, image_folder
+from spaces import Choice, DataError, Float, Int
+from spaces.networks import CNN
+
+folder = os.environ.get("IMAGES")
+if folder is None:
+    raise DataError(
+        "the environment variable IMAGES is not set; it names a folder with a folder of images per class: "
+        "IMAGES=/path/to/folder archsearch run examples/image_folder.py"
+    )
+
+study = Study(
+    name="image-folder",
+    objective=Supervised(
+        data=image_folder(folder, size=(32, 32)),
+        network=CNN(
+            blocks=Int(2, 4),  # each halves height and width
+            channels=Choice(8, 16, 32, ordered=True),  # of each block
+            block=Choice("plain", "residual", "separable"),
+            pooling="stride",
+            norm="batch",
+            dropout=Float(0.0, 0.5),
+        ),
+        recipe=Recipe(
+            learning_rate=Float(1e-3, 1e-2, log=True),
+            batch_size=Choice(32, 64, ordered=True),
+            shift=Int(0, 4),  # pixels, at random in each step
+            class_weights="balanced",  # a folder with few images counts as much as one with many
+        ),
+    ),
+    maximize="val_accuracy",
+    strategy=TPE(),
+    pruner=SuccessiveHalving(),
+    trials=20,
+    budget=12,  # epochs of a full trial
+)
+
+if __name__ == "__main__":  # the same from Python: `python examples/image_folder.py`
+    study.run()
