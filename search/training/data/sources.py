@@ -109,8 +109,8 @@ def csv(
     """A CSV file (gzipped or not) whose columns are numbers or categories.
 
     target: the column to predict. header: is the first line the names? names: the columns' names, in place of those of
-    the header; without either, they are c0, c1, … categorical: columns to take as categories although they hold
-    numbers. categories: "one_hot", an input of 0 or 1 per category; or "codes", for a network that learns a vector per
+    the header; without either, they are c0, c1, … delimiter: None is a tab for a file named .tsv, and a comma otherwise.
+    categorical: columns to take as categories although they hold numbers. categories: "one_hot", an input of 0 or 1 per category; or "codes", for a network that learns a vector per
     category, as `MLP(..., embedding=8)`. drop: columns to leave out. task: as for `arrays`. encoding: as Python names
     it; the default is UTF-8, with or without the mark that Excel writes.
 

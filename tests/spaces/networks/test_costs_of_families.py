@@ -41,7 +41,7 @@ def test_cnn():
 
 
 def test_cells():
-    """One cell of one edge, a convolution, between the stem and the head; batch norm after each of the two, and last."""
+    """One cell of one edge, a convolution, between the stem and the head; batch norm after both and before the head."""
     parameters = (9 * 4 + 2 * 4) + (9 * 4 * 4 + 2 * 4) + 2 * 4 + (4 + 1) * 10
     flops = 2 * (9 * 4 * 64 + 9 * 4 * 4 * 64 + 4 * 10)
     assert counted(Cells(nodes=1, cells=1, stages=1, channels=4, operation="conv"), IMAGE, 10) == (parameters, flops)
