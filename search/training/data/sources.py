@@ -109,10 +109,11 @@ def csv(
     """A CSV file (gzipped or not) whose columns are numbers or categories.
 
     target: the column to predict. header: is the first line the names? names: the columns' names, in place of those of
-    the header; without either, they are c0, c1, … delimiter: None is a tab for a file named .tsv, and a comma otherwise.
-    categorical: columns to take as categories although they hold numbers. categories: "one_hot", an input of 0 or 1 per category; or "codes", for a network that learns a vector per
-    category, as `MLP(..., embedding=8)`. drop: columns to leave out. task: as for `arrays`. encoding: as Python names
-    it; the default is UTF-8, with or without the mark that Excel writes.
+    the header; without either, they are c0, c1, … delimiter: None is a tab for a file named .tsv, else a comma.
+    categorical: columns to take as categories although they hold numbers. categories: "one_hot", an input of 0 or 1
+    per category; or "codes", for a network that learns a vector per category, as `MLP(..., embedding=8)`. drop:
+    columns to leave out. task: as for `arrays`. encoding: as Python names it; the default is UTF-8, with or without the
+    mark that Excel writes.
 
     A column is numbers when all of its values are, and categories otherwise; at 80 % numbers or more, the others are
     taken for mistakes. Missing are, in any case of letters: nothing, NA, N/A, nan, null, ?
