@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from spaces.networks.costs import Costs
 
 COSTS = ("parameters", "flops", "memory_bytes")  # of a trial, as the objective's Costs name them
+LIMIT_S = 60.0  # for counting costs
 REHEARSED = 20  # samples before a run
 REJECTABLE = 500  # draws before a run, of which the constraints may reject so many
 REASON_LIMIT = 300  # characters
@@ -104,8 +105,8 @@ class Preflight:
         }
 
 
-def preflight(study: Declaration, samples: int) -> Preflight:
-    """Looks at so many sampled configs, and at the two corners of the space.
+def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> Preflight:
+    """Looks at so many sampled configs, and at the two corners of the space; at fewer when `limit_s` is over.
 
     Raises ArchsearchError for mistakes in the data, the goal, or a space that has hardly a legal config.
     """
@@ -116,9 +117,15 @@ def preflight(study: Declaration, samples: int) -> Preflight:
     configs = [*corners(space), *(space.sample(rng) for _ in range(samples))]
     counted: list[tuple[Costs, Config]] = []
     failures: dict[str, Failure] = {}
+    stopped: list[str] = []
     if tells := hasattr(objective, "costs"):
         outcomes: dict[str, Any] = {}  # by the config's text: equal values of two kinds, 1 and True, are not one
-        for config in configs:
+        began = time.perf_counter()
+        for tried, config in enumerate(configs):
+            if time.perf_counter() - began > limit_s:
+                stopped = [f"stopped after {limit_s:g} s, with {tried:,} of {len(configs):,} configurations counted"]
+                configs = configs[:tried]
+                break
             if (text := repr(config)) not in outcomes:
                 outcomes[text] = _attempt(objective.costs, config, shared)
             if isinstance(outcome := outcomes[text], _Failed):
@@ -135,7 +142,12 @@ def preflight(study: Declaration, samples: int) -> Preflight:
         rejected_by=rejected.by_constraint,
         costs={name: _range(name, counted) for name in COSTS if counted} if tells else None,
         failures=sorted(failures.values(), key=lambda failure: -failure.count),
-        warnings=[*_of_constraints(rejected.share), *_of_activity(configs, space), *_of_memory(counted, study)],
+        warnings=[
+            *stopped,
+            *_of_constraints(rejected.share),
+            *_of_activity(configs, space),
+            *_of_memory(counted, study),
+        ],
     )
 
 

@@ -352,3 +352,12 @@ def test_a_space_without_a_legal_config_leaves_no_store_behind(tmp_path):
     with pytest.raises(SpaceError, match="no legal config, or hardly any: of 100,000 draws 'low > 2' broke in 100%"):
         study_of(Objective(space), trials=3, executor="inline").run(tmp_path / "empty.db", quiet=True)
     assert list(tmp_path.glob("*.db")) == []
+
+
+def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr("search.preflight.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    result = preflight(study_of(Objective()), 300, limit_s=50)
+    assert result.configs == 50
+    assert result.warnings == ["stopped after 50 s, with 50 of 302 configurations counted"]
+    assert "50 looked at" in shown(result)
