@@ -93,7 +93,14 @@ def _making(history: History, metadata: Mapping[str, str]) -> Content:
     }
     facts = Table("The study", ("what", "value"), tuple({**declared, **metadata}.items()))
     space = tuple((p.name, repr(p.domain), p.condition.text if p.condition else None) for p in study.space.parameters)
-    return Content(tables=(facts, Table("The space", ("parameter", "domain", "active when"), space)))
+    made = [facts, Table("The space", ("parameter", "domain", "active when"), space)]
+    if study.space.constraints:
+        made.append(
+            Table(
+                "Its constraints", ("holds in every configuration",), tuple((c.name,) for c in study.space.constraints)
+            )
+        )
+    return Content(tables=tuple(made))
 
 
 def _comparison(studies: Sequence[comparison.Entrant]) -> list[Card]:

@@ -150,3 +150,12 @@ def test_a_thousand_trials_take_less_than_three_seconds_and_three_megabytes(make
     html = render([history])
     assert time.process_time() - start < 3
     assert len(own_text(html).encode()) < 3e6
+
+
+def test_the_constraints_of_the_space_are_told(told, make_history, make_record) -> None:
+    from spaces import Float, Space, constraint
+
+    plain, held = Space(x=Float(0, 1)), Space(constraint("x < 0.5"), x=Float(0, 1))
+    pages = [render([make_history(told([0.1, 0.2]), study=make_record(space=space))]) for space in (plain, held)]
+    assert ["Its constraints" in page for page in pages] == [False, True]
+    assert "x &lt; 0.5" in pages[1]
