@@ -181,8 +181,18 @@ class Space:
         return Rejected(rejected / samples, {name: count / samples for name, count in broke.most_common()})
 
     def active(self, config: Config) -> tuple[str, ...]:
-        """The names that a config with these values holds, in the order of declaration."""
-        return tuple(self.walk(lambda parameter: config.get(parameter.name)))
+        """The names that a config with these values holds, in the order of declaration.
+
+        Of what hangs on a value that is not given, none is active.
+        """
+        known: dict[str, Value] = {}
+        names: set[str] = set()
+        for step in self._steps:
+            if step.holds is None or step.holds(known):
+                names.add(step.name)
+                if step.name in config:
+                    known[step.name] = config[step.name]
+        return tuple(name for name in self._by_name if name in names)
 
     def as_declared(self, config: Config) -> dict[str, Value]:
         """The config's values in the order of declaration."""

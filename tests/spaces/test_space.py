@@ -320,3 +320,11 @@ def test_deep_chains_of_conditions() -> None:
     full = dict.fromkeys(names, 1)
     space.check(full)
     assert set(space.active({**full, "p070": 0})) == set(names[:71])
+
+
+def test_active_parameters_of_a_part_of_a_config() -> None:
+    space = Space(n=Int(1, 3), second=When("n > 1", Int(0, 9)), third=When("second > 4", Int(0, 9)))
+    assert space.active({}) == ("n",)
+    assert space.active({"n": 2}) == ("n", "second")
+    assert space.active({"n": 2, "second": 5}) == ("n", "second", "third")
+    assert space.active({"n": 1, "second": 5}) == ("n",)
