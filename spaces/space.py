@@ -161,7 +161,9 @@ class Space:
             if broken is None:
                 return self.as_declared(config)
             broke[broken.name] += 1
-        shares = ", ".join(f"'{name}' broke in {100 * count / _TRIES:.5g}%" for name, count in broke.most_common(3))
+        shares = ", ".join(
+            f"'{name}' broke first in {100 * count / _TRIES:.5g}%" for name, count in broke.most_common(3)
+        )
         raise SpaceError(
             f"the space has no legal config, or hardly any: of {_TRIES:,} draws {shares}; loosen a constraint, or move "
             "the domains to where it holds"

@@ -138,7 +138,9 @@ def check_places(parameters: Iterable[Parameter]) -> None:
 
 
 def nested(parameters: Sequence[Parameter], config: Mapping[str, Value]) -> dict[str, Any]:
-    """The config as it was declared: a dict for a nested space, a list for a Repeat, empty where it has no element."""
+    """The config as it was declared: a dict for a nested space, and a list for a Repeat, which is empty where it has no
+    element, and gone where no config can have one.
+    """
     lists = {p.path[:depth] for p in parameters for depth, key in enumerate(p.path) if isinstance(key, int)}
     root: dict[Any, Any] = {}
     for parameter in parameters:
@@ -256,6 +258,10 @@ def _settled(value: Any) -> Any:
 
 
 def _constant(name: str, value: Any) -> Choice:
+    if isinstance(value, Constraint):
+        raise SpaceError(
+            f"'{name}' is a {value!r}, which has no name; write Space({value!r}, …), before the parameters"
+        )
     if isinstance(value, list | dict | set) or callable(value):
         raise SpaceError(
             f"parameter '{name}' is {value!r}; give a domain such as Choice(...), Int(low, high), Float(low, high), "

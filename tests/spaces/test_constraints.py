@@ -216,8 +216,8 @@ def test_an_empty_space_is_told_in_one_error() -> None:
         space.sample(RNG(0))
     text = str(caught.value)
     found = re.match(
-        r"the space has no legal config, or hardly any: of 100,000 draws 'a > b' broke in (\d+)\.\d+%, 'b > a' "
-        r"broke in (\d+)\.\d+%; loosen a constraint, or move the domains to where it holds",
+        r"the space has no legal config, or hardly any: of 100,000 draws 'a > b' broke first in (\d+)\.\d+%, 'b > a' "
+        r"broke first in (\d+)\.\d+%; loosen a constraint, or move the domains to where it holds",
         text,
     )
     assert found, text
@@ -229,6 +229,10 @@ def test_an_empty_space_is_told_in_one_error() -> None:
     [
         (lambda: Space(constraint("low < hi"), low=1, high=2), "constraint 'low < hi' reads an unknown parameter 'hi'"),
         (lambda: constraint("low <"), "constraint 'low <' does not parse"),
+        (
+            lambda: Space(rule=constraint("a < 1"), a=Int(0, 1)),
+            "'rule' is a constraint.*, which has no name; write Space",
+        ),
         (lambda: constraint("len(x)"), r"constraint 'len\(x\)' uses 'len\(x\)'; only names, constants"),
         (lambda: forbidden("x.y()"), "only names, constants"),
         (lambda: constraint(3), "a constraint must be text such as .*, got 3"),
