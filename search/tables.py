@@ -140,11 +140,14 @@ def trial_json(history: History, trial: Trial) -> dict[str, Any]:
 
 def trial_table(history: History, trial: Trial) -> RenderableType:
     last = trial.reports[-1].metrics if trial.reports else {}
+    free = {parameter.name for parameter in history.study.space.free}
+    constants = {name: value for name, value in trial.config.items() if name not in free}
     return _facts(
         ("trial", f"{trial.number}, {trial.state}" + (f": {trial.reason}" if trial.reason else "")),
         *((name, _number(value)) for name, value in last.items()),
         ("steps", str(trial.step)),
-        *((name, _number(value)) for name, value in trial.config.items()),
+        *((name, _number(value)) for name, value in trial.config.items() if name in free),
+        *([("constant", one_line(constants))] if constants else []),
     )
 
 
