@@ -110,6 +110,9 @@ def test_a_name_that_network_and_recipe_share_is_an_error(blobs, objective_on):
     class Clash:
         space = Recipe().space
 
+        def build(self, config, inputs, outputs):
+            raise AssertionError("nothing is built")
+
     with pytest.raises(SpaceError, match="declared by both"):
         _ = Supervised(iris(), Clash()).space
 
@@ -282,3 +285,15 @@ def test_it_tells_the_fingerprint_and_the_summary_of_its_data(blobs, objective_o
     assert objective.summary_of(prepared) == ("150 rows, 4 columns; 0 missing cells filled, 0 constant columns dropped")
     elsewhere = objective_on(blobs())
     assert elsewhere.fingerprint_of(blobs()) is elsewhere.summary_of(blobs()) is None
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"space": {"u": Int(1, 8)}, "build": print}, r"`space` must be a Space, got \{'u': .*; write Space\(...\)"),
+        ({"space": Recipe().space}, r"has no `build`; write def build\(self, config, inputs, outputs\)"),
+    ],
+)
+def test_a_family_that_is_none_is_told_at_its_declaration(members, message):
+    with pytest.raises(SpecError, match=message):
+        Supervised(iris(), type("Family", (), members)())
