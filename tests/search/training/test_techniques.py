@@ -165,6 +165,27 @@ def test_balanced_class_weights_are_scikit_learns(loop_of, trial):
     torch.testing.assert_close(loop._losses.trained(outputs, targets[None])[0], expected)
 
 
+def test_sixteen_mixed_recipes_in_one_stack_are_the_sixteen_alone(loop_of, trial, one_thread):
+    """Also beside a row that diverges at once."""
+    rng = np.random.default_rng(0)
+    mixed = [
+        {
+            "learning_rate": float(10 ** rng.uniform(-4, -1)), "dropout": float(rng.uniform(0, 0.5)),
+            "weight_decay": float(rng.uniform(0, 0.1)), "schedule": str(rng.choice(SCHEDULES)),
+            "warmup_epochs": int(rng.integers(3)), "l1": float(rng.choice([0, 1e-3])),
+            "label_smoothing": float(rng.choice([0, 0.1])), "patience": int(rng.integers(1, 9)),
+        }
+        for _ in range(15)
+    ]  # fmt: skip
+    mixed += [{"learning_rate": 1e38}]
+    mixed[3]["clip_norm"] = mixed[7]["max_norm"] = mixed[9]["clip_value"] = 0.5
+    trials = [trial(seed=seed, budget=5, **said) for seed, said in enumerate(mixed)]
+    together = reports(loop_of(trials))
+    for each, mine in zip(trials[:-1], together, strict=False):
+        assert [report for report in mine if report is not None] == reports(loop_of([each]))[0]
+    assert isinstance(together[-1][0], Diverged)
+
+
 def test_early_stopping_ends_a_row_with_its_best_epoch(loop_of, trial):
     trials = [trial(budget=30, learning_rate=0.1, patience=3), trial(budget=30, learning_rate=1e-4)]
     stopped, going = reports(loop_of(trials))
