@@ -7,6 +7,7 @@ class is among the K most likely. A regression's scores are in the target's own 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -105,7 +106,9 @@ def scores(names: Iterable[str], outputs: Tensor, data: Tensors) -> list[dict[st
         targets, known = targets * data.target_std, regression_scores()
     for row, shares in zip(rows, given, strict=True):
         for name in wanted:
-            if top := _TOP.fullmatch(name):
+            if not np.isfinite(shares).all():
+                row[name] = math.nan  # the row has diverged, which its loss tells
+            elif top := _TOP.fullmatch(name):
                 row[name] = _within_top(int(top[1]), targets, shares)
             else:
                 row[name] = known[name](targets, shares)

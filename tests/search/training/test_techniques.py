@@ -216,6 +216,15 @@ def test_divergence_ends_the_row_with_its_reason_and_leaves_the_others(loop_of, 
     assert others == reports(loop_of([healthy]))[0]
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_row_that_diverges_spoils_nobodys_scores(loop_of, trial, task):
+    names = ("val_auroc", "val_f1", "val_top_2") if task == "classification" else ("val_r2", "val_mae")
+    trials = [trial(optimizer="sgd", learning_rate=rate, budget=2) for rate in (1e38, 1e-2)]
+    sick, healthy = reports(loop_of(trials, task=task, names=names))
+    assert isinstance(sick[0], Diverged)
+    assert all(math.isfinite(report[name]) for report in healthy for name in names)
+
+
 def test_what_is_named_is_measured(loop_of, trial):
     names = ("learning_rate", "gradient_norm", "samples_per_second", "peak_memory_bytes", "val_f1", "val_top_2")
     ((report, *_),) = reports(loop_of([trial(learning_rate=0.02, schedule="exponential")], names=names))
