@@ -35,12 +35,14 @@ class Blocks:
         self, configs: Sequence[Mapping[str, Any]], values: Tensor, model: nn.Module, seeds: Sequence[int]
     ) -> None:
         self._way = str(configs[0].get("local_updates", "none"))
+        self._rngs = [np.random.default_rng(seed) for seed in seeds]
+        self._turn = 0
         self._values, self._before = values, values.clone() if self._way != "none" else values
+        if self._way == "none":
+            return
         self._layer_of, self._layers = _layer_of(model, values)
         self._sizes = [max(1, math.ceil(config.get("block_fraction", 1.0) * self._layers)) for config in configs]
-        self._rngs = [np.random.default_rng(seed) for seed in seeds]
         self._chosen = torch.empty(0)
-        self._turn = 0
 
     def epoch(self, steps: int) -> None:
         """Choose the blocks of an epoch's steps."""

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from search.training.tensors import Tensors
@@ -25,47 +22,17 @@ STANDARD = {True: "val_accuracy", False: "val_rmse"}  # by whether it is a class
 PROGRESS = ("gradient_norm", "learning_rate", "peak_memory_bytes", "samples_per_second")
 COSTS = ("flops", "parameters")
 
-Score = Callable[[NDArray[Any], NDArray[Any]], float]  # (targets, outputs) -> score
-
-
-def classification_scores(classes: int) -> dict[str, Score]:
-    """The scores by name, as functions of class indices (n,) and class probabilities (n, classes)."""
-    from sklearn import metrics  # here, not above: it loads slowly, and most studies need none of it
-
-    def of_labels(score: Callable[..., float], **settings: Any) -> Score:
-        return lambda targets, shares: float(score(targets, shares.argmax(axis=1), **settings))
-
-    def auroc(targets: NDArray[Any], shares: NDArray[Any]) -> float:
-        if classes == 2:
-            return float(metrics.roc_auc_score(targets, shares[:, 1]))
-        return float(metrics.roc_auc_score(targets, shares, multi_class="ovr", labels=np.arange(classes)))
-
-    macro = {"average": "macro", "zero_division": 0, "labels": np.arange(classes)}
-    return {
-        "val_balanced_accuracy": of_labels(metrics.balanced_accuracy_score),
-        "val_precision": of_labels(metrics.precision_score, **macro),
-        "val_recall": of_labels(metrics.recall_score, **macro),
-        "val_f1": of_labels(metrics.f1_score, **macro),
-        "val_auroc": auroc,
-    }
-
-
-def regression_scores() -> dict[str, Score]:
-    """The scores by name, as functions of targets (n,) and predictions (n,)."""
-    from sklearn import metrics  # as above
-
-    return {
-        "val_mae": lambda targets, guesses: float(metrics.mean_absolute_error(targets, guesses)),
-        "val_r2": lambda targets, guesses: float(metrics.r2_score(targets, guesses)),
-    }
-
-
-SCORES = {
-    True: ("val_auroc", "val_balanced_accuracy", "val_f1", "val_precision", "val_recall"),
-    False: ("val_mae", "val_r2"),
+# By the names in scikit-learn. Its scores of labels are given the most likely class.
+_OF_LABELS = {
+    "val_balanced_accuracy": "balanced_accuracy_score",
+    "val_f1": "f1_score",
+    "val_precision": "precision_score",
+    "val_recall": "recall_score",
 }
+_MACRO = ("val_f1", "val_precision", "val_recall")
+_OF_NUMBERS = {"val_mae": "mean_absolute_error", "val_r2": "r2_score"}
+SCORES = {True: ("val_auroc", *_OF_LABELS), False: tuple(_OF_NUMBERS)}
 _TOP = re.compile(r"val_top_([1-9]\d*)")
-
 
 # What may be named; and `val_top_K` for any K.
 EXTRA = (*COSTS, *PROGRESS, *SCORES[True], *SCORES[False])
@@ -96,25 +63,28 @@ def scores(names: Iterable[str], outputs: Tensor, data: Tensors) -> list[dict[st
     rows: list[dict[str, float]] = [{} for _ in range(len(outputs))]
     if not wanted:
         return rows
-    targets = data.validation_targets.cpu().numpy()
-    if data.classification:
-        given = torch.softmax(outputs.double(), dim=-1).cpu().numpy()  # (K, n, classes)
-        known = classification_scores(given.shape[-1])
-    else:
-        given = outputs.squeeze(-1).double().cpu().numpy() * data.target_std  # (K, n)
-        # The mean of the targets is in both, and shifts neither error nor R².
-        targets, known = targets * data.target_std, regression_scores()
-    for row, shares in zip(rows, given, strict=True):
+    # In the target's own units; its mean is in both, and shifts neither error nor R².
+    given = torch.softmax(outputs.double(), -1) if data.classification else outputs.squeeze(-1) * data.target_std
+    targets = data.validation_targets if data.classification else data.validation_targets * data.target_std
+    for row, said in zip(rows, given.cpu(), strict=True):
         for name in wanted:
-            if not np.isfinite(shares).all():
-                row[name] = math.nan  # the row has diverged, which its loss tells
-            elif top := _TOP.fullmatch(name):
-                row[name] = _within_top(int(top[1]), targets, shares)
-            else:
-                row[name] = known[name](targets, shares)
+            # A row that has diverged has none, which its loss tells.
+            row[name] = _score(name, targets.cpu(), said) if said.isfinite().all() else math.nan
     return rows
 
 
-def _within_top(k: int, targets: NDArray[Any], shares: NDArray[Any]) -> float:
-    likelier = (shares > shares[np.arange(len(targets)), targets][:, None]).sum(axis=1)
-    return float((likelier < k).mean())
+def _score(name: str, targets: Tensor, said: Tensor) -> float:
+    """targets: (n,). said: (n, classes), the share of each class, or (n,) numbers."""
+    from sklearn import metrics  # here, not above: it loads slowly, and most studies need none of it
+
+    if top := _TOP.fullmatch(name):
+        likeliest = said.topk(min(int(top[1]), said.shape[1])).indices  # (n, k)
+        return (likeliest == targets.unsqueeze(1)).any(1).double().mean().item()
+    if name in _OF_NUMBERS:
+        return float(getattr(metrics, _OF_NUMBERS[name])(targets, said))
+    classes = list(range(said.shape[1]))
+    if name == "val_auroc":
+        scored = said[:, 1] if len(classes) == 2 else said
+        return float(metrics.roc_auc_score(targets, scored, multi_class="ovr", labels=classes))
+    settings = {"average": "macro", "zero_division": 0, "labels": classes} if name in _MACRO else {}
+    return float(getattr(metrics, _OF_LABELS[name])(targets, said.argmax(1), **settings))

@@ -58,7 +58,7 @@ class Schedule:
         """The validation loss after the epoch; only plateau listens."""
         if self.name != "plateau":
             return
-        if val_loss < self._best * (1 - math.copysign(_FALL, self._best)) or math.isinf(self._best):
+        if val_loss < self._best * (1 - _FALL):
             self._best, self._waited = val_loss, 0
             return
         self._waited += 1

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from spaces.domains import Choice, Domain
 from spaces.inputs import Inputs
 from spaces.networks.images import NORMS, Block, Style, halved, image_maps, image_shape
-from spaces.networks.layers import ACTIVATIONS, HALVINGS, STARTS, Dropout, Linear, MapDropout, Output, to_rows
+from spaces.networks.layers import ACTIVATIONS, HALVINGS, STARTS, Dense, Dropout, MapDropout, Output, to_rows
 from spaces.networks.settings import check_name, check_number, check_whole
 from spaces.space import Config, Space
 from spaces.structure import Repeat
@@ -141,7 +141,10 @@ class _Stack(nn.Module):
         pixels = halved(height, halvings) * halved(width, halvings) if self.flattens else 1
         self.dropout = Dropout(dropouts, generators)
         features = (widths[-1] * pixels, *_each(config, "units", "dense_layers"))
-        self.dense = nn.ModuleList(_Dense(before, after, style, dropouts) for before, after in pairwise(features))
+        self.dense = nn.ModuleList(
+            Dense(before, after, dropouts, generators, activation=style.activation, scheme=style.scheme)
+            for before, after in pairwise(features)
+        )
         self.last = Output(features[-1], outputs, generators, scheme=style.scheme)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -155,17 +158,6 @@ class _Stack(nn.Module):
             x = layer(x)
         outputs: Tensor = self.last(x)
         return outputs  # (K, batch, outputs)
-
-
-class _Dense(nn.Module):
-    def __init__(self, fan_in: int, width: int, style: Style, dropouts: Sequence[float]) -> None:
-        super().__init__()
-        self.linear = Linear(fan_in, width, style.generators, activation=style.activation, scheme=style.scheme)
-        self.activation = ACTIVATIONS[style.activation]
-        self.dropout = Dropout(dropouts, style.generators)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.activation(self.linear(x)))  # type: ignore[no-any-return]  # a module's call is untyped
 
 
 def _block(config: Mapping[str, Any], before: int, after: int, style: Style) -> Block:

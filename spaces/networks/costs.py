@@ -62,7 +62,7 @@ def costs(network: Network | StackedNetwork, config: Config, inputs: Inputs, out
     """
     try:
         return _costs(network, config, inputs, outputs, "meta")
-    except Exception as error:
+    except Exception as error:  # a user's module may raise anything; what is not about meta is raised as it is
         if "meta" not in str(error).lower():
             raise
     return _costs(network, config, inputs, outputs, "cpu")

@@ -37,7 +37,7 @@ def passed(model: nn.Module, samples: Tensor, outputs: int, tensors: Mapping[str
     """
     try:
         given: Tensor = functional_call(model, dict(tensors or {}), (samples.unsqueeze(0),))
-    except Exception as error:
+    except Exception as error:  # a user's module may raise anything, and it is only given a note
         if layer := _layer_of(error, model):
             error.add_note(f"in {layer}")
         raise

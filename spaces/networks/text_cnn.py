@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from spaces.domains import Choice, Domain
 from spaces.errors import SpaceError
 from spaces.inputs import Inputs
-from spaces.networks.layers import ACTIVATIONS, STARTS, Conv, Dropout, Embedding, Linear, Output, to_maps
+from spaces.networks.layers import ACTIVATIONS, STARTS, Conv, Dense, Dropout, Embedding, Output, to_maps
 from spaces.networks.settings import Setting, check_name, check_number, check_whole, outermost
 from spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
 from spaces.space import Config, Space
@@ -107,7 +107,9 @@ class _Stack(nn.Module):
         self.pooling = POOLINGS[config["pooling"]]
         self.dropout = Dropout(dropouts, generators)
         features = len(self.branches) * filters
-        self.hidden = _Hidden(features, hidden, activation, scheme, dropouts, generators) if hidden else None
+        self.hidden = (
+            Dense(features, hidden, dropouts, generators, activation=activation, scheme=scheme) if hidden else None
+        )
         self.last = Output(hidden or features, outputs, generators, scheme=scheme)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -147,25 +149,6 @@ class _Branch(nn.Module):
                 x = (x.view(batch, rows, -1, tokens) * inside).flatten(1, 2)
             x = self.activation(convolution(x))  # (batch, K * filters, tokens)
         return x.view(batch, rows, -1, tokens).permute(1, 0, 3, 2)  # (K, batch, tokens, filters)
-
-
-class _Hidden(nn.Module):
-    def __init__(
-        self,
-        fan_in: int,
-        width: int,
-        activation: str,
-        scheme: str,
-        dropouts: Sequence[float],
-        generators: Sequence[torch.Generator],
-    ) -> None:
-        super().__init__()
-        self.linear = Linear(fan_in, width, generators, activation=activation, scheme=scheme)
-        self.activation = ACTIVATIONS[activation]
-        self.dropout = Dropout(dropouts, generators)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.activation(self.linear(x)))  # type: ignore[no-any-return]  # a module's call is untyped
 
 
 def _check_kernels(setting: Setting) -> None:

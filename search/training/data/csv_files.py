@@ -12,7 +12,7 @@ import numpy.typing as npt
 from search.training.data.csv_records import Records, check_delimiter, read_records
 from search.training.data.prepared import Task
 from search.training.data.raw import Raw, Table, Words
-from search.training.data.targets import check_task
+from search.training.data.targets import check_target, check_task
 from spaces.errors import DataError, unknown
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # in any case of letters
@@ -38,12 +38,7 @@ class Csv:
     def __post_init__(self) -> None:
         check_task(self.task)
         check_delimiter(self.delimiter)
-        for option, listed in (("categorical", self.categorical), ("drop", self.drop)):
-            if self.target in listed:
-                raise DataError(
-                    f"target column '{self.target}' is listed in {option}=; take it out (task='classification' makes "
-                    "a target's numbers classes)"
-                )
+        check_target(self.target, categorical=self.categorical, drop=self.drop)
 
     def read(self) -> Raw:
         records = read_records(

@@ -15,7 +15,7 @@ from search.training.data.csv_files import MISSING, Column
 from search.training.data.files import read_bytes
 from search.training.data.prepared import Task
 from search.training.data.raw import Raw, Table, Words
-from search.training.data.targets import check_task
+from search.training.data.targets import check_target, check_task
 from spaces.errors import DataError, unknown
 
 # pandas keeps a table's row numbers under such a name once rows were filtered: no property of a row.
@@ -34,9 +34,7 @@ class Parquet:
 
     def __post_init__(self) -> None:
         check_task(self.task)
-        for option, listed in (("categorical", self.categorical), ("drop", self.drop)):
-            if self.target in listed:
-                raise DataError(f"target column '{self.target}' is listed in {option}=; take it out")
+        check_target(self.target, categorical=self.categorical, drop=self.drop)
 
     def read(self) -> Raw:
         table = self._table()

@@ -20,6 +20,16 @@ def check_task(task: Task | None) -> None:
         raise DataError(unknown("task", str(task), get_args(Task)))
 
 
+def check_target(target: str, **options: tuple[str, ...]) -> None:
+    """Raises DataError when an option that lists columns lists the target too."""
+    for option, listed in options.items():
+        if target in listed:
+            raise DataError(
+                f"target column '{target}' is listed in {option}=; take it out (task='classification' makes a target's "
+                "numbers classes)"
+            )
+
+
 def infer_task(targets: npt.NDArray[Any]) -> Task:
     """Text and bools are classes; so are whole numbers with few distinct values; other numbers are a quantity."""
     if targets.dtype.kind not in "iuf":

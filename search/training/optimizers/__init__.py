@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from search.training.optimizers.adam import Adam
-from search.training.optimizers.adaptive import Adagrad, RMSprop
+from search.training.optimizers.adaptive import Adaptive, adagrad, rmsprop
 from search.training.optimizers.flat import Rates, flat, flatten, rate_scales, trained
 from search.training.optimizers.lion import Lion
 from search.training.optimizers.rule import Optimizer
@@ -23,11 +23,10 @@ __all__ = [
     "MEMORY_COPIES",
     "OPTIMIZERS",
     "SGD",
-    "Adagrad",
     "Adam",
+    "Adaptive",
     "Lion",
     "Optimizer",
-    "RMSprop",
     "Rates",
     "flat",
     "flatten",
@@ -39,11 +38,11 @@ __all__ = [
 Configs = Sequence[Mapping[str, Any]]
 
 _MAKERS: dict[str, Callable[[Tensor, Configs], Optimizer]] = {
-    "adagrad": lambda values, configs: Adagrad(values, _column(configs, "weight_decay", values)),
+    "adagrad": lambda values, configs: adagrad(values, _column(configs, "weight_decay", values)),
     "adam": lambda values, configs: Adam(values, _column(configs, "weight_decay", values), decoupled=False),
     "adamw": lambda values, configs: Adam(values, _column(configs, "weight_decay", values), decoupled=True),
     "lion": lambda values, configs: Lion(values, _column(configs, "weight_decay", values)),
-    "rmsprop": lambda values, configs: RMSprop(values, _column(configs, "weight_decay", values)),
+    "rmsprop": lambda values, configs: rmsprop(values, _column(configs, "weight_decay", values)),
     "sgd": lambda values, configs: SGD(
         values,
         _column(configs, "weight_decay", values),

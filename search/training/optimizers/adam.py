@@ -41,7 +41,7 @@ class Adam:
         # w ← w - rate / bias1 · mean / (√square / root + ε), turned so that it takes the fewest passes over (K, P).
         self._epsilon = (root * self.EPSILON).to(like.dtype)
         self._divisor = (-bias1 / root / rates.table).to(like.dtype)
-        self._shrink = (rates.table * self._weight_decay).to(like.dtype)
+        self._shrink = rates.times(self._weight_decay, like)
         self._scales = rates.scales
         self._steps += steps
 
@@ -62,5 +62,4 @@ class Adam:
         if not self._decoupled:
             gradient.addcmul_(self._values, self._weight_decay)
             return
-        shrink = self._shrink[step] if self._scales is None else self._shrink[step] * self._scales
-        self._values.mul_(1 - shrink)
+        self._values.mul_(1 - self._shrink.at(step))

@@ -10,14 +10,16 @@ from torch import Tensor
 from search.training.optimizers.flat import Rates
 
 
-class _Adaptive:
-    """w ← w - rate · g / (√square + ε), where the squares are gathered as a subclass says; weight decay is L2."""
+class Adaptive:
+    """square ← keep · square + take · g²;  w ← w - rate · g / (√square + ε). The weight decay is L2, added to g.
 
-    EPSILON: float
+    values: (K, P); weight_decay: (K, 1).
+    """
 
-    def __init__(self, values: Tensor, weight_decay: Tensor) -> None:
+    def __init__(self, values: Tensor, weight_decay: Tensor, *, keep: float, take: float, epsilon: float) -> None:
         self._values, self._weight_decay = values, weight_decay
         self._decays = bool(weight_decay.any())
+        self._keep, self._take, self._epsilon = keep, take, epsilon
         self._square, self._scratch = torch.zeros_like(values), torch.zeros_like(values)
 
     @property
@@ -25,37 +27,24 @@ class _Adaptive:
         return [self._square]
 
     def epoch(self, rates: Rates) -> None:
-        self._rates = rates
-        self._descent = (-rates.table).to(self._values.dtype)
+        self._descent = rates.times(-1.0, self._values)
 
     @torch.no_grad()
     def step(self, step: int, gradient: Tensor) -> None:
         if self._decays:
             gradient.addcmul_(self._values, self._weight_decay)
-        self._gather(gradient)
-        torch.sqrt(self._square, out=self._scratch).add_(self.EPSILON)
-        self._values.addcmul_(gradient.div_(self._scratch), self._rates.over(self._descent, step))
-
-    def _gather(self, gradient: Tensor) -> None:
-        raise NotImplementedError
+        self._square.mul_(self._keep).addcmul_(gradient, gradient, value=self._take)
+        torch.sqrt(self._square, out=self._scratch).add_(self._epsilon)
+        self._values.addcmul_(gradient.div_(self._scratch), self._descent.at(step))
 
 
-class RMSprop(_Adaptive):
-    """square ← 0.99 · square + 0.01 · g² (Tieleman and Hinton, 2012, lecture 6.5), with torch's constants."""
-
-    EPSILON = 1e-8
-    ALPHA = 0.99
-
-    def _gather(self, gradient: Tensor) -> None:
-        self._square.mul_(self.ALPHA).addcmul_(gradient, gradient, value=1 - self.ALPHA)
+def rmsprop(values: Tensor, weight_decay: Tensor) -> Adaptive:
+    """A moving mean of the squares (Tieleman and Hinton, 2012, lecture 6.5), with torch's constants."""
+    return Adaptive(values, weight_decay, keep=0.99, take=0.01, epsilon=1e-8)
 
 
-class Adagrad(_Adaptive):
-    """square ← square + g² (Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic
+def adagrad(values: Tensor, weight_decay: Tensor) -> Adaptive:
+    """The sum of all squares (Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic
     optimization", section 1.1), with torch's constants.
     """
-
-    EPSILON = 1e-10
-
-    def _gather(self, gradient: Tensor) -> None:
-        self._square.addcmul_(gradient, gradient)
+    return Adaptive(values, weight_decay, keep=1.0, take=1.0, epsilon=1e-10)

@@ -20,9 +20,13 @@ class Rates:
     table: Tensor
     scales: Tensor | None = None
 
-    def over(self, table: Tensor, step: int) -> Tensor:
-        """Row `step` of a table made from the rates, (K, 1), or (K, P) where there are scales."""
-        return table[step] if self.scales is None else table[step] * self.scales
+    def times(self, factor: float | Tensor, like: Tensor) -> Rates:
+        """Each rate times the factor, a number or (K, 1), in the type of `like`."""
+        return Rates((self.table * factor).to(like.dtype), self.scales)
+
+    def at(self, step: int) -> Tensor:
+        """The rates of that step: (K, 1), or (K, P) where there are scales."""
+        return self.table[step] if self.scales is None else self.table[step] * self.scales
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:

@@ -29,8 +29,7 @@ class Lion:
         return [self._momentum]
 
     def epoch(self, rates: Rates) -> None:
-        self._rates = rates
-        self._descent = (-rates.table).to(self._values.dtype)
+        self._descent = rates.times(-1.0, self._values)
 
     @torch.no_grad()
     def step(self, step: int, gradient: Tensor) -> None:
@@ -38,5 +37,5 @@ class Lion:
         direction = self._momentum.lerp(gradient, 1 - beta1).sign_()
         if self._decays:
             direction.addcmul_(self._values, self._weight_decay)
-        self._values.addcmul_(direction, self._rates.over(self._descent, step))
+        self._values.addcmul_(direction, self._descent.at(step))
         self._momentum.lerp_(gradient, 1 - beta2)

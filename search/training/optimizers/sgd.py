@@ -27,8 +27,7 @@ class SGD:
         return [self._buffer]
 
     def epoch(self, rates: Rates) -> None:
-        self._rates = rates
-        self._descent = (-rates.table).to(self._values.dtype)
+        self._descent = rates.times(-1.0, self._values)
 
     @torch.no_grad()
     def step(self, step: int, gradient: Tensor) -> None:
@@ -36,4 +35,4 @@ class SGD:
             gradient.addcmul_(self._values, self._weight_decay)
         self._buffer.mul_(self._momentum).add_(gradient)
         direction = gradient.addcmul_(self._buffer, self._momentum) if self._nesterov else self._buffer
-        self._values.addcmul_(direction, self._rates.over(self._descent, step))
+        self._values.addcmul_(direction, self._descent.at(step))

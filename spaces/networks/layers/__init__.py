@@ -10,6 +10,7 @@ A layer draws its start, row by row, from the generators that it is given. On th
 from spaces.networks.layers.activations import ACTIVATIONS
 from spaces.networks.layers.attention import SelfAttention
 from spaces.networks.layers.convolution import Conv, SeparableConv
+from spaces.networks.layers.dense import Dense
 from spaces.networks.layers.dropout import Dropout, MapDropout
 from spaces.networks.layers.embedding import Embedding
 from spaces.networks.layers.layouts import to_maps, to_rows
@@ -27,6 +28,7 @@ __all__ = [
     "STARTS",
     "BatchNorm",
     "Conv",
+    "Dense",
     "Dropout",
     "Embedding",
     "LayerNorm",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from spaces.networks.layers.starts import start
 
@@ -65,14 +66,15 @@ class LowRank(nn.Module):
 
 
 class Output(nn.Module):
-    """The last layer: (K, batch, fan_in) → (K, batch, outputs), with spare columns that nothing ever reads."""
+    """The last layer: (K, batch, fan_in) → (K, batch, outputs), with spare columns of zeros that nothing ever reads."""
 
     def __init__(
         self, fan_in: int, outputs: int, generators: Sequence[torch.Generator], *, scheme: str = "auto"
     ) -> None:
         super().__init__()
         columns = math.ceil(outputs / ALIGNED) * ALIGNED
-        self.weight = start(scheme, (fan_in, columns), fan_in, outputs, None, generators)  # (K, fan_in, columns)
+        drawn = start(scheme, (fan_in, outputs), fan_in, outputs, None, generators).detach()
+        self.weight = nn.Parameter(functional.pad(drawn, (0, columns - outputs)))  # (K, fan_in, columns)
         self.bias = nn.Parameter(torch.zeros(len(generators), 1, columns))
         self.outputs = outputs
 

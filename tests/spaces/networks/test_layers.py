@@ -51,6 +51,9 @@ def test_linear_and_output_are_torchs_linear():
 def test_the_output_layer_counts_its_spare_columns():
     assert Output(5, 10, generators()).spare_parameters == 6 * (5 + 1)
     assert Output(5, 16, generators()).spare_parameters == 0
+    weight = Output(5, 10, generators()).weight  # nothing in them, or the norm of the weights would count it
+    assert weight[..., :10].all()
+    assert not weight[..., 10:].any()
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
