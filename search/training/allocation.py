@@ -2,7 +2,7 @@
 
 A step of training frees its activations, and the next asks for the same. By its defaults glibc gives large blocks back
 to the system each time, which then has to clear every page of them anew: a step of a network with two convolutions of
-64 channels on 28x28 images took 1.6 times as long, and a stack of four such with 16 channels 2.6 times.
+64 channels on 28x28 images took 1.2 times as long, and of a stack of four with 16 channels 1.6 times.
 """
 
 from __future__ import annotations
