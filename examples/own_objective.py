@@ -30,7 +30,12 @@ def train(trial):
         optimizer = torch.optim.Adam(model.parameters(), config["lr"])
     points, classes = (tensor.to(trial.device) for tensor in moons(seed=0))
     held_points, held_classes = (tensor.to(trial.device) for tensor in moons(seed=1))
-    for _ in range(trial.budget):
+    start = 0
+    if trial.restored:  # this trial's worker has died, and it goes on from its last checkpoint
+        start, model_state, optimizer_state = trial.restored
+        model.load_state_dict(model_state)
+        optimizer.load_state_dict(optimizer_state)
+    for epoch in range(start, trial.budget):
         for _ in range(10):
             optimizer.zero_grad()
             loss = torch.nn.functional.cross_entropy(model(points), classes)
@@ -39,6 +44,8 @@ def train(trial):
         with torch.no_grad():
             accuracy = (model(held_points).argmax(1) == held_classes).float().mean()
         print(f"loss {loss.item():.3f}")  # kept with the trial: archsearch show own-objective.db 3 --log
+        if trial.save_due:  # once a minute, unless Study(checkpoint_every=...) says otherwise
+            trial.save((epoch + 1, model.state_dict(), optimizer.state_dict()))
         yield {"loss": loss.item(), "accuracy": accuracy.item()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -45,8 +46,10 @@ class Declaration:
     cpus: int = 1
     gpus: float = 0.0
     retries: int = 2
+    checkpoint_every: str | float | None = "1m"
     executor: str = "ray"
     timeout_s: float | None = field(init=False)
+    checkpoint_every_s: float = field(init=False)  # infinite for never
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-][\w. -]*", self.name):
@@ -56,6 +59,7 @@ class Declaration:
         self._settle_parts()
         self._settle("space", self._space())
         self._settle("timeout_s", duration_s(self.timeout))
+        self._settle("checkpoint_every_s", self._checkpoint_every_s())
         for name, least in (("trials", 1), ("budget", 1), ("seed", 0), ("workers", 1), ("cpus", 1), ("retries", 0)):
             self._check_number(name, least, optional=name in ("trials", "budget", "workers"))
         if self.executor not in EXECUTORS:
@@ -128,6 +132,12 @@ class Declaration:
             )
         return space.constrained(*self.constraints)
 
+    def _checkpoint_every_s(self) -> float:
+        if self.checkpoint_every == 0:
+            return 0.0
+        seconds = duration_s(self.checkpoint_every, "Study checkpoint_every")
+        return math.inf if seconds is None else seconds
+
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
@@ -150,7 +160,7 @@ def _check_part(what: str, value: object, method: str, example: str) -> None:
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def duration_s(text: str | float | None) -> float | None:
+def duration_s(text: str | float | None, what: str = "a time-out") -> float | None:
     """Seconds of "90", "90s", "20m", "1h30m", "2d"; None stays None. Raises SpecError."""
     if text is None:
         return None
@@ -159,7 +169,7 @@ def duration_s(text: str | float | None) -> float | None:
     elif isinstance(text, str) and re.fullmatch(r"\s*(\d+(\.\d+)?[smhd]?\s*)+", text):
         seconds = sum(float(n) * _UNITS_S[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd]?)", text))
     else:
-        raise SpecError(f"a time-out must be like 90s, 20m or 1h30m, got {text!r}")
+        raise SpecError(f"{what} must be like 90s, 20m or 1h30m, got {text!r}")
     if not 0 < seconds < float("inf"):
-        raise SpecError(f"a time-out must be above 0, got {text!r}")
+        raise SpecError(f"{what} must be above 0, got {text!r}")
     return seconds

@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from search.declaration import Declaration, duration_s
 from search.display import display
 from search.engine import Engine
 from search.executors import EXECUTORS, quiet_ray
+from search.executors.checkpoints import Checkpoints, Clearing
 from search.interrupts import Interrupts
 from search.origin import gpu_count, origin
 from search.preflight import check_goal, check_space, rehearse
@@ -113,11 +115,14 @@ class Driver:
             for warning in (check_space(self.study), rehearse(self.study, shared)):
                 if warning is not None and not self.quiet:
                     print(f"warning: {warning}", file=sys.stderr)
-        with display(self.store_path, history, opened, quiet=self.quiet) as shown:
-            executor = self._executor(opened, shared)
+        checkpoints = Checkpoints.beside(self.store_path, self.study.checkpoint_every_s)
+        clearing = Clearing(checkpoints, history)
+        with display(self.store_path, history, opened, quiet=self.quiet) as shown, closing(clearing):
+            executor = self._executor(opened, shared, checkpoints)
 
             def commit(after: History, events: Sequence[Event]) -> None:
                 store.append(events)
+                clearing.after(events)
                 shown.show(after, events)
 
             try:
@@ -144,14 +149,14 @@ class Driver:
             raise StudyFailed(f"no trial finished; see why: archsearch show {store.path}")
         return history
 
-    def _executor(self, opened: Opened, shared: Any) -> Executor:
+    def _executor(self, opened: Opened, shared: Any, checkpoints: Checkpoints) -> Executor:
         study = self.study
         if opened.executor == "inline":
             from search.executors.inline import InlineExecutor
 
             if (attach := getattr(study.objective, "attach", None)) is not None:
                 attach(shared)
-            return InlineExecutor(study.objective, "cuda" if study.gpus else "cpu", study.cpus)
+            return InlineExecutor(study.objective, "cuda" if study.gpus else "cpu", study.cpus, checkpoints)
         if not self.settings.ray_log:
             quiet_ray()
         from search.executors.ray import RayExecutor
@@ -162,6 +167,7 @@ class Driver:
             workers=opened.workers,
             cpus=study.cpus,
             gpus=study.gpus,
+            checkpoints=checkpoints,
             address=self.settings.address,
             ray_log=self.settings.ray_log,
         )

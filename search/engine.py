@@ -178,9 +178,11 @@ class Engine:
             budget=trial.proposal.budget,
             seed=trial_seed(self._history.study.seed, trial.number),
         )
+        if (last := trial.resumable) is not None:
+            job = replace(job, from_step=last.step, checkpoint=last.checkpoint, worked_s=last.seconds)
         worker = self._executor.submit(job)
         self._in_flight.add(trial.number)
-        self._record(Started(self._clock(), trial.number, job.attempt, worker))
+        self._record(Started(self._clock(), trial.number, job.attempt, worker, job.from_step))
 
     def _take(self, events: Sequence[Event]) -> None:
         """All of the events, also when one of them stops the study: each happened."""

@@ -70,13 +70,36 @@ class Pruner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt at one trial, as it is sent to a worker."""
+    """One attempt at one trial, as it is sent to a worker.
+
+    checkpoint: of the step `from_step`, after which the attempt goes on; "" begins anew. worked_s: seconds of work that
+    lie in those steps.
+    """
 
     number: int
     attempt: int
     config: Config
     budget: int | None
     seed: int
+    from_step: int = 0
+    checkpoint: str = ""
+    worked_s: float = 0.0
+
+
+class Keeper(Protocol):
+    """Keeps the state of a trial; see `Running.save`."""
+
+    @property
+    def due(self) -> bool: ...
+
+    def save(self, state: object) -> None: ...
+
+
+class _Nobody:
+    due = False
+
+    def save(self, state: object) -> None:
+        """Nothing is kept: the study says so, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +108,15 @@ class Running:
 
     config: the active parameters, a plain dict. budget: how many reports a full trial makes (None: as many as the
     objective likes). seed: from the study's seed and the trial's number. device: where to train, as torch names it.
-    shared: what the function given as `Study(shared=...)` returned.
+    shared: what the function given as `Study(shared=...)` returned. restored: the last state that was saved before the
+    trial's worker died; None where it begins. What follows the report after that `save` is to be done again:
+
+        start = trial.restored["epoch"] if trial.restored else 0
+        for epoch in range(start, trial.budget):
+            ...
+            if trial.save_due:
+                trial.save({"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
+            yield {"val_loss": loss}
     """
 
     number: int
@@ -96,6 +127,21 @@ class Running:
     device: str = "cpu"
     log: Callable[[str], None] = field(default=print, repr=False)  # kept with the trial, as everything it prints
     shared: Any = field(default=None, repr=False)
+    restored: Any = field(default=None, repr=False)
+    keeper: Keeper = field(default_factory=_Nobody, repr=False, compare=False)
+
+    @property
+    def save_due(self) -> bool:
+        """Would a state saved now be kept? So that none is put together in vain: see `Study(checkpoint_every=...)`."""
+        return self.keeper.due
+
+    def save(self, state: object) -> None:
+        """Keep the state together with the report that comes next; does nothing while none is due.
+
+        state: whatever pickles, such as tensors, state_dict()s and plain values, with the states of the random
+        generators in use, if the trial is to go on as though it had never stopped. Raises SpecError for what does not.
+        """
+        self.keeper.save(state)
 
 
 class Objective(Protocol):

@@ -33,7 +33,10 @@ class Study(Declaration):
     seed: of every random choice. The default is fixed, so that a spec file means one search.
     workers: trials at a time. None: as many as the cores (or GPUs) carry.
     cpus, gpus: what each trial uses; a fraction of a GPU is shared.
-    retries: how often a trial whose worker died is started again.
+    retries: how often a trial whose worker died is started again, from its last checkpoint where it has one.
+    checkpoint_every: a trial keeps its state (`trial.save`; a `Supervised` does by itself) at most so often, which
+        bounds what a dead worker or driver costs. A minute is next to nothing of a trial that it would hurt to lose.
+        0: whenever it is saved; None: never.
     executor: "ray", or "inline" for this process.
 
     Raises SpecError for whatever cannot be meant.

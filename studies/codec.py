@@ -46,7 +46,8 @@ def encode(event: Event) -> Row:
 def _body(event: Event) -> dict[str, Any]:
     match event:
         case Reported(_, _, report):
-            return {"step": report.step, "metrics": dict(report.metrics), "seconds": report.seconds}
+            body = {"step": report.step, "metrics": dict(report.metrics), "seconds": report.seconds}
+            return {**body, "checkpoint": report.checkpoint} if report.checkpoint else body
         case Proposed(_, _, proposal, seen):
             return {
                 "config": dict(proposal.config),
@@ -87,7 +88,8 @@ def decode(kind: str, trial: int, at: float, text: str) -> Event:
     body: Mapping[str, Any] = json.loads(text)
     match kind:
         case "reported":
-            return Reported(at, trial, Report(body["step"], body["metrics"], body["seconds"]))
+            report = Report(body["step"], body["metrics"], body["seconds"], body.get("checkpoint", ""))
+            return Reported(at, trial, report)
         case "proposed":
             config = {name: tupled(value) for name, value in body["config"].items()}
             return Proposed(at, trial, Proposal(config, body["budget"], body["note"]), body["seen"])

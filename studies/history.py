@@ -158,9 +158,8 @@ class Fold:
                 return replace(trial, reports=(*trial.reports, report))
             case Started(at, _, attempt, worker, from_step):
                 kept = tuple(report for report in trial.reports if report.step <= from_step)
-                return replace(
-                    trial, state="running", attempt=attempt, worker=worker, started_at=at, reports=kept, ended_at=None
-                )
+                trial = replace(trial, state="running", attempt=attempt, worker=worker, from_step=from_step)
+                return replace(trial, started_at=at, reports=kept, ended_at=None)
             case Ended(at, number, outcome):
                 self.unfinished.pop(number, None)
                 trial = replace(trial, state=_STATE[type(outcome)], outcome=outcome, ended_at=at)
@@ -168,6 +167,9 @@ class Fold:
                 return trial
             case Lost(at, _, _, blame):
                 lost = trial.workers_lost + (blame == "worker")
+                if blame == "worker" and trial.step == trial.from_step:  # it may be the checkpoint that it dies of
+                    reports = tuple(replace(report, checkpoint="") for report in trial.reports)
+                    trial = replace(trial, reports=reports)
                 return replace(trial, state="waiting", workers_lost=lost, ended_at=at)
             case Paused(at):
                 return replace(trial, state="paused", ended_at=at)

@@ -84,11 +84,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One yield of the objective. `step` counts from 1; `seconds` of work since the attempt began."""
+    """One yield of the objective. `step` counts from 1; `seconds` of work on the trial up to here.
+
+    checkpoint: the name of the file with the state that the trial can go on from after this step; "" for none.
+    """
 
     step: int
     metrics: Metrics
     seconds: float
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ class Trial:
     reports: tuple[Report, ...] = ()
     outcome: Outcome | None = None
     attempt: int = 0  # how many times it was started
-    workers_lost: int = 0  # how many of these ended with a dead worker
+    from_step: int = 0  # where the latest attempt went on from
+    workers_lost: int = 0  # how many attempts ended with a dead worker
     worker: str | None = None
     started_at: float | None = None  # of the latest attempt
     ended_at: float | None = None
@@ -137,6 +142,11 @@ class Trial:
     def step(self) -> int:
         """The last step that was reported; 0 before the first."""
         return self.reports[-1].step if self.reports else 0
+
+    @property
+    def resumable(self) -> Report | None:
+        """The last report with a checkpoint, which the next attempt goes on from; None: it begins anew."""
+        return next((report for report in reversed(self.reports) if report.checkpoint), None)
 
     @property
     def reason(self) -> str:

@@ -22,8 +22,14 @@ SEAMS = {
     "plotly": {"studies/reports/"},
     "optuna": {"search/strategies/"},
     "skopt": {"search/strategies/"},
-    # origin counts the GPUs; a Ray worker loads torch before it seeds the first trial.
-    "torch": {"search/training/", "spaces/networks/", "search/origin.py", "search/executors/ray.py"},
+    # origin counts the GPUs; a Ray worker loads torch before it seeds the first trial; checkpoints hold tensors.
+    "torch": {
+        "search/executors/checkpoints.py",
+        "search/executors/ray.py",
+        "search/origin.py",
+        "search/training/",
+        "spaces/networks/",
+    },
     "click": {"search/cli.py"},
     "pyarrow": {"search/training/data/parquet_files.py"},
     "PIL": {"search/training/data/"},

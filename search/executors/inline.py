@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search.executors.checkpoints import Checkpoints
 from search.executors.worker import Worker, use_threads
 from search.protocols import Job, Objective
 from spaces import ExecutionError
@@ -16,8 +17,10 @@ class InlineExecutor:
 
     capacity = 1
 
-    def __init__(self, objective: Objective, device: str = "cpu", cpus: int = 1) -> None:
-        self._worker = Worker(objective, device, interruptible=True)
+    def __init__(
+        self, objective: Objective, device: str = "cpu", cpus: int = 1, checkpoints: Checkpoints | None = None
+    ) -> None:
+        self._worker = Worker(objective, device, interruptible=True, checkpoints=checkpoints)
         self._order: Job | None = None
         self._stop = False
         self._threads_before = use_threads(cpus)

@@ -28,6 +28,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayActorError, RayError
 
+from search.executors.checkpoints import Checkpoints
 from search.executors.worker import Worker, use_threads
 from search.protocols import UNSTAMPED, Job, Objective
 from spaces import ExecutionError
@@ -42,7 +43,14 @@ class _Actor:
     """What runs on the Ray worker: a Worker, in the folder where the user started the study."""
 
     def __init__(
-        self, make_objective: Callable[[], Objective], shared: Any, threads: int, device: str, folder: str, crash: str
+        self,
+        make_objective: Callable[[], Objective],
+        shared: Any,
+        threads: int,
+        device: str,
+        folder: str,
+        checkpoints: Checkpoints | None,
+        crash: str,
     ) -> None:
         tape = None
         with suppress(OSError):  # on another machine of the cluster none of these need exist
@@ -59,7 +67,7 @@ class _Actor:
         use_threads(threads)
         if (attach := getattr(objective, "attach", None)) is not None:
             attach(shared)
-        self._worker = Worker(objective, device, tape=tape)
+        self._worker = Worker(objective, device, tape=tape, checkpoints=checkpoints)
 
     def ready(self) -> None:
         """Answers once the objective is loaded."""
@@ -88,7 +96,8 @@ class RayExecutor:
     """`workers` slots on a local Ray, or on the cluster at `address`.
 
     make_objective: called on each worker. shared: the objective's data, put once into the object store and mapped by
-    the workers without a copy. cpus, gpus: of each worker; a fraction of a GPU is shared.
+    the workers without a copy. cpus, gpus: of each worker; a fraction of a GPU is shared. checkpoints: where trials
+    keep their states.
 
     Raises ExecutionError when the cluster cannot be reached or has not what was asked for.
     """
@@ -101,6 +110,7 @@ class RayExecutor:
         workers: int,
         cpus: int = 1,
         gpus: float = 0.0,
+        checkpoints: Checkpoints | None = None,
         address: str | None = None,
         ray_log: bool = False,
     ) -> None:
@@ -110,7 +120,7 @@ class RayExecutor:
             if self._owns_ray:
                 start_ray(address, workers * cpus, ray_log)
             _check_resources(workers, cpus, gpus)
-            self._new_actor = _actor_maker(make_objective, ray.put(shared), cpus, gpus)
+            self._new_actor = _actor_maker(make_objective, ray.put(shared), cpus, gpus, checkpoints)
             self._slots = [self._new_slot(f"worker-{index}") for index in range(workers)]
             self._await_workers()
         except BaseException:
@@ -175,7 +185,7 @@ class RayExecutor:
             self._renew(slot)
             return
         yield from events
-        if any(isinstance(event, Ended) for event in events):
+        if any(isinstance(event, Ended | Lost) for event in events):
             slot.trial = None
         if not began and slot.sent is not None:
             slot.order = slot.sent
@@ -266,11 +276,13 @@ def _check_resources(workers: int, cpus: int, gpus: float) -> None:
             )
 
 
-def _actor_maker(make_objective: Callable[[], Objective], shared: Any, cpus: int, gpus: float) -> Callable[[str], Any]:
+def _actor_maker(
+    make_objective: Callable[[], Objective], shared: Any, cpus: int, gpus: float, checkpoints: Checkpoints | None
+) -> Callable[[str], Any]:
     actor = ray.remote(_Actor).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)
     device = "cuda" if gpus else "cpu"
     folder = str(Path.cwd())
-    return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, crash)
+    return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, checkpoints, crash)
 
 
 def _tape_beside(crash: Path) -> Path:

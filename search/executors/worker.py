@@ -15,12 +15,14 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from typing import Any, TextIO
 
 import numpy as np
 
+from search.executors.checkpoints import CheckpointError, Checkpoints, Keeper
 from search.protocols import UNSTAMPED, Job, Objective, Running
-from studies.records import Ended, Event, Failed, Finished, Logged, Metrics, Report, Reported
+from studies.records import Ended, Event, Failed, Finished, Logged, Lost, Metrics, Report, Reported
 
 _END = object()  # what an exhausted iterator gives; None may be a user's mistake
 
@@ -32,13 +34,21 @@ class Worker:
     """Advances trials of one objective, one at a time. `clean` turns false when a trial may have left a mess.
 
     interruptible: a KeyboardInterrupt is the person's, and passes through. tape: a file that holds what was printed
-    since the last report, for whoever comes when this process has died.
+    since the last report, for whoever comes when this process has died. checkpoints: where trials keep their states;
+    None: they keep none.
     """
 
     def __init__(
-        self, objective: Objective, device: str, *, interruptible: bool = False, tape: TextIO | None = None
+        self,
+        objective: Objective,
+        device: str,
+        *,
+        interruptible: bool = False,
+        tape: TextIO | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._objective = objective
+        self._checkpoints = checkpoints
         self._tape = _Tape(tape)
         self._device = device
         self._interruptible = interruptible  # a KeyboardInterrupt is the user's, and not the objective's failure
@@ -53,11 +63,13 @@ class Worker:
             events += self._attempt.printed()
             self._attempt = None
         if start is not None:
-            self._attempt = _Attempt(self._objective, start, self._device, self._interruptible, self._tape)
+            self._attempt = _Attempt(
+                self._objective, start, self._device, self._interruptible, self._tape, self._checkpoints
+            )
         if self._attempt is not None:
             happened = self._attempt.next()
             events += self._attempt.printed() + happened
-            if any(isinstance(event, Ended) for event in happened):
+            if any(isinstance(event, Ended | Lost) for event in happened):
                 self.clean &= self._attempt.clean
                 self._attempt = None
         return events
@@ -66,25 +78,38 @@ class Worker:
 class _Attempt:
     """One trial in progress: the objective's iterator, its step count, its clock, and what it prints."""
 
-    def __init__(self, objective: Objective, job: Job, device: str, interruptible: bool, tape: _Tape) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        job: Job,
+        device: str,
+        interruptible: bool,
+        tape: _Tape,
+        checkpoints: Checkpoints | None,
+    ) -> None:
         self._objective = objective
+        self._checkpoints = checkpoints
+        self._keeper = None if checkpoints is None else Keeper(checkpoints, job)
         self._job = job
         self._device = device
         self._interruptible = interruptible
         self._reports: Iterator[Metrics] | None = None
-        self._step = 0
-        self._worked_s = 0.0
+        self._begun = False
+        self._step = job.from_step
+        self._worked_s = job.worked_s
         self._tape = tape
         tape.rewind()
         self.clean = True
 
     def next(self) -> list[Event]:
-        """The next report, and the end if this was it."""
+        """The next report, and the end if this was it; Lost where the trial cannot go on from its checkpoint."""
         number = self._job.number
         began = time.perf_counter()
         try:
             with self._tape.recording():
                 metrics = self._advance()
+        except CheckpointError as error:
+            return [Lost(UNSTAMPED, number, _text(error), "worker")]
         except BaseException as error:
             if self._interruptible and isinstance(error, KeyboardInterrupt):
                 raise
@@ -100,7 +125,8 @@ class _Attempt:
             self.close()
             mistake = isinstance(error, TypeError | ValueError)
             return [Ended(UNSTAMPED, number, Failed(_text(error) if mistake else _one_line(error)))]
-        events: list[Event] = [Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s))]
+        saved = "" if self._keeper is None else self._keeper.reported(self._step)
+        events: list[Event] = [Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s, saved))]
         if self._step == self._job.budget or self._reports is None:
             self.close()
             events.append(Ended(UNSTAMPED, number, Finished()))
@@ -108,15 +134,22 @@ class _Attempt:
 
     def _advance(self) -> object:
         """What the objective gives next, _END at the end. A plain function leaves no iterator behind."""
-        if self._step == 0:
-            job = self._job
-            _seed_globals(job.seed)
-            trial = Running(job.number, job.attempt, dict(job.config), job.budget, job.seed, self._device)
-            made: Any = self._objective(trial)
+        if not self._begun:
+            self._begun = True
+            made: Any = self._objective(self._running())
             if not hasattr(made, "__next__"):
                 return made
             self._reports = made
         return _END if self._reports is None else next(self._reports, _END)
+
+    def _running(self) -> Running:
+        job = self._job
+        trial = Running(job.number, job.attempt, dict(job.config), job.budget, job.seed, self._device)
+        if self._checkpoints is not None and self._keeper is not None:
+            restored = self._checkpoints.read(job.checkpoint) if job.checkpoint else None
+            trial = replace(trial, restored=restored, keeper=self._keeper)
+        _seed_globals(job.seed)
+        return trial
 
     def close(self) -> bool:
         """End the objective, so that its `finally` runs; true when nothing went wrong there."""

@@ -136,11 +136,7 @@ class Supervised:
         Raises Diverged when its training comes to nothing, and MemoryError when the device has no room for it.
         """
         try:
-            for (result,) in self.run_stack([trial]):
-                if isinstance(result, Diverged):
-                    raise result
-                if result is not None:
-                    yield result
+            yield from self._alone(trial)
             return
         except torch.OutOfMemoryError as error:
             said = str(error).splitlines()[0]
@@ -148,6 +144,20 @@ class Supervised:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise MemoryError(f"out of memory on {trial.device}; make the network or its batch smaller ({said})")
+
+    def _alone(self, trial: Running) -> Iterator[Metrics]:
+        """The trial, from its checkpoint where it has one."""
+        loop, (constants,) = self._loop([trial])
+        if trial.restored is not None:
+            loop.restore(trial.restored)
+        while not loop.over:
+            (result,) = loop.epoch()
+            if isinstance(result, Diverged):
+                raise result
+            if trial.save_due:
+                trial.save(loop.state())
+            if result is not None:
+                yield {**result, **constants}
 
     def stack_key(self, config: Config) -> Hashable | None:
         """Trials with equal keys (and budgets, and devices) can train as one stack; None trains alone."""
@@ -159,6 +169,13 @@ class Supervised:
 
         Raises SpecError without a budget, and ValueError for trials that do not share budget and device.
         """
+        loop, constants = self._loop(trials)
+        while not loop.over:
+            results = zip(loop.epoch(), constants, strict=True)
+            yield [{**row, **constant} if isinstance(row, Mapping) else row for row, constant in results]
+
+    def _loop(self, trials: Sequence[Running]) -> tuple[Loop, list[Metrics]]:
+        """The trials about to train, and of each the metrics that do not change meanwhile."""
         settings = {(trial.budget, trial.device) for trial in trials}
         if len(settings) != 1:
             raise ValueError(f"trials of one stack share budget and device, got {settings}")
@@ -168,10 +185,7 @@ class Supervised:
         tensors = self._tensors(device, trials[0].config)
         constants = [self._constants(trial.config, tensors) for trial in trials]
         names = [name for name in metric_names(tensors.classification, self.metrics) if name not in COSTS]
-        loop = Loop(self.network, tensors, trials, budget, names)
-        while not loop.over:
-            results = zip(loop.epoch(), constants, strict=True)
-            yield [{**row, **constant} if isinstance(row, Mapping) else row for row, constant in results]
+        return Loop(self.network, tensors, trials, budget, names), constants
 
     def _constants(self, config: Config, tensors: Tensors) -> Metrics:
         """The named metrics that do not change while a trial trains."""

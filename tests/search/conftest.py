@@ -58,7 +58,7 @@ class Slots:
                 continue
             events = self._workers[index].advance(self._orders[index], self._stops[index])
             self._orders[index], self._stops[index] = None, False
-            if any(type(event).__name__ == "Ended" for event in events):
+            if any(type(event).__name__ in ("Ended", "Lost") for event in events):
                 self._trials[index] = None
             return events
         return []

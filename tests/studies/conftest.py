@@ -79,7 +79,8 @@ class Life:
     def report(self, number: int, detail: int) -> None:
         self.steps[number] += 1
         metrics = {"loss": detail / 8} if detail % 3 else {'odd "name"\n\\é': 1e-9 * detail}
-        self.add(Reported(self.now, number, Report(self.steps[number], metrics, float(detail))))
+        saved = f"step-{self.steps[number]}" if detail % 4 == 1 else ""
+        self.add(Reported(self.now, number, Report(self.steps[number], metrics, float(detail), saved)))
 
     def pause(self, number: int, detail: int) -> None:
         self.add(Paused(self.now, number))

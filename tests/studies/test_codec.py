@@ -55,7 +55,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     Proposed: st.builds(Proposed, TIMES, NUMBERS, PROPOSALS, NUMBERS),
     Started: st.builds(Started, TIMES, NUMBERS, NUMBERS, TEXT, NUMBERS),
     Reported: st.builds(
-        Reported, TIMES, NUMBERS, st.builds(Report, NUMBERS, st.dictionaries(TEXT, FINITE, max_size=4), TIMES)
+        Reported, TIMES, NUMBERS, st.builds(Report, NUMBERS, st.dictionaries(TEXT, FINITE, max_size=4), TIMES, TEXT)
     ),
     Paused: st.builds(Paused, TIMES, NUMBERS),
     Extended: st.builds(Extended, TIMES, NUMBERS, NUMBERS),

@@ -81,8 +81,9 @@ def told(number: int, events: list[Event]) -> Trial:
     assert isinstance(proposed, Proposed)
     extended = [e.budget for e in own if isinstance(e, Extended)]
     starts = [(place, e) for place, e in enumerate(own) if isinstance(e, Started)]
+    deaths = [place for place in range(len(own)) if died_where_it_began(own, place)]
     reports = tuple(
-        e.report
+        replace(e.report, checkpoint="") if any(place < death for death in deaths) else e.report
         for place, e in enumerate(own)
         if isinstance(e, Reported) and all(e.report.step <= s.from_step for later, s in starts if later > place)
     )
@@ -104,11 +105,19 @@ def told(number: int, events: list[Event]) -> Trial:
         reports=reports,
         outcome=ends[0].outcome if ends else None,
         attempt=len(starts),
+        from_step=starts[-1][1].from_step if starts else 0,
         workers_lost=sum(isinstance(e, Lost) and e.blame == "worker" for e in own),
         worker=starts[-1][1].worker if starts else None,
         started_at=starts[-1][1].at if starts else None,
         ended_at=None if stop is None or isinstance(stop, Started) else stop.at,
     )
+
+
+def died_where_it_began(own: list[Event], place: int) -> bool:
+    """Did a worker die here, before the attempt had reported anything? Its checkpoint is not trusted again."""
+    died = own[place]
+    last = next((e for e in reversed(own[:place]) if isinstance(e, Started | Reported)), None)
+    return isinstance(died, Lost) and died.blame == "worker" and isinstance(last, Started)
 
 
 @pytest.mark.parametrize("maximize", [False, True])

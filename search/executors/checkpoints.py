@@ -1,0 +1,139 @@
+"""What trials keep of themselves between reports: `trial.save(state)`, and `trial.restored` after their worker died.
+
+One file holds one state, under the name of its trial, attempt and step. It is written whole before the report that it
+belongs to, and counts from the moment that report is in the store: whatever is killed, a name in the store names a
+whole file. An attempt's number is in the name since the worker of a killed driver lives on for some seconds.
+
+Workers write and read, the driver clears away. On a cluster all machines must see the store's folder; where one does
+not, a trial that comes there begins anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.protocols import Job
+from spaces import ArchsearchError, SpecError
+from studies.history import History
+from studies.records import Ended, Event, Reported
+
+
+class CheckpointError(ArchsearchError):
+    """A checkpoint cannot be read: its file is gone or damaged, or lies on another machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """folder: absolute, beside the store. every_s: a trial keeps its state at most so often, in seconds."""
+
+    folder: Path
+    every_s: float
+
+    @classmethod
+    def beside(cls, store: Path, every_s: float) -> Checkpoints:
+        """Those of the study in this store."""
+        return cls(store.absolute().with_name(f"{store.name}.files"), every_s)
+
+    def read(self, name: str) -> Any:
+        """The state, its tensors on the devices that they were on. Raises CheckpointError."""
+        import torch  # here, not above: the driver reads none
+
+        try:
+            return torch.load(self.folder / name, weights_only=False)  # the study's own file, with its own classes
+        except Exception as error:  # to read it runs code of whatever was saved
+            raise CheckpointError(f"its checkpoint {name} cannot be read: {type(error).__name__}: {error}") from error
+
+    def write(self, name: str, state: object) -> None:
+        """Whole or not at all. Raises SpecError for a state that cannot be pickled, OSError from a full disk."""
+        import torch  # likewise
+
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".new")
+        try:
+            with draft.open("wb") as file:
+                torch.save(state, file)
+            draft.replace(path)
+        except OSError:
+            raise
+        except Exception as error:  # to write it runs code of whatever is saved
+            raise SpecError(
+                f"trial.save got a state that cannot be kept ({type(error).__name__}: {error}); save tensors, "
+                "state_dict()s and plain values"
+            ) from error
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+class Keeper:
+    """The saving of one attempt. `due` says whether a state saved now would be kept."""
+
+    def __init__(self, checkpoints: Checkpoints, job: Job) -> None:
+        self._checkpoints = checkpoints
+        self._job = job
+        self._step = job.from_step
+        self._last_s = time.monotonic()
+        self._saved = ""
+
+    @property
+    def due(self) -> bool:
+        """Has enough time passed since the last, and does the trial go on after its next report?"""
+        return self._step + 1 != self._job.budget and time.monotonic() - self._last_s >= self._checkpoints.every_s
+
+    def save(self, state: object) -> None:
+        """Write it, if it is due, for the report that comes next. A disk that has no room is the log's business."""
+        if not self.due:
+            return
+        name = f"trial-{self._job.number}/attempt-{self._job.attempt}-step-{self._step + 1}.pt"
+        try:
+            self._checkpoints.write(name, state)
+        except OSError as error:
+            print(f"no checkpoint at step {self._step + 1}: {error}")
+            return
+        self._saved, self._last_s = name, time.monotonic()
+
+    def reported(self, step: int) -> str:
+        """The name of the checkpoint that belongs to this report, "" for none."""
+        saved, self._saved, self._step = self._saved, "", step
+        return saved
+
+
+class Clearing:
+    """Deletes, in the driver, what no trial can go on from any more."""
+
+    def __init__(self, checkpoints: Checkpoints, history: History) -> None:
+        """With what killed drivers and their workers have left behind."""
+        self._folder = checkpoints.folder
+        unfinished = history.open_trials("waiting", "running", "paused")
+        self._current = {trial.number: last.checkpoint for trial in unfinished if (last := trial.resumable) is not None}
+        for file in self._folder.glob("trial-*/*"):
+            if str(file.relative_to(self._folder)) not in self._current.values():
+                file.unlink(missing_ok=True)
+        self.close()
+
+    def after(self, events: Sequence[Event]) -> None:
+        """Once these are in the store: a newer checkpoint replaces the last, and an ended trial needs none."""
+        for event in events:
+            match event:
+                case Reported(_, number, report) if report.checkpoint:
+                    self._drop(number)
+                    self._current[number] = report.checkpoint
+                case Ended(_, number):
+                    self._drop(number)
+
+    def close(self) -> None:
+        """Without the folders that are empty."""
+        for folder in (*self._folder.glob("trial-*"), self._folder):
+            with suppress(OSError):  # not empty, or not there
+                folder.rmdir()
+
+    def _drop(self, number: int) -> None:
+        if number in self._current:
+            with suppress(OSError):  # the next session tries again
+                (self._folder / self._current.pop(number)).unlink()
