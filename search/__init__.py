@@ -15,19 +15,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from search.driver import resume
     from search.pruners import Median, Never, SuccessiveHalving
-    from search.strategies import TPE, Bayes, Random
+    from search.strategies import ASHA, TPE, Bayes, Hyperband, Random, TopK
     from search.study import Study
 
-__all__ = ["TPE", "Bayes", "Median", "Never", "Random", "Study", "SuccessiveHalving", "resume"]
+__all__ = [
+    "ASHA",
+    "TPE",
+    "Bayes",
+    "Hyperband",
+    "Median",
+    "Never",
+    "Random",
+    "Study",
+    "SuccessiveHalving",
+    "TopK",
+    "resume",
+]
 
 _HOME = {
+    "ASHA": "search.strategies",
     "Bayes": "search.strategies",
+    "Hyperband": "search.strategies",
     "Median": "search.pruners",
     "Never": "search.pruners",
     "Random": "search.strategies",
     "Study": "search.study",
     "SuccessiveHalving": "search.pruners",
     "TPE": "search.strategies",
+    "TopK": "search.strategies",
     "resume": "search.driver",
 }
 

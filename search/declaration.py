@@ -72,10 +72,11 @@ class Declaration:
             raise SpecError("Study has neither trials nor timeout, and would never end; give one")
         if self.goal.metric in ("step", "seconds"):
             raise SpecError(f"the metric's name '{self.goal.metric}' is taken by the report itself; rename it")
-        if getattr(self.objective, "needs_budget", False) and self.budget is None:
-            raise SpecError(
-                "this objective needs to know how long to train: give Study a budget, e.g. budget=20 (epochs)"
-            )
+        for what, part in (("objective", self.objective), ("strategy", self.strategy)):
+            if getattr(part, "needs_budget", False) and self.budget is None:
+                raise SpecError(
+                    f"this {what} needs to know how long to train: give Study a budget, e.g. budget=20 (epochs)"
+                )
 
     @property
     def goal(self) -> Goal:

@@ -100,7 +100,7 @@ class Driver:
             history = replace(history, study=replace(history.study, space=live))
             opened = self._opened(history.opened)
             self._check_extension(history, opened)
-            if not history.unfinished and opened.trials == len(history.trials):
+            if not history.open_trials("waiting", "running") and opened.trials == len(history.trials):
                 return self._checked(history, store)
             return self._work(store, history, opened)
 

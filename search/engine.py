@@ -22,10 +22,13 @@ from studies.records import (
     Closed,
     Ended,
     Event,
+    Extended,
+    Extension,
     Failed,
     Finished,
     Lost,
     Opened,
+    Paused,
     Proposal,
     Proposed,
     Pruned,
@@ -131,9 +134,35 @@ class Engine:
         waiting = [trial for trial in self._history.open_trials("waiting") if trial.number not in self._in_flight]
         for trial in waiting[:free]:
             self._start(trial)
-        self._propose(free - len(waiting[:free]))
+        self._promote(free - len(waiting[:free]))
+        self._propose(self._executor.capacity - len(self._in_flight))
         if not self._in_flight:
             raise Stopped("every trial is done" if self._trials_left() == 0 else "the strategy has nothing left to try")
+
+    def _promote(self, free: int) -> None:
+        """Paused trials that the strategy lets go on."""
+        promote = getattr(self._strategy, "promote", None)
+        if promote is None or free <= 0:
+            return
+        seen = self._history.seq
+        with self._blaming("strategy", self._strategy):
+            extensions: list[Extension] = promote(self._history, free)
+            self._check_extensions(extensions, free)
+        for extension in extensions:
+            number = extension.trial
+            self._record(Extended(self._clock(), number, extension.budget, extension.note, seen))
+            self._start(self._history.trials[number])
+
+    def _check_extensions(self, extensions: Sequence[Extension], free: int) -> None:
+        numbers = [extension.trial for extension in extensions]
+        paused = {trial.number: trial for trial in self._history.open_trials("paused")}
+        if len(numbers) > free or len(set(numbers)) < len(numbers):
+            raise SpecError(f"it let trials {numbers} go on, and {free} different ones were asked for")
+        for extension in extensions:
+            trial, most = paused.get(extension.trial), self._history.study.budget
+            if trial is None or most is None or not trial.step < extension.budget <= most:
+                raise SpecError(f"{extension!r} is no paused trial with a budget above its steps and up to {most}")
+            json.dumps(dict(extension.note), allow_nan=False)
 
     def _propose(self, free: int) -> None:
         left = self._trials_left()
@@ -175,8 +204,9 @@ class Engine:
             number=trial.number,
             attempt=trial.attempt + 1,
             config=trial.config,
-            budget=trial.proposal.budget,
+            budget=self._history.study.budget,
             seed=trial_seed(self._history.study.seed, trial.number),
+            until=trial.proposal.budget,
         )
         if (last := trial.resumable) is not None:
             job = replace(job, from_step=last.step, checkpoint=last.checkpoint, worked_s=last.seconds)
@@ -202,6 +232,9 @@ class Engine:
             case Ended(at, number, Finished()) if self._history.value(self._history.trials[number]) is None:
                 self._end(Ended(at, number, Failed(self._without_value(number))))
                 self._check_metric(number)
+            case Ended(at, number, Finished()) if self._pauses(self._history.trials[number]):
+                self._in_flight.discard(number)
+                self._record(Paused(at, number))
             case Ended():
                 self._end(event)
             case Lost():
@@ -212,6 +245,11 @@ class Engine:
                     self._judge(event.trial)
             case _:
                 self._record(event)
+
+    def _pauses(self, trial: Trial) -> bool:
+        """Has it come to its own budget, and not to the study's? An objective may also have ended before either."""
+        own, full = trial.proposal.budget, self._history.study.budget
+        return own is not None and full is not None and trial.step == own < full
 
     def _judge(self, number: int) -> None:
         with self._blaming("pruner", self._pruner):

@@ -10,7 +10,7 @@ import numpy as np
 
 from spaces import Config
 from studies.history import History
-from studies.records import Event, Metrics, Proposal, Trial
+from studies.records import Event, Extension, Metrics, Proposal, Trial
 
 __all__ = [
     "UNSTAMPED",
@@ -19,6 +19,7 @@ __all__ = [
     "Job",
     "Metrics",
     "Objective",
+    "Promoting",
     "Pruner",
     "Running",
     "Stop",
@@ -47,6 +48,14 @@ class Strategy(Protocol):
         ...
 
 
+class Promoting(Strategy, Protocol):
+    """A strategy that proposes budgets below the study's: such trials pause there, and it may let them go on."""
+
+    def promote(self, history: History, n: int) -> list[Extension]:
+        """At most `n` paused trials to go on. Called before each `ask`, which gets the slots that are left."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Continue:
     """The trial may go on."""
@@ -72,6 +81,7 @@ class Pruner(Protocol):
 class Job:
     """One attempt at one trial, as it is sent to a worker.
 
+    budget: reports of a full trial. until: after so many the worker is done with it; None: after the budget.
     checkpoint: of the step `from_step`, after which the attempt goes on; "" begins anew. worked_s: seconds of work that
     lie in those steps.
     """
@@ -81,9 +91,15 @@ class Job:
     config: Config
     budget: int | None
     seed: int
+    until: int | None = None
     from_step: int = 0
     checkpoint: str = ""
     worked_s: float = 0.0
+
+    @property
+    def last_step(self) -> int | None:
+        """After this report the worker is done; None: when the objective ends."""
+        return self.budget if self.until is None else self.until
 
 
 class Keeper(Protocol):

@@ -159,8 +159,8 @@ def result(history: History, store: Path) -> RenderableType:
     parts: list[RenderableType] = [head]
     if history.best is not None:
         parts.append(trial_table(history, history.best))
-    if history.unfinished:
-        parts.append(Text(f"{len(history.unfinished)} trials wait: archsearch resume {store} --timeout TIME"))
+    if waiting := history.open_trials("waiting", "running"):
+        parts.append(Text(f"{len(waiting)} trials wait: archsearch resume {store} --timeout TIME"))
     return Group(*parts, Text(f"store: {store}"))
 
 

@@ -63,8 +63,8 @@ def _body(event: Event) -> dict[str, Any]:
             return {"reason": reason, "blame": blame}
         case Logged(_, _, text):
             return {"text": text}
-        case Extended(_, _, budget):
-            return {"budget": budget}
+        case Extended(_, _, budget, note, seen):
+            return {"budget": budget, "note": dict(note), "seen": seen}
         case Paused():
             return {}
         case Opened():
@@ -102,7 +102,7 @@ def decode(kind: str, trial: int, at: float, text: str) -> Event:
         case "logged":
             return Logged(at, trial, body["text"])
         case "extended":
-            return Extended(at, trial, body["budget"])
+            return Extended(at, trial, body["budget"], body["note"], body["seen"])
         case "paused":
             return Paused(at, trial)
         case "opened":

@@ -100,6 +100,18 @@ class History:
         value = self.value(trial)
         return None if value is None else self.study.goal.loss(value)
 
+    def loss_at(self, trial: Trial, step: int) -> float | None:
+        """The trial's loss at exactly this step; None where the study's metric was not reported then."""
+        if trial.step < step:
+            return None
+        reports = trial.reports
+        # Steps count from 1 and hardly ever have gaps, so the report is sought first where it would then be.
+        report = reports[step - 1] if 1 <= step <= len(reports) else None
+        if report is None or report.step != step:
+            report = next((other for other in reports if other.step == step), None)
+        value = None if report is None else report.metrics.get(self.study.goal.metric)
+        return None if value is None else self.study.goal.loss(value)
+
     @property
     def elapsed_s(self) -> float:
         """Wall-clock that the study was worked on, over all sessions, without the gaps between them."""
@@ -173,7 +185,7 @@ class Fold:
                 return replace(trial, state="waiting", workers_lost=lost, ended_at=at)
             case Paused(at):
                 return replace(trial, state="paused", ended_at=at)
-            case Extended(_, _, budget):
+            case Extended(budget=budget):
                 return replace(trial, state="waiting", proposal=replace(trial.proposal, budget=budget))
             case _:
                 raise TypeError(f"no event of a trial: {event!r}")

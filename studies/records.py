@@ -75,10 +75,22 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A configuration to try. `note` is JSON that the strategy keeps with it; note["by"] names what chose it."""
+    """A configuration to try. `note` is JSON that the strategy keeps with it; note["by"] names what chose it.
+
+    budget: after so many reports the trial ends; or pauses, where it is less than the study's.
+    """
 
     config: Config
     budget: int | None
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A paused trial that is to go on, to a larger budget. `note` as in Proposal."""
+
+    trial: int
+    budget: int
     note: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -226,11 +238,13 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """The trial may go on to a larger budget."""
+    """The strategy lets the trial go on, having been shown the events up to number `seen`."""
 
     at: float
     trial: int
     budget: int
+    note: Mapping[str, Any] = field(default_factory=dict)
+    seen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,11 @@ class Keeper:
 
     @property
     def due(self) -> bool:
-        """Has enough time passed since the last, and does the trial go on after its next report?"""
-        return self._step + 1 != self._job.budget and time.monotonic() - self._last_s >= self._checkpoints.every_s
+        """Has enough time passed since the last? Always where the trial pauses, never where it ends."""
+        coming = self._step + 1
+        if coming == self._job.last_step:
+            return coming != self._job.budget
+        return time.monotonic() - self._last_s >= self._checkpoints.every_s
 
     def save(self, state: object) -> None:
         """Write it, if it is due, for the report that comes next. A disk that has no room is the log's business."""

@@ -127,7 +127,7 @@ class _Attempt:
             return [Ended(UNSTAMPED, number, Failed(_text(error) if mistake else _one_line(error)))]
         saved = "" if self._keeper is None else self._keeper.reported(self._step)
         events: list[Event] = [Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s, saved))]
-        if self._step == self._job.budget or self._reports is None:
+        if self._step == self._job.last_step or self._reports is None:
             self.close()
             events.append(Ended(UNSTAMPED, number, Finished()))
         return events

@@ -6,7 +6,6 @@ import heapq
 from dataclasses import dataclass
 
 from search.protocols import Continue, Stop, Verdict
-from search.pruners.curves import loss_at
 from spaces import SpecError
 from studies.history import History
 from studies.records import Trial
@@ -47,12 +46,12 @@ class SuccessiveHalving:
         goal, step, budget = history.study.goal, trial.step, trial.proposal.budget
         if not self._is_rung(step) or (budget is not None and step >= budget):
             return Continue()
-        own = loss_at(trial, step, goal)
+        own = history.loss_at(trial, step)
         if own is None:
             return Continue()
         losses = [own]
         for other in history.trials:
-            if other.number != trial.number and (loss := loss_at(other, step, goal)) is not None:
+            if other.number != trial.number and (loss := history.loss_at(other, step)) is not None:
                 losses.append(loss)
         places = max(1, len(losses) // self.eta)
         needed = heapq.nsmallest(places, losses)[-1]

@@ -6,7 +6,6 @@ import statistics
 from dataclasses import dataclass
 
 from search.protocols import Continue, Stop, Verdict
-from search.pruners.curves import loss_at
 from spaces import SpecError
 from studies.history import History
 from studies.records import Trial
@@ -43,14 +42,14 @@ class Median:
         goal, step, budget = history.study.goal, trial.step, trial.proposal.budget
         if step <= self.warmup_steps or (budget is not None and step >= budget):
             return Continue()
-        if loss_at(trial, step, goal) is None:
+        if history.loss_at(trial, step) is None:
             return Continue()
         best = min(goal.loss(r.metrics[goal.metric]) for r in trial.reports if goal.metric in r.metrics)
         others = [
             loss
             for other in history.trials
             if other.state == "finished" and other.number != trial.number
-            if (loss := loss_at(other, step, goal)) is not None
+            if (loss := history.loss_at(other, step)) is not None
         ]
         if len(others) < self.startup_trials:
             return Continue()

@@ -11,17 +11,23 @@ from search.names import NameTable
 from search.protocols import Strategy
 
 if TYPE_CHECKING:
+    from search.strategies.asha import ASHA
     from search.strategies.bayes import Bayes
+    from search.strategies.hyperband import Hyperband
     from search.strategies.random import Random
+    from search.strategies.top_k import TopK
     from search.strategies.tpe import TPE
 
-__all__ = ["STRATEGIES", "TPE", "Bayes", "Random", "strategy"]
+__all__ = ["ASHA", "STRATEGIES", "TPE", "Bayes", "Hyperband", "Random", "TopK", "strategy"]
 
 STRATEGIES = NameTable(
     "strategy",
     {
+        "asha": "search.strategies.asha:ASHA",
         "bayes": "search.strategies.bayes:Bayes",
+        "hyperband": "search.strategies.hyperband:Hyperband",
         "random": "search.strategies.random:Random",
+        "top_k": "search.strategies.top_k:TopK",
         "tpe": "search.strategies.tpe:TPE",
     },
 )

@@ -17,10 +17,13 @@ from spaces import Choice, Config, Float, Int, Repeat, Space, When, constraint, 
 from studies.history import History
 from studies.records import (
     Ended,
+    Extended,
     Failed,
     Finished,
     Goal,
     Lost,
+    Opened,
+    Paused,
     Proposal,
     Proposed,
     Pruned,
@@ -114,22 +117,26 @@ def simulate(
     With `trouble`, of every eight trials one fails at once, one fails late, one loses its worker and starts again; of
     every five, one is pruned halfway; and some wait before they start.
     """
-    history = History(study)
-    budget = study.budget or 3
+    history = History(study).apply(Opened(0.0, trials, None, workers, "simulated", host="", pid=0))
     at = 0.0
-    while len(history.trials) < trials or history.unfinished:
-        free = min(workers - len(history.unfinished), trials - len(history.trials))
+    while True:
+        busy = len(history.open_trials("waiting", "running"))
+        history = _promote(strategy, history, workers - busy, at)
+        busy = len(history.open_trials("waiting", "running"))
+        free = min(workers - busy, trials - len(history.trials))
         if free > 0:
             asked = _ask(strategy, history, free)
             yield asked
             for proposal in asked.proposals:
                 history = history.apply(Proposed(at, len(history.trials), proposal, history.seq))
+        if not history.open_trials("waiting", "running"):
+            break
         # One event of every open trial; those that failed, waited or were lost let others overtake them.
-        for number in history.unfinished:
+        for trial in history.open_trials("waiting", "running"):
             at += 1
-            history = _advance(history, number, at, curve, budget, pruner, trouble)
-            if number not in history.unfinished:
-                strategy.tell(history.trials[number])
+            history = _advance(history, trial.number, at, curve, pruner, trouble)
+            if trial.number not in history.unfinished:
+                strategy.tell(history.trials[trial.number])
     yield replace(_ask(strategy, history, 0), proposals=[])
 
 
@@ -145,14 +152,24 @@ def _ask(strategy: Strategy, history: History, n: int) -> Asked:
     return Asked(history, n, seed, proposals)
 
 
-def _advance(
-    history: History, number: int, at: float, curve: Curve, budget: int, pruner: Pruner | None, trouble: bool
-) -> History:
+def _promote(strategy: Strategy, history: History, free: int, at: float) -> History:
+    """Paused trials that the strategy lets go on."""
+    promote = getattr(strategy, "promote", None)
+    extensions = [] if promote is None or free <= 0 else promote(history, free)
+    for each in extensions:
+        history = history.apply(Extended(at, each.trial, each.budget, each.note, history.seq))
+    return history
+
+
+def _advance(history: History, number: int, at: float, curve: Curve, pruner: Pruner | None, trouble: bool) -> History:
     trial = history.trials[number]
+    full = history.study.budget or 3
+    budget = trial.proposal.budget or full
     if trial.state == "waiting":
         if trouble and number % 4 == 3 and int(at) % 2:
             return history  # not yet placed
-        return history.apply(Started(at, number, trial.attempt + 1, f"worker-{number % 3}"))
+        from_step = 0 if trial.workers_lost else trial.step  # a paused trial goes on, a lost one begins anew
+        return history.apply(Started(at, number, trial.attempt + 1, f"worker-{number % 3}", from_step))
     if trouble and number % 8 == 2:
         return history.apply(Ended(at, number, Failed("raised at once")))
     if trouble and number % 8 == 5 and trial.step == 1 and trial.attempt == 1:
@@ -166,4 +183,6 @@ def _advance(
         return history.apply(Ended(at, number, Pruned("halfway")))
     if pruner is not None and isinstance(verdict := pruner.judge(history.trials[number], history), Stop):
         return history.apply(Ended(at, number, Pruned(verdict.reason)))
-    return history.apply(Ended(at, number, Finished())) if step >= budget else history
+    if step < budget:
+        return history
+    return history.apply(Paused(at, number) if budget < full else Ended(at, number, Finished()))

@@ -52,7 +52,9 @@ class StrategyContract:
         assert len(asks[-1].history.trials) == 18
         for proposal in _proposals(asks):
             space.check(proposal.config)
-            assert proposal.budget == study.budget
+            assert proposal.budget is not None
+            assert study.budget is not None
+            assert 1 <= proposal.budget <= study.budget
 
     def test_notes_are_json_and_name_their_author(self) -> None:
         for proposal in _proposals(list(simulate(self.make(), study_of(SPACES["mixed"]), trials=15))):
@@ -68,7 +70,8 @@ class StrategyContract:
     def test_a_warm_instance_answers_as_a_fresh_one(self, name: str) -> None:
         asks = list(simulate(self.make(), study_of(SPACES[name]), trials=self.trials, trouble=True))[:-1]
         states = {trial.state for ask in asks for trial in ask.history.trials}
-        assert states == {"waiting", "running", "finished", "pruned", "failed"}
+        assert states >= {"waiting", "running", "pruned", "failed"}
+        assert states & {"finished", "paused"}
         for ask in asks:
             assert ask.again(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
 
@@ -106,10 +109,11 @@ class StrategyContract:
         assert len(replace(ask, n=n).again(self.make())) == n
 
     def test_an_empty_history(self) -> None:
-        history = History(study_of(SPACES["conditional"], budget=None))
+        budget = 9 if getattr(self.make(), "needs_budget", False) else None
+        history = History(study_of(SPACES["conditional"], budget=budget))
         (proposal,) = self.make().ask(history, 1, np.random.default_rng(0))
         SPACES["conditional"].check(proposal.config)
-        assert proposal.budget is None
+        assert (proposal.budget is None) == (budget is None)
 
     def test_many_pending_trials(self) -> None:
         ask = _last(self.make())

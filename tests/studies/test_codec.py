@@ -58,7 +58,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
         Reported, TIMES, NUMBERS, st.builds(Report, NUMBERS, st.dictionaries(TEXT, FINITE, max_size=4), TIMES, TEXT)
     ),
     Paused: st.builds(Paused, TIMES, NUMBERS),
-    Extended: st.builds(Extended, TIMES, NUMBERS, NUMBERS),
+    Extended: st.builds(Extended, TIMES, NUMBERS, NUMBERS, NOTES, NUMBERS),
     Lost: st.builds(Lost, TIMES, NUMBERS, TEXT, st.sampled_from(["driver", "worker"])),
     Ended: st.builds(Ended, TIMES, NUMBERS, st.just(Finished()) | st.builds(Pruned, TEXT) | st.builds(Failed, TEXT)),
     Logged: st.builds(Logged, TIMES, NUMBERS, TEXT),

@@ -88,8 +88,8 @@ def _effort(history: History) -> str:
     text = (
         f"Goal: {history.study.goal}. {count(len(history.trials), 'trial')} in {duration(history.elapsed_s)} of work."
     )
-    if history.unfinished and history.closed is None:
-        text += f" {count(len(history.unfinished), 'trial')} had not ended at the last event of this report."
+    if (running := history.open_trials("waiting", "running")) and history.closed is None:
+        text += f" {count(len(running), 'trial')} had not ended at the last event of this report."
     return text
 
 

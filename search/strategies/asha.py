@@ -1,0 +1,79 @@
+"""ASHA: asynchronous successive halving, with promotion from a checkpoint, over any strategy.
+
+Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2. With TPE for the configurations it
+is close to BOHB (Falkner et al. 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+
+from search.protocols import Strategy
+from search.strategies.rungs import as_pruned, best_at, check_settings, no_more_come, promoted, rungs
+from search.strategies.tpe import TPE
+from studies.history import History
+from studies.records import Extension, Proposal, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class ASHA:
+    """`ASHA(TPE(), min_steps=1, eta=3)`: a trial pauses at each rung, and goes on once it is among the best there.
+
+    strategy: what chooses the configurations. min_steps: the first rung, in reports; the others are eta times as high
+    each, and the last is the budget. Lower than the SuccessiveHalving pruner's, since nobody is stopped for good. eta:
+    the best 1/eta of a rung go on; 3 is near the optimum of Jamieson and Talwalkar (2016), and larger is greedier.
+
+    Whenever a worker is free, the best trial that holds at the highest possible rung goes on; if none may, a new one
+    begins. No worker ever waits, and no epoch is trained twice where the objective saves checkpoints. The wrapped
+    strategy sees trials that hold as pruned ones.
+
+    Once no more trials come and nobody may go on, the best of the highest rung does, so that no study ends without a
+    trial that was trained in full: the paper leaves this open.
+    """
+
+    needs_budget: ClassVar[bool] = True
+
+    strategy: Strategy = field(default_factory=TPE)
+    min_steps: int = 1
+    eta: int = 3
+
+    def __post_init__(self) -> None:
+        check_settings(self, {"min_steps": 1, "eta": 2})
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """What the wrapped strategy proposes, to the first rung."""
+        steps = self._rungs(history)
+        proposals = self.strategy.ask(as_pruned(history, steps), n, rng)
+        return [replace(proposal, budget=steps[0]) for proposal in proposals]
+
+    def promote(self, history: History, n: int) -> list[Extension]:
+        """The best 1/eta of each rung that still hold there, from the highest rung down."""
+        extensions = [*self._among_the_best(history)]
+        idle = no_more_come(history) and not history.open_trials("waiting", "running")
+        if idle and not extensions and not history.in_state("finished"):
+            extensions = self._to_the_end(history)
+        return extensions[:n]
+
+    def tell(self, trial: Trial) -> None:
+        """Nothing to do: `ask` reads the history."""
+
+    def _among_the_best(self, history: History) -> Iterator[Extension]:
+        steps = self._rungs(history)
+        for step, above in reversed([*pairwise(steps)]):
+            came = sum(history.loss_at(trial, step) is not None for trial in history.trials)
+            yield from promoted(best_at(history, step, history.trials, came // self.eta), step, above, "asha")
+
+    def _to_the_end(self, history: History) -> list[Extension]:
+        """The best of the highest rung where trials hold."""
+        holding = history.open_trials("paused")
+        highest = max((trial.step for trial in holding), default=0)
+        above = next((step for step in self._rungs(history) if step > highest), highest)
+        return promoted(best_at(history, highest, holding, 1), highest, above, "asha")
+
+    def _rungs(self, history: History) -> list[int]:
+        return rungs(history.study.budget, self.min_steps, self.eta)

@@ -1,0 +1,72 @@
+"""What the strategies that pause and promote have in common: their rungs, and what the one that they wrap is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from search.protocols import Strategy
+from spaces import SpecError
+from studies.history import History
+from studies.records import Extension, Pruned, Trial
+
+
+def rungs(budget: int | None, min_steps: int, eta: int) -> list[int]:
+    """min_steps * eta**k as long as they are below the budget, and the budget. Raises SpecError without a budget."""
+    if budget is None:
+        raise SpecError("rungs need to know a full trial's reports; give Study a budget, e.g. budget=27 (epochs)")
+    steps = [min_steps]
+    while steps[-1] * eta < budget:
+        steps.append(steps[-1] * eta)
+    return [*(step for step in steps if step < budget), budget]
+
+
+def best_at(history: History, step: int, trials: Iterable[Trial], count: int) -> list[Trial]:
+    """The `count` best of the trials by their losses at this step; the older one of equals."""
+    losses = [(loss, trial.number) for trial in trials if (loss := history.loss_at(trial, step)) is not None]
+    return [history.trials[number] for _, number in sorted(losses)[: max(0, count)]]
+
+
+def promoted(trials: Iterable[Trial], step: int, budget: int, by: str) -> list[Extension]:
+    """Those of the trials that hold at this step go on to the budget."""
+    holding = (trial for trial in trials if trial.state == "paused" and trial.proposal.budget == step)
+    return [Extension(trial.number, budget, {"by": by, "rung": step}) for trial in holding]
+
+
+def no_more_come(history: History) -> bool:
+    """Has the study as many trials as this session may begin?"""
+    wanted = None if history.opened is None else history.opened.trials
+    return wanted is not None and len(history.trials) >= wanted
+
+
+def as_pruned(history: History, steps: list[int]) -> History:
+    """The history in which a trial that has paused was pruned there, until it has ended.
+
+    So whatever a strategy makes of pruned trials, it makes of those that hold, and of those that have gone on: a model
+    learns from the first rung, and takes nobody for pending who has told his value.
+    """
+    shown = {number: _held(history.trials[number], steps) for number in history.unfinished}
+    trials = list(history.trials)
+    for number, trial in shown.items():
+        trials[number] = trial
+    open_ones = tuple(number for number, trial in shown.items() if trial.outcome is None)
+    return replace(history, trials=tuple(trials), unfinished=open_ones)
+
+
+def _held(trial: Trial, steps: list[int]) -> Trial:
+    held = max((step for step in steps if step < (trial.proposal.budget or 0)), default=0)
+    if trial.state == "paused":
+        held = trial.step
+    if not held:
+        return trial
+    reports = tuple(report for report in trial.reports if report.step <= held)
+    return replace(trial, state="pruned", outcome=Pruned(f"holds at step {held}"), reports=reports)
+
+
+def check_settings(strategy: Strategy, least: dict[str, int]) -> None:
+    """Raises SpecError for a setting that is no whole number of at least so much."""
+    for name, low in least.items():
+        value = getattr(strategy, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            who = type(strategy).__name__
+            raise SpecError(f"{who} {name} must be a whole number of at least {low}, got {value!r}")

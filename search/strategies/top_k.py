@@ -1,0 +1,52 @@
+"""TopK: all for a few epochs, then the best few to the end: the baseline of every method with several fidelities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from search.protocols import Strategy
+from search.strategies.random import Random
+from search.strategies.rungs import best_at, check_settings, no_more_come, promoted
+from spaces import SpecError
+from studies.history import History
+from studies.records import Extension, Proposal, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """`TopK(Random(), keep=5, steps=1)`: once all trials of the study have made `steps` reports, the best go on.
+
+    strategy: what chooses the configurations; random, since it is a baseline. keep: how many go on, to the budget.
+    steps: reports before that. The study must say how many trials it wants.
+    """
+
+    needs_budget: ClassVar[bool] = True
+
+    strategy: Strategy = field(default_factory=Random)
+    keep: int = 5
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self, {"keep": 1, "steps": 1})
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """What the wrapped strategy proposes, for a few reports. Raises SpecError for a study without an end."""
+        if history.opened is not None and history.opened.trials is None:
+            raise SpecError("TopK must know when all trials have begun; give Study trials=, not a timeout alone")
+        budget = history.study.budget
+        steps = self.steps if budget is None else min(self.steps, budget)
+        return [replace(proposal, budget=steps) for proposal in self.strategy.ask(history, n, rng)]
+
+    def promote(self, history: History, n: int) -> list[Extension]:
+        """The best, once nobody is still to come."""
+        budget = history.study.budget
+        to_come = any(trial.outcome is None and trial.step < self.steps for trial in history.trials)
+        if budget is None or to_come or not no_more_come(history):
+            return []
+        return promoted(best_at(history, self.steps, history.trials, self.keep), self.steps, budget, "top_k")[:n]
+
+    def tell(self, trial: Trial) -> None:
+        """Nothing to do: `ask` reads the history."""

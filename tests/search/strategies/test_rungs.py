@@ -1,0 +1,240 @@
+"""Strategies with rungs: whom they promote, and that no epoch is trained twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import search
+from search import ASHA, TPE, Hyperband, Random, Study, TopK
+from search.protocols import Running
+from search.strategies.rungs import as_pruned, rungs
+from search.testing.simulation import SPACES, bowl, simulate, study_of
+from search.testing.strategies import StrategyContract
+from spaces import ExecutionError, Float, Space, SpecError
+from studies.history import History
+from studies.records import Event, Extended, Extension, Paused, Reported
+from studies.store import Store
+
+
+class TestASHA(StrategyContract):
+    make = staticmethod(lambda: ASHA(TPE(startup_trials=5), eta=3))
+
+
+class TestHyperband(StrategyContract):
+    make = staticmethod(lambda: Hyperband(TPE(startup_trials=5), eta=3))
+
+
+class TestTopK(StrategyContract):
+    make = staticmethod(lambda: TopK(Random(), keep=4, steps=2))
+
+
+def rise(trial: Running) -> Iterator[dict[str, float]]:
+    """A loss that falls towards x; prints each step that it really does."""
+    step = trial.restored or 0
+    while step < (trial.budget or 0):
+        step += 1
+        print("step", step)
+        trial.save(step)
+        yield {"loss": trial.config["x"] + 1 / step}
+
+
+def study(strategy: Any, objective: Any = rise, **settings: Any) -> Study:
+    given = {"trials": 18, "budget": 9, "executor": "inline", "space": Space(x=Float(0, 1)), "minimize": "loss"}
+    return Study(name="rungs", objective=objective, strategy=strategy, **{**given, **settings})
+
+
+def told(path: Path) -> tuple[History, list[Event], dict[int, str]]:
+    with Store.open(path) as store:
+        history = store.history()
+        return history, list(store.events()), {trial.number: store.log(trial.number) for trial in history.trials}
+
+
+@pytest.mark.parametrize("strategy", [ASHA(Random()), Hyperband(Random()), TopK(Random(), keep=4)])
+def test_no_epoch_is_trained_twice(tmp_path: Path, strategy: Any) -> None:
+    study(strategy).run(tmp_path / "s.db", quiet=True)
+    history, events, logs = told(tmp_path / "s.db")
+    assert any(isinstance(event, Extended) for event in events)
+    for trial in history.trials:
+        assert [report.step for report in trial.reports] == list(range(1, trial.step + 1))
+        assert logs[trial.number] == "".join(f"step {step}\n" for step in range(1, trial.step + 1))
+    assert history.best is not None
+    assert history.best.step == 9
+
+
+@pytest.mark.parametrize("strategy", [ASHA(Random()), Hyperband(Random())])
+def test_a_resumed_study_promotes_as_one_that_never_stopped(tmp_path: Path, strategy: Any) -> None:
+    def stopping(trial: Running) -> Iterator[dict[str, float]]:
+        for metrics in rise(trial):
+            if (tmp_path / "stop").exists() and metrics["loss"] < trial.config["x"] + 1 / 5:
+                (tmp_path / "stop").unlink()
+                raise KeyboardInterrupt
+            yield metrics
+
+    (tmp_path / "stop").touch()
+    with pytest.raises(KeyboardInterrupt):
+        study(strategy, stopping).run(tmp_path / "s.db", quiet=True)
+    assert told(tmp_path / "s.db")[0].in_state("paused")
+    search.resume(tmp_path / "s.db", quiet=True)
+    study(strategy).run(tmp_path / "calm.db", quiet=True)
+    (stopped, *_), (calm, *_) = told(tmp_path / "s.db"), told(tmp_path / "calm.db")
+    for one, other in zip(stopped.trials, calm.trials, strict=True):
+        assert (one.config, one.state, one.step) == (other.config, other.state, other.step)
+
+
+def test_what_holds_at_the_end_goes_on_when_the_study_is_extended(tmp_path: Path) -> None:
+    # With this seed, some of those that held are still in the best third of forty.
+    study(ASHA(Random()), trials=6, seed=3).run(tmp_path / "s.db", quiet=True)
+    before, *_ = told(tmp_path / "s.db")
+    holding = {trial.number for trial in before.in_state("paused")}
+    after = search.resume(tmp_path / "s.db", trials=40, quiet=True)
+    assert any(after.trials[number].step > before.trials[number].step for number in holding)
+
+
+def test_asha_promotes_the_best_third_of_a_rung_and_the_highest_rung_first() -> None:
+    """Against algorithm 2, line by line, at each promotion."""
+    history = History(study_of(SPACES["mixed"]))
+    *_, last = simulate(ASHA(Random()), history.study, trials=60, workers=4)
+    replayed, promotions = _replay(last.history, ASHA(Random()))
+    assert len(promotions) > 15
+    for before, extension in promotions:
+        assert extension.trial == _get_job(before, extension.trial)
+    assert max(trial.step for trial in replayed.trials) == 9
+
+
+def _get_job(history: History, chosen: int) -> int:
+    """Algorithm 2: the trial that may be promoted; `chosen`, where it is one of several at the highest such rung."""
+    for step in (3, 1):
+        came = [trial for trial in history.trials if history.loss_at(trial, step) is not None]
+        best = sorted(came, key=lambda t: (history.loss_at(t, step), t.number))[: len(came) // 3]
+        candidates = [t.number for t in best if t.state == "paused" and t.step == step]
+        if candidates:
+            return chosen if chosen in candidates else candidates[0]
+    return -1
+
+
+def _replay(history: History, strategy: Any) -> tuple[History, list[tuple[History, Any]]]:
+    """The same study once more, with the history before each promotion."""
+    promotions: list[tuple[History, Any]] = []
+
+    class Watched:
+        def __init__(self) -> None:
+            self.ask, self.tell = strategy.ask, strategy.tell
+
+        def promote(self, seen: History, n: int) -> list[Any]:
+            found = strategy.promote(seen, n)[:1]
+            promotions.extend((seen, each) for each in found)
+            return found
+
+    *_, last = simulate(Watched(), history.study, trials=60, workers=4)
+    return last.history, promotions
+
+
+def test_hyperband_s_brackets_are_those_of_the_paper() -> None:
+    """Li et al. 2018, algorithm 1 with R = 81 and eta = 3: 81, 34, 15, 8, 5 trials, and their thirds."""
+    turn = 81 + 34 + 15 + 8 + 5
+    study = study_of(SPACES["mixed"], budget=81)
+    *_, last = simulate(Hyperband(Random()), study, lambda config, step: bowl(config, 1), trials=turn, workers=2)
+    came = {start: Counter[int]() for start in range(5)}
+    for trial in last.history.trials:
+        came[trial.proposal.note["bracket"]].update(step for step in (1, 3, 9, 27, 81) if trial.step >= step)
+    assert came[4] == {1: 81, 3: 27, 9: 9, 27: 3, 81: 1}
+    assert came[3] == {1: 34, 3: 34, 9: 11, 27: 3, 81: 1}
+    assert came[2] == {1: 15, 3: 15, 9: 15, 27: 5, 81: 1}
+    assert came[1] == {1: 8, 3: 8, 9: 8, 27: 8, 81: 2}
+    assert came[0] == {1: 5, 3: 5, 9: 5, 27: 5, 81: 5}
+
+
+def test_hyperband_judges_a_rung_when_all_have_come(tmp_path: Path) -> None:
+    study(Hyperband(Random(), brackets=1), trials=9).run(tmp_path / "s.db", quiet=True)
+    history, events, _ = told(tmp_path / "s.db")
+    first = next(place for place, event in enumerate(events) if isinstance(event, Extended))
+    assert sum(isinstance(event, Paused) for event in events[:first]) == 9
+    by_loss = sorted(history.trials, key=lambda trial: trial.config["x"])
+    assert [trial.step for trial in by_loss] == [9, 3, 3, *[1] * 6]
+
+
+def test_top_k_trains_the_best_to_the_end(tmp_path: Path) -> None:
+    study(TopK(Random(), keep=4, steps=2)).run(tmp_path / "s.db", quiet=True)
+    history, events, _ = told(tmp_path / "s.db")
+    by_loss = sorted(history.trials, key=lambda trial: trial.config["x"])
+    assert [trial.step for trial in by_loss] == [*[9] * 4, *[2] * 14]
+    first = next(place for place, event in enumerate(events) if isinstance(event, Extended))
+    assert sum(isinstance(event, Reported) for event in events[:first]) == 2 * 18
+
+
+def test_a_study_too_small_for_its_rungs_still_trains_one_in_full(tmp_path: Path) -> None:
+    history = study(ASHA(Random()), trials=2).run(tmp_path / "s.db", quiet=True)
+    assert history.best is not None
+    assert history.best.config["x"] == min(trial.config["x"] for trial in history.trials)
+    assert history.counts() == {"paused": 1, "finished": 1}
+
+
+def test_the_wrapped_strategy_learns_from_trials_that_hold() -> None:
+    *_, last = simulate(ASHA(TPE(startup_trials=6)), study_of(SPACES["mixed"]), trials=40)
+    authors = Counter(trial.proposal.note["by"] for trial in last.history.trials)
+    assert authors["tpe"] >= 30
+    paused = last.history.in_state("paused")
+    assert len(paused) > 20
+    shown = as_pruned(last.history, [1, 3, 9])
+    assert {shown.trials[trial.number].state for trial in paused} == {"pruned"}
+    assert all(shown.loss(shown.trials[trial.number]) == last.history.loss(trial) for trial in paused)
+    assert shown.unfinished == ()
+
+
+def test_a_promoted_trial_is_shown_as_it_held_until_it_ends() -> None:
+    for ask in simulate(ASHA(Random()), study_of(SPACES["mixed"]), trials=40):
+        shown = as_pruned(ask.history, [1, 3, 9])
+        for trial, seen in zip(ask.history.trials, shown.trials, strict=True):
+            if trial.outcome is not None or trial.proposal.budget == 1 != trial.step:
+                assert seen is trial
+            elif trial.step >= 1 and trial.proposal.budget != 1:
+                assert seen.state == "pruned"
+                assert seen.step == {3: 1, 9: 3}[trial.proposal.budget] or trial.state == "paused"
+
+
+@pytest.mark.parametrize(
+    ("budget", "least", "eta", "expected"),
+    [(9, 1, 3, [1, 3, 9]), (10, 1, 3, [1, 3, 9, 10]), (1, 1, 3, [1]), (5, 8, 2, [5]), (20, 2, 4, [2, 8, 20])],
+)
+def test_rungs_end_at_the_budget(budget: int, least: int, eta: int, expected: list[int]) -> None:
+    assert rungs(budget, least, eta) == expected
+
+
+class Wild(Random):
+    """Lets trials go on that do not hold."""
+
+    def promote(self, history: History, n: int) -> list[Any]:
+        return [Extension(0, 99)] if len(history.trials) == 2 else []
+
+
+def test_an_extension_that_cannot_be_ends_the_session_in_good_order(tmp_path: Path) -> None:
+    with pytest.raises(ExecutionError, match=r"Extension\(trial=0, budget=99, note=\{\}\) is no paused trial"):
+        study(Wild()).run(tmp_path / "s.db", quiet=True)
+    assert told(tmp_path / "s.db")[0].closed is not None
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: ASHA(eta=1), r"ASHA eta must be a whole number of at least 2, got 1"),
+        (lambda: Hyperband(min_steps=0), r"Hyperband min_steps must be a whole number of at least 1, got 0"),
+        (lambda: Hyperband(brackets=0), r"Hyperband brackets must be"),
+        (lambda: TopK(keep=0), r"TopK keep must be"),
+        (lambda: study(ASHA(), budget=None), r"this strategy needs to know how long to train: give Study a budget"),
+    ],
+)
+def test_settings_that_cannot_be_meant(make: Any, what: str) -> None:
+    with pytest.raises(SpecError, match=what):
+        make()
+
+
+def test_what_only_a_study_shows_is_told_by_it(tmp_path: Path) -> None:
+    with pytest.raises(ExecutionError, match=r"Hyperband brackets is 5, and 3 rungs \[1, 3, 9\] have 3"):
+        study(Hyperband(brackets=5)).run(tmp_path / "a.db", quiet=True)
+    with pytest.raises(ExecutionError, match=r"TopK must know when all trials have begun; give Study trials="):
+        study(TopK(), trials=None, timeout="1m").run(tmp_path / "b.db", quiet=True)
