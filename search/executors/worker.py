@@ -233,6 +233,8 @@ def _numbers(metrics: object, step: int) -> dict[str, float]:
 
 def _one_line(error: BaseException) -> str:
     text = _text(error)
+    if isinstance(error, MemoryError) and text:
+        return text  # "out of memory on cuda; …": it names itself
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -44,7 +44,7 @@ class Epoch:
 
 
 class Augmentation:
-    """The augmentations of a stack. `epoch()` draws the noise, `apply` shows a batch through it."""
+    """The augmentations of a stack. `epoch()` draws the noise, `inputs` shows a batch through it."""
 
     def __init__(
         self, configs: Sequence[Mapping[str, Any]], shape: tuple[int, ...], seeds: Sequence[int], device: torch.device

@@ -1,8 +1,7 @@
 """Averaged weights: what is evaluated is a mean of the weights that training went through.
 
 - ema: an exponential moving average, after every step: a ← decay · a + (1 - decay) · w, beginning with the weights
-  after the first
-  step (Polyak and Juditsky, 1992, in the form of Kingma and Ba, 2015, section 7.2)
+  after the first step (Polyak and Juditsky, 1992, in the form of Kingma and Ba, 2015, section 7.2)
 - swa: the plain mean of the weights at the ends of the epochs from `swa_start` on, as a share of all epochs (Izmailov
   et al., 2018, "Averaging weights leads to wider optima and better generalization", algorithm 1); before, the weights
   themselves are evaluated

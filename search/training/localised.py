@@ -5,7 +5,7 @@
   huge-scale optimization problems", section 2). "random": drawn anew at each step; "cyclic": the next ones in turn;
   "last": always those nearest to the output.
 - projection: after each step, every weight tensor of a norm above `max_norm` is scaled back to that norm, which is the
-  nearest point of the ball (projected gradient descent).
+  nearest point of the ball (projected gradient descent). Biases, and all else that is one line of numbers, are left.
 
 A layer is what one module holds: its weights and its biases go together.
 """

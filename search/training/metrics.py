@@ -11,11 +11,13 @@ import math
 import re
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from search.training.data import Prepared
 from search.training.tensors import Tensors
-from spaces.errors import SpecError, unknown
+from spaces.errors import DataError, SpecError, unknown
 
 LOSSES = ("train_loss", "val_loss")
 STANDARD = {True: "val_accuracy", False: "val_rmse"}  # by whether it is a classification; always reported
@@ -55,6 +57,19 @@ def metric_names(classification: bool, extra: Iterable[str] = ()) -> tuple[str, 
         if name not in known and not (classification and _TOP.fullmatch(name)):
             raise SpecError(unknown("metric", name, known | ({"val_top_5"} if classification else set())))
     return (*standard, *(name for name in dict.fromkeys(extra) if name not in standard))
+
+
+def check_scores(names: Iterable[str], prepared: Prepared) -> None:
+    """Raises DataError for a named score that is not defined on the validation part."""
+    if "val_auroc" not in names:
+        return
+    counts = np.bincount(prepared.validation.targets, minlength=prepared.outputs)
+    if not counts.all():
+        raise DataError(
+            f"val_auroc tells each class from the others, and the {len(prepared.validation)} validation samples have "
+            f"none of class '{prepared.classes[counts.argmin()]}'; give more of it, make Split(validation=…) larger, "
+            "or leave the metric out"
+        )
 
 
 def scores(names: Iterable[str], outputs: Tensor, data: Tensors) -> list[dict[str, float]]:

@@ -12,7 +12,7 @@ from search.protocols import Metrics, Running
 from search.training.allocation import keep_freed_memory
 from search.training.data import Data, Prepared
 from search.training.loop import Diverged, Loop, Result
-from search.training.metrics import COSTS, EXTRA, check_name, metric_names
+from search.training.metrics import COSTS, EXTRA, check_name, check_scores, metric_names
 from search.training.optimizers import MEMORY_COPIES
 from search.training.recipe import Recipe, check_fits, reduction_of
 from search.training.recipe import stack_key as recipe_key
@@ -82,11 +82,13 @@ class Supervised:
     def prepare(self) -> Prepared:
         """Loads and checks the data; without its test part, which a search must never see.
 
-        Raises DataError for data that cannot be used, or a batch size above the number of training samples; SpecError
-        for a technique of the recipe that the data cannot have.
+        Raises DataError for data that cannot be used, a metric that has no value on its validation part, or a batch
+        size above the number of training samples; SpecError for a technique of the recipe that the data cannot have.
         """
         prepared = self.data.prepare().without_test()
         samples = len(prepared.train.inputs)
+        if prepared.task == "classification":
+            check_scores(self.metrics, prepared)
         check_fits(self.recipe, prepared.inputs, samples, classification=prepared.task == "classification")
         largest = max(size for size in outermost(self.recipe.batch_size) if isinstance(size, int))
         if largest > samples:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from search.training.data.files import read_bytes
 from spaces.errors import DataError
+
+# A Chinese character of GBK passes for one of UTF-8 in one case of seven: so many never all do.
+SURE = 8
+_FIRST_BYTE = re.compile(rb"[\xc0-\xff]")  # of a character beyond ASCII in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,8 @@ def read_records(
 
     quotes: may a field stand in double quotes? If not, they are characters like others.
 
-    Raises DataError for a file that is missing, empty, in another encoding, or whose lines differ in length.
+    Raises DataError for a file that is missing, empty, in another encoding (as far as that shows), or whose lines
+    differ in length.
     """
     lines, rows = _parse(path, _decode(path, encoding), delimiter, quotes)
     if not rows:
@@ -66,12 +74,13 @@ def read_records(
         lines, rows = lines[1:], rows[1:]
         if not rows:
             raise DataError(f"'{path}' has a header but no rows; pass header=False if its first line is data")
-    for line, row in zip(lines, rows, strict=True):
-        if len(row) != width:
-            how = f"that holds {delimiter!r} must be in double quotes" if quotes else f"cannot hold {delimiter!r}"
-            raise DataError(
-                f"'{path}', line {line}: got {len(row)} fields, expected {width}; mend the line (a field {how})"
-            )
+    odd = [index for index, row in enumerate(rows) if len(row) != width]
+    if odd:
+        how = f"that holds {delimiter!r} must be in double quotes" if quotes else f"cannot hold {delimiter!r}"
+        raise DataError(
+            f"'{path}', line {lines[odd[0]]}: got {len(rows[odd[0]])} fields, expected {width}; mend the line "
+            f"({len(odd)} such; a field {how})"
+        )
     cells = tuple(tuple(map(str.strip, column)) for column in zip(*rows, strict=True))
     return Records(columns, cells, tuple(lines))
 
@@ -79,7 +88,7 @@ def read_records(
 def _decode(path: str, encoding: str) -> str:
     content = read_bytes(path)
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
@@ -88,6 +97,20 @@ def _decode(path: str, encoding: str) -> str:
         ) from error
     except LookupError as error:
         raise DataError(f"unknown encoding '{encoding}'; 'utf-8-sig', 'gbk', 'latin-1', 'cp1252' are common") from error
+    if not codecs.lookup(encoding).name.startswith("utf-8") and _is_utf8(content):
+        raise DataError(f"'{path}' is in UTF-8, and would be misread as {encoding}; leave encoding= out")
+    return text
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Surely? Other encodings take nearly any bytes, and make other characters of them without a word."""
+    if next(islice(_FIRST_BYTE.finditer(content), SURE - 1, None), None) is None:
+        return False
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parse(path: str, text: str, delimiter: str, quotes: bool) -> tuple[list[int], list[list[str]]]:

@@ -53,14 +53,16 @@ def test_shift_moves_by_at_most_so_many_pixels_along_each_axis(shape):
 
 
 @pytest.mark.parametrize("shape", [(21, 21), (15, 31)])
-def test_rotation_turns_by_at_most_the_angle_and_keeps_lengths(shape):
+@pytest.mark.parametrize("begin", [0, 90])
+def test_rotation_turns_by_at_most_the_angle_and_keeps_lengths(shape, begin):
+    """Of a point to the right of the middle (0 degrees), or below it."""
     images = torch.zeros(1, 400, *shape)
     middle, reach = [side // 2 for side in shape], 5
-    images[..., middle[0], middle[1] + reach] = 1.0
+    images[..., middle[0] + reach * (begin == 90), middle[1] + reach * (begin == 0)] = 1.0
     after, _ = shown({"rotation": 15.0}, shape=shape, samples=400, images=images)
     down = (after.sum(-1) * torch.arange(float(shape[0]))).sum(-1) / after.sum((-1, -2)) - middle[0]
     across = (after.sum(-2) * torch.arange(float(shape[1]))).sum(-1) / after.sum((-1, -2)) - middle[1]
-    angle = torch.rad2deg(torch.atan2(down, across))
+    angle = torch.rad2deg(torch.atan2(down, across)) - begin
     assert angle.abs().max().item() == pytest.approx(15, abs=1.5)
     assert angle.min().item() < -13 < 13 < angle.max().item()
     assert torch.hypot(down, across).sub(reach).abs().max().item() < 0.4

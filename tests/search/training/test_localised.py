@@ -77,8 +77,9 @@ def test_last_blocks_are_those_nearest_to_the_output():
     assert blocks == [[2, 3]] * 3
 
 
-def test_a_restored_state_goes_on_with_the_same_blocks():
-    config = {"local_updates": "random", "block_fraction": 0.5}
+@pytest.mark.parametrize("way", ["random", "cyclic"])
+def test_a_restored_state_goes_on_with_the_same_blocks(way):
+    config = {"local_updates": way, "block_fraction": 0.5}
     network, values = model(1)
     going, resumed = (Blocks([config], values, network, [3]) for _ in range(2))
     going.epoch(5)

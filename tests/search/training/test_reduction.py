@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.manifold import LocallyLinearEmbedding
 
 from search.training import Recipe, Supervised, digits
 from search.training.data import Part
@@ -42,6 +43,19 @@ def test_principal_components_are_those_of_the_singular_values(prepared):
     found = reduced(prepared, "pca", 4).train.inputs
     signs = np.sign((found * expected).sum(0))
     np.testing.assert_allclose(found, expected * signs / expected.std(), atol=1e-4)
+
+
+@pytest.mark.parametrize("fitted_on", [2000, 500])
+def test_a_locally_linear_embedding_is_scikit_learns(prepared, monkeypatch, fitted_on):
+    """Of all training samples, or of as many as it is fitted on; the validation part is placed among them."""
+    monkeypatch.setattr("search.training.reduction.LLE_SAMPLES", fitted_on)
+    flat = [part.inputs.reshape(len(part), -1).astype(np.float64) for part in (prepared.train, prepared.validation)]
+    chosen = np.sort(np.random.default_rng(0).choice(len(flat[0]), min(fitted_on, len(flat[0])), replace=False))
+    peer = LocallyLinearEmbedding(n_components=3, random_state=0).fit(flat[0][chosen])
+    train, validation = (peer.transform(part) for part in flat)
+    small = reduced(prepared, "lle", 3)
+    np.testing.assert_allclose(small.train.inputs, train / train.std(), atol=1e-5)
+    np.testing.assert_allclose(small.validation.inputs, validation / train.std(), atol=1e-5)
 
 
 def test_none_leaves_the_data_as_it_is(prepared):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import nn
 from search import Random, Study
 from search.preflight import preflight
 from search.training import Recipe, Supervised, iris
+from search.training.loop import Loop
 from spaces import Choice, DataError, ExecutionError, Float, Int, Space, SpaceError, SpecError
 from spaces.networks import MLP
 
@@ -259,6 +262,43 @@ def test_out_of_memory_is_told_and_the_next_trial_trains(blobs, objective_on, tr
             list(objective(trial()))
     assert caught.value.__context__ is None
     assert list(objective(trial())) == expected
+
+
+def test_a_trial_without_room_fails_and_the_study_goes_on(tmp_path, blobs, objective_on, monkeypatch):
+    """The networks of width 4 ask for too much, in the middle of their training."""
+    loops = []
+    ordinary = Loop._step
+
+    def step(self, number, gradient):
+        loops.append(weakref.ref(self))
+        if number == 1 and self._configs[0]["width"] == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        ordinary(self, number, gradient)
+
+    monkeypatch.setattr(Loop, "_step", step)
+    history = study_of(objective_on(blobs()).data, metrics=["parameters"]).run(tmp_path / "wide.db", quiet=True)
+    states = {trial.config["width"]: trial.state for trial in history.trials}
+    assert states == {width: "failed" if width == 4 else "finished" for width in states}
+    assert {4} < set(states)
+    for failed in history.in_state("failed"):
+        assert failed.outcome.error.startswith(
+            "out of memory on cpu; make the network or its batch smaller (CUDA out of"
+        )
+    assert all(loop() is None for loop in loops)
+
+
+def test_a_trial_that_diverges_fails_with_that_reason_and_the_study_goes_on(tmp_path, blobs, objective_on):
+    recipe = Recipe(optimizer="sgd", learning_rate=Choice(1e-2, 1e38))
+    objective = Supervised(objective_on(blobs()).data, Wide(), recipe)
+    settings = {"strategy": Random(), "trials": 6, "budget": 2, "executor": "inline"}
+    study = Study(name="wild", objective=objective, minimize="val_loss", **settings)
+    history = study.run(tmp_path / "wild.db", quiet=True)
+    assert {(trial.config["learning_rate"], trial.state) for trial in history.trials} == {
+        (1e-2, "finished"),
+        (1e38, "failed"),
+    }
+    for failed in history.in_state("failed"):
+        assert re.match(r"Diverged: train_loss is nan after epoch 1; lower the learning rate", failed.outcome.error)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -136,9 +134,10 @@ def test_a_users_own_module_goes_on_from_a_saved_state_too(blobs, trial, one_thr
     assert [*kept, *(second.epoch() for _ in range(3))] == results
 
 
-def test_accumulated_batches_make_the_step_of_one_large_batch(loop_of, trial):
-    small = reports(loop_of([trial(budget=3, batch_size=8, accumulate=4, optimizer="sgd", momentum=0.0)]))[0]
-    large = reports(loop_of([trial(budget=3, batch_size=32, optimizer="sgd", momentum=0.0)]))[0]
+@pytest.mark.parametrize("batch", [8, 16])  # of the epoch's 101 samples, the last step has 5 and 16 + 16 + 5
+def test_accumulated_batches_make_the_step_of_one_large_batch(loop_of, trial, batch):
+    small = reports(loop_of([trial(budget=3, batch_size=batch, accumulate=4, optimizer="sgd", momentum=0.0)]))[0]
+    large = reports(loop_of([trial(budget=3, batch_size=4 * batch, optimizer="sgd", momentum=0.0)]))[0]
     for one, other in zip(small, large, strict=True):
         assert one == pytest.approx(other, rel=1e-5)
 
@@ -165,25 +164,29 @@ def test_balanced_class_weights_are_scikit_learns(loop_of, trial):
     torch.testing.assert_close(loop._losses.trained(outputs, targets[None])[0], expected)
 
 
-def test_sixteen_mixed_recipes_in_one_stack_are_the_sixteen_alone(loop_of, trial, one_thread):
-    """Also beside a row that diverges at once."""
-    rng = np.random.default_rng(0)
-    mixed = [
-        {
-            "learning_rate": float(10 ** rng.uniform(-4, -1)), "dropout": float(rng.uniform(0, 0.5)),
-            "weight_decay": float(rng.uniform(0, 0.1)), "schedule": str(rng.choice(SCHEDULES)),
-            "warmup_epochs": int(rng.integers(3)), "l1": float(rng.choice([0, 1e-3])),
-            "label_smoothing": float(rng.choice([0, 0.1])), "patience": int(rng.integers(1, 9)),
-        }
-        for _ in range(15)
-    ]  # fmt: skip
-    mixed += [{"learning_rate": 1e38}]
-    mixed[3]["clip_norm"] = mixed[7]["max_norm"] = mixed[9]["clip_value"] = 0.5
-    trials = [trial(seed=seed, budget=5, **said) for seed, said in enumerate(mixed)]
-    together = reports(loop_of(trials))
-    for each, mine in zip(trials[:-1], together, strict=False):
-        assert [report for report in mine if report is not None] == reports(loop_of([each]))[0]
-    assert isinstance(together[-1][0], Diverged)
+def test_mixup_blends_the_labels_as_it_does_the_inputs(loop_of, trial):
+    """The loss is torch's of the blended one-hot labels."""
+    loop = loop_of([trial(mixup=0.4), trial(mixup=1.0, seed=1)])
+    noise, index = loop._augmentation.epoch(101), torch.randperm(101)[:32].view(2, 16)
+    losses = loop._batch_losses(index, noise, 20)
+    share = noise.share[:, 20:36].unsqueeze(-1)
+    before = torch.cat([index[:, -1:], index[:, :-1]], 1)
+    inputs, targets = loop._data.train_inputs, torch.eye(3)[loop._data.train_targets]
+    outputs = loop._model(share * inputs[index] + (1 - share) * inputs[before])
+    labels = share * targets[index] + (1 - share) * targets[before]
+    expected = torch.nn.functional.cross_entropy(outputs.flatten(0, 1), labels.flatten(0, 1), reduction="none")
+    torch.testing.assert_close(losses.flatten(), expected)
+
+
+def test_what_is_meant_for_training_is_not_in_the_validation(loop_of, trial):
+    """Of weights that do not move, whatever they are trained with."""
+    still = {"learning_rate": 1e-30, "budget": 1}
+    techniques = ("label_smoothing", 0.3), ("class_weights", "balanced"), ("l2", 0.1), ("noise", 1.0), ("mixup", 1.0)
+    ((plain,),) = reports(loop_of([trial(**still)]))
+    for name, value in techniques:
+        ((report,),) = reports(loop_of([trial(**still, **{name: value})]))
+        assert report["val_loss"] == pytest.approx(plain["val_loss"])
+        assert name == "l2" or report["train_loss"] != pytest.approx(plain["train_loss"], rel=1e-3)
 
 
 def test_early_stopping_ends_a_row_with_its_best_epoch(loop_of, trial):
@@ -230,36 +233,38 @@ def test_what_is_named_is_measured(loop_of, trial):
     ((report, *_),) = reports(loop_of([trial(learning_rate=0.02, schedule="exponential")], names=names))
     assert list(report) == ["train_loss", "val_loss", "val_accuracy", *names]
     assert report["learning_rate"] == 0.02
-    assert report["gradient_norm"] > 0
     assert report["samples_per_second"] > 0
     assert report["peak_memory_bytes"] > 1e7
     assert report["val_top_2"] >= report["val_accuracy"]
 
 
-FRESH = """
-from search.protocols import Running
-from search.training import Supervised, digits
-from spaces import Float, Space
-from spaces.networks import MLP
-import json, torch
-torch.set_num_threads(1)
-objective = Supervised(digits(), MLP(layers=1, units=16, dropout=0.2, norm="batch"))
-objective.attach(objective.prepare())
-said = {}
-config = {"layers": 1, "units_1": 16, "activation": "relu", "dropout": 0.2, "norm": "batch", "learning_rate": 1e-3,
-          "batch_size": 64, "weight_decay": 0.0} | said
-print(json.dumps(list(objective(Running(0, 1, config, 2, 7)))))
-"""
+def test_the_rate_that_is_told_is_that_of_the_last_step(loop_of, trial):
+    """Of 7 steps an epoch and 3 epochs, along torch's cosine; each row its own."""
+    trials = [trial(learning_rate=rate, schedule="cosine", budget=3) for rate in (0.02, 0.05)]
+    for rate, rows in zip((0.02, 0.05), reports(loop_of(trials, names=["learning_rate"])), strict=True):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], rate)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3 * 7)
+        rates = []
+        for _ in range(3 * 7):
+            rates.append(scheduler.get_last_lr()[0])
+            optimizer.step()
+            scheduler.step()
+        assert [report["learning_rate"] for report in rows] == pytest.approx(rates[6::7])
 
 
-def test_the_same_trial_in_fresh_processes_gives_the_same_bits():
-    said = {**ALL, "rotation": 15.0, "shift": 1, "flip": True, "cutout": 2}
-    code = FRESH.replace("said = {}", f"said = {said!r}")
-    first, second = (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "12"
-    )
-    assert first == second
-    assert "val_loss" in first
+def test_the_gradient_norm_is_that_before_clipping(loop_of, trial):
+    """In one step an epoch: the norm of the plain loss's gradient, by torch."""
+    said = {"batch_size": 101, "learning_rate": 1e-30, "budget": 1}
+    loop = loop_of([trial(**said, clip_norm=1e-3), trial(**said, seed=1)], names=["gradient_norm"])
+    inputs = loop._data.train_inputs.expand(2, -1, -1)
+    losses = [
+        torch.nn.functional.cross_entropy(outputs, loop._data.train_targets) for outputs in loop._model.train()(inputs)
+    ]
+    expected = []
+    for row, loss in enumerate(losses):
+        gradients = torch.autograd.grad(loss, list(loop._model.parameters()), retain_graph=True)
+        expected.append(torch.cat([gradient[row].flatten() for gradient in gradients]).norm().item())
+    assert [report["gradient_norm"] for report in loop.epoch()] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_stack_key_tells_apart_what_cannot_share_a_loop(trial):

@@ -200,6 +200,12 @@ def test_encodings(write):
         read(path)
     )
     assert "line 5: byte 0xbd is not gbk" in error(read(write(reviews(row3_text="好")), encoding="gbk"))
+    misread = write(reviews(row3_text="这部电影很好看很好看"))
+    assert misread.read_bytes().decode("gbk")  # without an error
+    assert "texts.csv' is in UTF-8, and would be misread as gbk; leave encoding= out" in error(
+        read(misread, encoding="gbk")
+    )
+    assert read(misread).source.read().inputs.texts[3] == "这部电影很好看很好看"
     assert "unknown encoding 'gkb'" in error(read(path, encoding="gkb"))
 
 
@@ -220,7 +226,7 @@ def test_wrong_columns(write):
     assert r"is delimiter='\t' right?" in wrong
     assert "unknown column 'text'; known: label" in error(read(write("label\na\nb\n")))
     fields = error(read(write(reviews(delimiter="\t", row2_text="two\tfields"), "t.tsv"), delimiter="\t"))
-    assert r"line 4: got 3 fields, expected 2; mend the line (a field cannot hold '\t')" in fields
+    assert r"line 4: got 3 fields, expected 2; mend the line (1 such; a field cannot hold '\t')" in fields
 
 
 def test_a_single_class_and_a_missing_file(write, tmp_path):
