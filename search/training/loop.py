@@ -202,7 +202,7 @@ class Loop:
             "generators": [generator.get_state() for generator in self._generators],
             "model": copy.deepcopy(self._model.state_dict()),
             "optimizer": [kept.clone() for kept in self._optimizer.memory],
-            "schedules": [copy.copy(schedule) for schedule in self._schedules],
+            "schedules": [schedule.state() for schedule in self._schedules],
             **{name: part.state() for name, part in self._parts.items()},
         }
 
@@ -214,7 +214,8 @@ class Loop:
         self._model.load_state_dict(state["model"])
         for memory, kept in zip(self._optimizer.memory, state["optimizer"], strict=True):
             memory.copy_(kept)
-        self._schedules = [copy.copy(schedule) for schedule in state["schedules"]]
+        for schedule, kept in zip(self._schedules, state["schedules"], strict=True):
+            schedule.restore(kept)
         for name, part in self._parts.items():
             part.restore(state[name])
 

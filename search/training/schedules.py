@@ -65,6 +65,13 @@ class Schedule:
         if self._waited > self.decay_epochs:
             self._reduced, self._waited = self._reduced * self.decay, 0
 
+    def state(self) -> tuple[float, int, float]:
+        """All that a later `restore` needs."""
+        return self._best, self._waited, self._reduced
+
+    def restore(self, state: tuple[float, int, float]) -> None:
+        self._best, self._waited, self._reduced = state
+
     def _after(self, step: Factors) -> Factors:
         """The factors at these steps after the warm-up."""
         total = max(1, self.epochs - self.warmup_epochs) * self.steps

@@ -18,7 +18,6 @@ from search.protocols import Running
 from search.training.data import Part, Prepared
 from search.training.loop import Loop
 from search.training.metrics import metric_names
-from search.training.schedules import Schedule
 from search.training.tensors import Tensors
 from spaces.networks import MLP
 
@@ -32,8 +31,7 @@ for number, config in enumerate(configs):
     trials = [Running(0, 1, config, {EPOCHS}, 7), Running(1, 1, config | {{"learning_rate": 0.1}}, {EPOCHS}, 8)]
     loop = Loop(MLP(layers=1, units=16), data, trials, {EPOCHS}, names)
     if task == "go on":
-        with torch.serialization.safe_globals([Schedule]):
-            loop.restore(torch.load(f"{{path}}/{{number}}"))
+        loop.restore(torch.load(f"{{path}}/{{number}}"))
     for _ in range({{"whole": {EPOCHS}, "begin": {STOP}, "go on": {EPOCHS - STOP}}}[task]):
         print(number, json.dumps(loop.epoch()))
     if task == "begin":
