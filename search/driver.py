@@ -22,7 +22,7 @@ from search.executors import EXECUTORS, quiet_ray
 from search.executors.checkpoints import Checkpoints, Clearing
 from search.interrupts import Interrupts
 from search.origin import gpu_count, origin
-from search.preflight import check_goal, check_space, rehearse
+from search.preflight import check_budget, check_goal, check_space, rehearse
 from search.protocols import Executor
 from search.spec import Source, source_from_json, source_of
 from spaces import SpecError, StoreError, StudyFailed
@@ -111,6 +111,7 @@ class Driver:
         self._check_data(store, history, shared)
         self._check_gpus()
         check_goal(self.study, shared)
+        check_budget(self.study, shared)
         if not history.trials:
             for warning in (check_space(self.study), rehearse(self.study, shared)):
                 if warning is not None and not self.quiet:

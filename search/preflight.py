@@ -113,6 +113,7 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
     space, objective, rng = study.record().space, study.objective, np.random.default_rng(study.seed)
     shared = objective.prepare() if hasattr(objective, "prepare") else None
     check_goal(study, shared)
+    check_budget(study, shared)
     rejected = space.rejected(rng, samples)
     configs = [*corners(space), *(space.sample(rng) for _ in range(samples))]
     counted: list[tuple[Costs, Config]] = []
@@ -197,6 +198,12 @@ def check_goal(study: Declaration, shared: Any) -> None:
             f"metric '{metric}' is reported only where it is named; write {call}(..., metrics=('{metric}',))"
         )
     raise SpecError(unknown("metric", metric, known))
+
+
+def check_budget(study: Declaration, shared: Any) -> None:
+    """Raises SpecError for a budget that the objective cannot have, if it says so."""
+    if hasattr(study.objective, "check_budget"):
+        study.objective.check_budget(study.budget, shared)
 
 
 def corners(space: Space) -> list[dict[str, Any]]:

@@ -111,11 +111,13 @@ class Keeper(Protocol):
     def save(self, state: object) -> None: ...
 
 
-class _Nobody:
+class Nobody:
+    """Keeps nothing."""
+
     due = False
 
     def save(self, state: object) -> None:
-        """Nothing is kept: the study says so, or there is none."""
+        """Does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class Running:
     log: Callable[[str], None] = field(default=print, repr=False)  # kept with the trial, as everything it prints
     shared: Any = field(default=None, repr=False)
     restored: Any = field(default=None, repr=False)
-    keeper: Keeper = field(default_factory=_Nobody, repr=False, compare=False)
+    keeper: Keeper = field(default_factory=Nobody, repr=False, compare=False)
 
     @property
     def save_due(self) -> bool:
@@ -169,6 +171,8 @@ class Objective(Protocol):
     - `needs_budget: bool`: True refuses a study without a budget
     - `prepare() -> shared`: called once by the driver, before any worker starts; checks and loads the data
     - `metrics_of(shared) -> Sequence[str]`: the names they yield; a misspelt goal is found before the first trial
+    - `check_budget(budget, shared) -> None`: raises SpecError for a budget that they cannot have, before any worker
+      starts
     - `optional_metrics: Sequence[str]`: names that they would yield too, if their argument `metrics` named them
     - `fingerprint_of(shared) -> str | None`: a digest of the data, kept in the store; a resume on other data is refused
     - `summary_of(shared) -> str | None`: one line on the data and how it was cleaned, for `archsearch check`

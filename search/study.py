@@ -29,7 +29,7 @@ class Study(Declaration):
         every comparison that we know of, and no pruning, which cannot throw a late bloomer away.
     trials: how many configurations, in total. None: until the time-out.
     timeout: how long to work on the study in total, e.g. "20m", "1h30m", or seconds. None: until the trials are done.
-    budget: reports (epochs) of a full trial. None: a trial ends when its objective does.
+    budget: reports (epochs, or folds) of a full trial. None: a trial ends when its objective does.
     seed: of every random choice. The default is fixed, so that a spec file means one search.
     workers: trials at a time. None: as many as the cores (or GPUs) carry.
     cpus, gpus: what each trial uses; a fraction of a GPU is shared.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from search.protocols import Metrics, Running
 from search.training.allocation import keep_freed_memory
 from search.training.data import Data, Prepared
+from search.training.folds import cross_validate
 from search.training.loop import Diverged, Loop, Result
 from search.training.metrics import COSTS, EXTRA, check_name, check_scores, metric_names
 from search.training.optimizers import MEMORY_COPIES
@@ -33,8 +35,12 @@ class Supervised:
     metrics: names of what every report holds beside the losses and the accuracy or RMSE; see `metrics` and `progress`.
     "parameters" and "flops" (of a forward pass of one sample) are constant within a trial.
 
-    One unit of budget is one epoch. Trials whose `stack_key` is equal may train as one program (`run_stack`); each
-    gets the numbers that it would get alone. Pickles without the data that `attach` was given.
+    One unit of budget is one epoch. With data in k folds, `Split(folds=k)`, it is one fold, in which the network is
+    trained anew for `epochs`, which means nothing otherwise: each report holds the mean of each metric over the folds
+    so far, and the budget is k, or less where less certainty will do.
+
+    Trials whose `stack_key` is equal may train as one program (`run_stack`); each gets the numbers that it would get
+    alone. Pickles without the data that `attach` was given.
     """
 
     needs_budget: ClassVar[bool] = True  # a study without a budget is refused at its declaration
@@ -44,6 +50,7 @@ class Supervised:
     network: Network | StackedNetwork
     recipe: Recipe = field(default_factory=Recipe)
     metrics: tuple[str, ...] = ()
+    epochs: int | None = None
     _attached: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _counted: dict[Hashable, Costs] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -66,6 +73,10 @@ class Supervised:
         object.__setattr__(self, "metrics", tuple(dict.fromkeys(self.metrics)))
         for name in self.metrics:
             check_name(name)
+        if self.epochs is not None and (
+            isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1
+        ):
+            raise SpecError(f"Supervised epochs must be a whole number of at least 1, got {self.epochs!r}")
 
     @property
     def space(self) -> Space:
@@ -83,13 +94,26 @@ class Supervised:
         """Loads and checks the data; without its test part, which a search must never see.
 
         Raises DataError for data that cannot be used, a metric that has no value on its validation part, or a batch
-        size above the number of training samples; SpecError for a technique of the recipe that the data cannot have.
+        size above the number of training samples; SpecError for a technique of the recipe that the data cannot have, or
+        `epochs` that are missing or mean nothing.
         """
         prepared = self.data.prepare().without_test()
-        samples = len(prepared.train.inputs)
-        if prepared.task == "classification":
-            check_scores(self.metrics, prepared)
-        check_fits(self.recipe, prepared.inputs, samples, classification=prepared.task == "classification")
+        if len(prepared.folds) > 1 and self.epochs is None:
+            raise SpecError(
+                f"the data is in {len(prepared.folds)} folds, and nothing says how long to train on each; write "
+                "Supervised(..., epochs=20)"
+            )
+        if len(prepared.folds) == 1 and self.epochs is not None:
+            raise SpecError(
+                f"epochs={self.epochs} is for each fold of Split(folds=5), and the data is in none; drop it, and write "
+                f"Study(..., budget={self.epochs})"
+            )
+        classification = prepared.task == "classification"
+        for fold in prepared.folds:
+            check_fits(self.recipe, fold.inputs, len(fold.train), classification=classification)
+            if classification:
+                check_scores(self.metrics, fold)
+        samples = min(len(fold.train) for fold in prepared.folds)
         largest = max(size for size in outermost(self.recipe.batch_size) if isinstance(size, int))
         if largest > samples:
             raise DataError(
@@ -98,17 +122,32 @@ class Supervised:
             )
         return prepared
 
+    def check_budget(self, budget: int | None, shared: Prepared) -> None:
+        """Raises SpecError for one of more folds than there are."""
+        if self.epochs is not None and budget is not None and budget > len(shared.folds):
+            raise SpecError(
+                f"a unit of budget is one of {len(shared.folds)} folds, got budget={budget}; write "
+                f"Study(..., budget={len(shared.folds)}): how long to train on each says Supervised(..., "
+                f"epochs={self.epochs})"
+            )
+
     def fingerprint_of(self, shared: Prepared) -> str | None:
         """A digest of the data, its task and its split."""
         return shared.fingerprint
 
     def summary_of(self, shared: Prepared) -> str | None:
-        """How much data there is, and what of it was cleaned, in one line."""
-        return None if shared.cleaning is None else str(shared.cleaning)
+        """How much data there is, and what of it was cleaned (for the first fold, where there are any), in one line."""
+        if shared.cleaning is None:
+            return None
+        return f"{shared.cleaning}" + (f"; {len(shared.folds)} folds" if shared.others else "")
 
     def costs(self, config: Config, shared: Prepared) -> Costs:
-        """What a trial of the config costs. Raises what goes wrong when its network is built or takes samples."""
-        arrays = [array for part in (shared.train, shared.validation) for array in (part.inputs, part.targets)]
+        """What a trial of the config costs. Raises what goes wrong when its network is built or takes samples.
+
+        Of folds, the network is that of the first; the data of all of them is held at once.
+        """
+        parts = [part for fold in shared.folds for part in (fold.train, fold.validation)]
+        arrays = [array for part in parts for array in (part.inputs, part.targets)]
         sizes: dict[str, Any] = {
             "batch_size": config["batch_size"],
             "optimizer_copies": MEMORY_COPIES[str(config["optimizer"])],
@@ -133,12 +172,16 @@ class Supervised:
         self._attached["prepared"] = shared
 
     def __call__(self, trial: Running) -> Iterator[Metrics]:
-        """The metrics of one trial after each epoch.
+        """The metrics of one trial after each epoch, or fold.
 
         Raises Diverged when its training comes to nothing, and MemoryError when the device has no room for it.
         """
         try:
-            yield from self._alone(trial)
+            for (result,) in self.run_stack([trial]):
+                if isinstance(result, Diverged):
+                    raise result
+                if result is not None:
+                    yield result
             return
         except torch.OutOfMemoryError as error:
             said = str(error).splitlines()[0]
@@ -147,47 +190,43 @@ class Supervised:
             torch.cuda.empty_cache()
         raise MemoryError(f"out of memory on {trial.device}; make the network or its batch smaller ({said})")
 
-    def _alone(self, trial: Running) -> Iterator[Metrics]:
-        """The trial, from its checkpoint where it has one."""
-        loop, (constants,) = self._loop([trial])
-        if trial.restored is not None:
-            loop.restore(trial.restored)
-        while not loop.over:
-            (result,) = loop.epoch()
-            if isinstance(result, Diverged):
-                raise result
-            if trial.save_due:
-                trial.save(loop.state())
-            if result is not None:
-                yield {**result, **constants}
-
     def stack_key(self, config: Config) -> Hashable | None:
         """Trials with equal keys (and budgets, and devices) can train as one stack; None trains alone."""
         key = stack_key(self.network, config)
         return None if key is None else (key, recipe_key(config))
 
     def run_stack(self, trials: Sequence[Running]) -> Iterator[Sequence[Result]]:
-        """The metrics of each trial after each epoch; once, Diverged, where it comes to nothing; None after its end.
+        """The metrics of each trial after each epoch, or fold; once, Diverged, where it comes to nothing; None after
+        its end.
 
-        Raises SpecError without a budget, and ValueError for trials that do not share budget and device.
+        Raises SpecError for a budget that cannot be, and ValueError for trials that do not share budget and device.
         """
-        loop, constants = self._loop(trials)
-        while not loop.over:
-            results = zip(loop.epoch(), constants, strict=True)
-            yield [{**row, **constant} if isinstance(row, Mapping) else row for row, constant in results]
-
-    def _loop(self, trials: Sequence[Running]) -> tuple[Loop, list[Metrics]]:
-        """The trials about to train, and of each the metrics that do not change meanwhile."""
         settings = {(trial.budget, trial.device) for trial in trials}
         if len(settings) != 1:
             raise ValueError(f"trials of one stack share budget and device, got {settings}")
-        ((budget, device),) = settings
+        ((budget, _),) = settings
         if budget is None:
             raise SpecError("Supervised needs a budget, got none; say how many epochs: Study(..., budget=30)")
-        tensors = self._tensors(device, trials[0].config)
+        self.check_budget(budget, self._prepared)
+        if self.epochs is None:
+            yield from self._train(budget, trials)
+        else:
+            yield from cross_validate(partial(self._train, self.epochs), trials, budget)
+
+    def _train(self, epochs: int, trials: Sequence[Running], fold: int = 0) -> Iterator[Sequence[Result]]:
+        """One whole training of each trial, on that fold of the data; of one alone, from its checkpoint on."""
+        tensors = self._tensors(trials[0].device, trials[0].config, fold)
         constants = [self._constants(trial.config, tensors) for trial in trials]
         names = [name for name in metric_names(tensors.classification, self.metrics) if name not in COSTS]
-        return Loop(self.network, tensors, trials, budget, names), constants
+        loop = Loop(self.network, tensors, trials, epochs, names)
+        first, *others = trials
+        if not others and first.restored is not None:
+            loop.restore(first.restored)
+        while not loop.over:
+            results = zip(loop.epoch(), constants, strict=True)
+            if not others and first.save_due:
+                first.save(loop.state())
+            yield [{**row, **constant} if isinstance(row, Mapping) else row for row, constant in results]
 
     def _constants(self, config: Config, tensors: Tensors) -> Metrics:
         """The named metrics that do not change while a trial trains."""
@@ -207,13 +246,18 @@ class Supervised:
             self._counted[key] = costs(self.network, config, inputs, outputs)
         return self._counted[key]
 
-    def _tensors(self, device: str, config: Config) -> Tensors:
-        """The data on the device as this config wants it; made once."""
+    @property
+    def _prepared(self) -> Prepared:
         if "prepared" not in self._attached:
             raise ExecutionError("Supervised has no data yet; call attach(prepare()) before the first trial")
-        key = (device, *reduction_of(config))
+        prepared: Prepared = self._attached["prepared"]
+        return prepared
+
+    def _tensors(self, device: str, config: Config, fold: int) -> Tensors:
+        """That fold of the data on the device as this config wants it; made once."""
+        key = (device, fold, *reduction_of(config))
         if key not in self._attached:
-            self._attached[key] = Tensors.on(device, reduced(self._attached["prepared"], *reduction_of(config)))
+            self._attached[key] = Tensors.on(device, reduced(self._prepared.folds[fold], *reduction_of(config)))
         tensors: Tensors = self._attached[key]
         return tensors
 

@@ -1,21 +1,23 @@
 """From what a source has read to what a network is given: split, then fit every statistic on the training part alone.
 
-Fitting on all rows would let the validation and test parts leak into the inputs, and flatter every score.
+Fitting on all rows would let the validation and test parts leak into the inputs, and flatter every score. So each fold
+of a cross-validation is prepared on its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from search.training.data.fingerprint import fingerprint
-from search.training.data.prepared import Cleaning, Part, Prepared
+from search.training.data.prepared import Cleaning, Part, Prepared, Task
 from search.training.data.raw import Raw, Source, Table, Texts, Words
-from search.training.data.split import DEFAULT_SPLIT, Rows, Split, split_rows
+from search.training.data.scaling import Scaling, fit_images, table_scaler
+from search.training.data.split import DEFAULT_SPLIT, Rows, Split, SplitRows, split_rows
 from search.training.data.split_keys import split_keys
 from search.training.data.targets import infer_task, numbered
 from search.training.data.tokens import fit_tokens
@@ -36,32 +38,37 @@ Features = Callable[[Rows], Inputs]  # row numbers (n,) -> what a network is giv
 @dataclass(frozen=True, slots=True)
 class Data:
     """A data set that is declared, and read when it is needed: where it comes from, how it is split, and how the
-    categories of a table are given to a network.
+    categories of a table and all numbers are given to a network.
     """
 
     source: Source
     split: Split = DEFAULT_SPLIT
     categories: Coding = "one_hot"
+    scaling: Scaling = "standard"
 
     def __post_init__(self) -> None:
         if self.categories not in get_args(Coding):
             raise DataError(unknown("categories", str(self.categories), get_args(Coding)))
+        if self.scaling not in get_args(Scaling):
+            raise DataError(unknown("scaling", str(self.scaling), get_args(Scaling)))
 
     def prepare(self) -> Prepared:
-        """Read, split and standardise. Same source and split, same arrays.
+        """Read, split and scale. Same source and split, same arrays.
 
-        Tables: columns that do not vary are dropped. Each number column is standardised, missing values being the
-        median. Each categorical column becomes one 0/1 input per category, a missing value being a category, and an
+        Tables: columns that do not vary are dropped. Each number column is scaled, missing values being the median.
+        Each categorical column becomes one 0/1 input per category, a missing value being a category, and an
         unseen one all zeros; or, as codes, one input, which is 0 for an unseen value and counts the others from 1.
         Texts: tokens as whole numbers, 0 being padding and 1 whatever the training part has not. Everything else
-        (images) is standardised by one mean and one deviation. All of it is fitted on the training part.
+        (images) is scaled as a whole. All of it is fitted on the training part. scaling: "standard", to mean 0 and
+        deviation 1; or "min_max", the training part to [0, 1], where the other parts may lie a little outside. A
+        regression's targets are always standardised.
 
         Raises DataError for whatever in the data has to be mended.
         """
-        return prepare(self.source.read(), self.split, self.categories)
+        return prepare(self.source.read(), self.split, self.categories, self.scaling)
 
 
-def prepare(raw: Raw, split: Split, categories: Coding = "one_hot") -> Prepared:
+def prepare(raw: Raw, split: Split, categories: Coding = "one_hot", scaling: Scaling = "standard") -> Prepared:
     """The work of `Data.prepare`, on what has been read."""
     task = raw.task or infer_task(raw.targets)
     targets, classes = numbered(raw.targets, task)
@@ -71,11 +78,11 @@ def prepare(raw: Raw, split: Split, categories: Coding = "one_hot") -> Prepared:
         task=task,
         classes=classes,
         official_test=raw.official_test,
-        split=asdict(split),
         categories=categories,
+        **_settings(split, scaling),
     )
     keyed = split_keys(raw, split)
-    rows = split_rows(
+    folds = split_rows(
         split,
         len(targets),
         official_test=raw.official_test,
@@ -83,11 +90,38 @@ def prepare(raw: Raw, split: Split, categories: Coding = "one_hot") -> Prepared:
         classes=classes,
         keys=keyed.keys,
     )
+
+    def fold(rows: SplitRows) -> Prepared:
+        return _prepared(keyed.inputs, targets, rows, task, classes, coded=categories == "codes", scaling=scaling)
+
+    others = tuple(fold(replace(rows, test=None)) for rows in folds[1:])
+    return replace(fold(folds[0]), fingerprint=digest, others=others)
+
+
+def _settings(split: Split, scaling: Scaling) -> dict[str, object]:
+    """For the fingerprint. What is off is left out where it came later, so that an older store knows its data again."""
+    said = asdict(split)
+    if split.folds is None:
+        del said["folds"]
+    return {"split": said} if scaling == "standard" else {"split": said, "scaling": scaling}
+
+
+def _prepared(
+    inputs: Table | Texts | npt.NDArray[Any],
+    targets: npt.NDArray[Any],
+    rows: SplitRows,
+    task: Task,
+    classes: tuple[str, ...],
+    *,
+    coded: bool,
+    scaling: Scaling,
+) -> Prepared:
+    """One fold: everything fitted on its training rows."""
     mean, std = 0.0, 1.0
     if task == "regression":
         mean, std = _mean_std(targets[rows.train])
         targets = ((targets - mean) / std).astype(np.float32)
-    fitted = _fit(keyed.inputs, rows.train, coded=categories == "codes")
+    fitted = _fit(inputs, rows.train, coded, scaling)
 
     def part(chosen: Rows) -> Part:
         return Part(fitted.features(chosen), targets[chosen])
@@ -105,7 +139,6 @@ def prepare(raw: Raw, split: Split, categories: Coding = "one_hot") -> Prepared:
         vocabulary=len(fitted.tokens) or None,
         tokens=fitted.tokens,
         cleaning=fitted.cleaning,
-        fingerprint=digest,
     )
 
 
@@ -126,28 +159,26 @@ def _mean_std(targets: npt.NDArray[np.float64]) -> tuple[float, float]:
     return float(targets.mean()), float(targets.std())
 
 
-def _fit(inputs: Table | Texts | npt.NDArray[Any], train: Rows, coded: bool) -> _Fitted:
+def _fit(inputs: Table | Texts | npt.NDArray[Any], train: Rows, coded: bool, scaling: Scaling) -> _Fitted:
     match inputs:
         case Table():
-            return _fit_table(inputs, train, coded)
+            return _fit_table(inputs, train, coded, scaling)
         case Texts():
             codes, tokens = fit_tokens(inputs, train)
             return _Fitted(codes, Cleaning(len(inputs.texts)), tokens=tokens)
         case images:
-            return _Fitted(_fit_images(images, train), Cleaning(len(images)))
+            return _Fitted(fit_images(images, train, scaling), Cleaning(len(images)))
 
 
-def _fit_table(table: Table, train: Rows, coded: bool) -> _Fitted:
+def _fit_table(table: Table, train: Rows, coded: bool, scaling: Scaling) -> _Fitted:
     """The numbers first, then each category of the training rows as a column of 0 and 1; or each column's codes."""
     from sklearn.impute import SimpleImputer  # here, not above: workers never prepare, and scikit-learn loads slowly
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     _check_range(table)
     varied = _without_constants(table, train)
     _check_categories(varied, coded)
-    # The scaler divides by 1 where rounding alone gives a column a deviation.
-    scaler = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    scaler = make_pipeline(SimpleImputer(strategy="median"), table_scaler(scaling))
     if varied.names:
         scaler.fit(varied.numbers[train])
     columns = [_coded(words, train) if coded else _one_hot(words, train) for words in varied.words]
@@ -240,20 +271,3 @@ def _check_range(table: Table) -> None:
             f"column '{table.names[column]}' holds {value:g}, beyond ±{MOST_EXTREME:g}; if it stands for a missing "
             "value, leave the cell empty, else use a larger unit"
         )
-
-
-def _fit_images(images: npt.NDArray[Any], train: Rows) -> Features:
-    """One mean and one deviation for all pixels: per-pixel ones would blow up the borders, which hardly ever vary."""
-    pixels = images[train].astype(np.float32).reshape(len(train), -1)  # (n, pixels)
-    mean = np.float32(pixels.mean(dtype=np.float64))
-    pixels -= mean
-    squares = np.einsum("np,np->n", pixels, pixels)  # sums per image, without another copy of all of them
-    std = np.float32(np.sqrt(squares.mean(dtype=np.float64) / pixels.shape[1])) or np.float32(1)
-
-    def features(rows: Rows) -> Inputs:
-        scaled = images[rows].astype(np.float32)  # (n, height, width)
-        scaled -= mean
-        scaled /= std
-        return scaled
-
-    return features

@@ -90,6 +90,9 @@ class Prepared:
     in `Inputs`. tokens: for text, what each code stands for, "" for padding (0) and for whatever is unknown (1).
     cleaning: what was mended. fingerprint: 16 hexadecimal digits, other for other data, or another task or split.
     None: not known, as for data that was prepared elsewhere.
+
+    Of a split into folds, this is the first, and `others` are the rest, none of which has the test part again. What
+    was fitted on a fold's training part is that fold's own, down to the number of inputs.
     """
 
     task: Task
@@ -105,6 +108,7 @@ class Prepared:
     tokens: tuple[str, ...] = ()
     cleaning: Cleaning | None = None
     fingerprint: str | None = None
+    others: tuple[Prepared, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -115,6 +119,11 @@ class Prepared:
     def inputs(self) -> Inputs:
         """What one sample looks like."""
         return Inputs(self.train.inputs.shape[1:], self.categories, self.vocabulary)
+
+    @property
+    def folds(self) -> tuple[Prepared, ...]:
+        """This one and the others; itself alone where one part is held out."""
+        return (self, *self.others)
 
     def without_test(self) -> Prepared:
         """The same without its test part: what a search is given, so that no choice can depend on it."""

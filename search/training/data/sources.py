@@ -1,4 +1,8 @@
-"""The data sets of a spec file, one function each. Each only declares: nothing is read before `.prepare()`."""
+"""The data sets of a spec file, one function each. Each only declares: nothing is read before `.prepare()`.
+
+All take `split`; and where the inputs are numbers, `scaling`: "standard", to mean 0 and deviation 1, or "min_max", the
+range of the training part to [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from search.training.data.parquet_files import Parquet
 from search.training.data.preparation import Coding, Data
 from search.training.data.prepared import Task
 from search.training.data.raw import Tokens
+from search.training.data.scaling import Scaling
 from search.training.data.split import DEFAULT_SPLIT, Split
 from search.training.data.text_files import TextFile
 from search.training.data.torch_data import TorchDataset
@@ -27,29 +32,29 @@ from spaces.errors import DataError
 Path = str | os.PathLike[str]
 
 
-def digits(*, split: Split = DEFAULT_SPLIT) -> Data:
+def digits(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
     """1,797 handwritten digits as grey images (8, 8), 10 classes; bundled with scikit-learn."""
-    return Data(Bundled("digits"), split)
+    return Data(Bundled("digits"), split, scaling=scaling)
 
 
-def iris(*, split: Split = DEFAULT_SPLIT) -> Data:
+def iris(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
     """150 flowers, 4 lengths in cm, 3 species; bundled with scikit-learn."""
-    return Data(Bundled("iris"), split)
+    return Data(Bundled("iris"), split, scaling=scaling)
 
 
-def wine(*, split: Split = DEFAULT_SPLIT) -> Data:
+def wine(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
     """178 wines, 13 chemical measurements, 3 growers; bundled with scikit-learn."""
-    return Data(Bundled("wine"), split)
+    return Data(Bundled("wine"), split, scaling=scaling)
 
 
-def breast_cancer(*, split: Split = DEFAULT_SPLIT) -> Data:
+def breast_cancer(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
     """569 tumours, 30 measurements, benign or malignant; bundled with scikit-learn."""
-    return Data(Bundled("breast_cancer"), split)
+    return Data(Bundled("breast_cancer"), split, scaling=scaling)
 
 
-def diabetes(*, split: Split = DEFAULT_SPLIT) -> Data:
+def diabetes(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
     """442 patients, 10 measurements, the illness's progress after a year (a regression); bundled with scikit-learn."""
-    return Data(Bundled("diabetes"), split)
+    return Data(Bundled("diabetes"), split, scaling=scaling)
 
 
 def arrays(
@@ -58,19 +63,20 @@ def arrays(
     *,
     task: Task | None = None,
     test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
     """Arrays that you hold: anything that `np.asarray` takes.
 
-    inputs: (n, features) is a table, each column standardised on its own; (n, ..., ...) are images or signals,
-    standardised as a whole. All finite numbers. targets: (n,) numbers, bools or text. task: "classification" or
+    inputs: (n, features) is a table, each column scaled on its own; (n, ..., ...) are images or signals,
+    scaled as a whole. All finite numbers. targets: (n,) numbers, bools or text. task: "classification" or
     "regression"; None decides: text, bools, and whole numbers with at most 20 distinct values are classes. test: an
     official test part (inputs, targets), kept as it is.
 
     Raises DataError for a wrong task; `prepare()` raises it for what is wrong in the arrays.
     """
     official = None if test is None else (_array(test[0], "test inputs"), _array(test[1], "test targets"))
-    return Data(Arrays(_array(inputs, "inputs"), _array(targets, "targets"), task, official), split)
+    return Data(Arrays(_array(inputs, "inputs"), _array(targets, "targets"), task, official), split, scaling=scaling)
 
 
 def npz(
@@ -80,6 +86,7 @@ def npz(
     targets: str = "y",
     test: tuple[str, str] | None = None,
     task: Task | None = None,
+    scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
     """Arrays in an NPZ file, as `np.savez("data.npz", x=inputs, y=targets)` writes it.
@@ -89,7 +96,7 @@ def npz(
 
     Raises DataError for a wrong task; `prepare()` raises it for what is wrong in the file.
     """
-    return Data(Npz(os.fspath(path), inputs, targets, test, task), split)
+    return Data(Npz(os.fspath(path), inputs, targets, test, task), split, scaling=scaling)
 
 
 def csv(
@@ -104,6 +111,7 @@ def csv(
     drop: str | Sequence[str] = (),
     task: Task | None = None,
     encoding: str = "utf-8-sig",
+    scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
     """A CSV file (gzipped or not) whose columns are numbers or categories.
@@ -134,6 +142,7 @@ def csv(
         ),
         split,
         categories,
+        scaling,
     )
 
 
@@ -145,6 +154,7 @@ def parquet(
     categories: Coding = "one_hot",
     drop: str | Sequence[str] = (),
     task: Task | None = None,
+    scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
     """A Parquet file whose columns are numbers, or categories: text, bools, dictionaries, dates and times.
@@ -165,6 +175,7 @@ def parquet(
         ),
         split,
         categories,
+        scaling,
     )
 
 
@@ -215,7 +226,11 @@ def text(
 
 
 def idx(
-    files: Path | tuple[Path, Path], *, test: tuple[Path, Path] | None = None, split: Split = DEFAULT_SPLIT
+    files: Path | tuple[Path, Path],
+    *,
+    test: tuple[Path, Path] | None = None,
+    scaling: Scaling = "standard",
+    split: Split = DEFAULT_SPLIT,
 ) -> Data:
     """Images and their classes in IDX files (gzipped or not), the format of MNIST.
 
@@ -226,10 +241,12 @@ def idx(
     Raises DataError when `test` is given with a folder; `prepare()` raises it for missing or malformed files.
     """
     if isinstance(files, tuple):
-        return Data(Idx(folder=None, train=_pair(files), test=None if test is None else _pair(test)), split)
+        return Data(
+            Idx(folder=None, train=_pair(files), test=None if test is None else _pair(test)), split, scaling=scaling
+        )
     if test is not None:
         raise DataError("idx() takes test= beside a pair of files, got a folder; name the training pair too")
-    return Data(Idx(folder=os.fspath(files)), split)
+    return Data(Idx(folder=os.fspath(files)), split, scaling=scaling)
 
 
 def image_folder(
@@ -238,6 +255,7 @@ def image_folder(
     size: Size | None = None,
     channels: Channels | None = None,
     test: Path | None = None,
+    scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
     """A folder with a folder per class, named as the class, that holds its images (PNG, JPEG, GIF, BMP, TIFF, WebP).
@@ -251,10 +269,19 @@ def image_folder(
 
     Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the folder.
     """
-    return Data(ImageFolder(os.fspath(path), size, channels, None if test is None else os.fspath(test)), split)
+    return Data(
+        ImageFolder(os.fspath(path), size, channels, None if test is None else os.fspath(test)), split, scaling=scaling
+    )
 
 
-def dataset(torch_dataset: Any, *, test: Any = None, task: Task | None = None, split: Split = DEFAULT_SPLIT) -> Data:
+def dataset(
+    torch_dataset: Any,
+    *,
+    test: Any = None,
+    task: Task | None = None,
+    scaling: Scaling = "standard",
+    split: Split = DEFAULT_SPLIT,
+) -> Data:
     """Any `torch.utils.data.Dataset` of (input, target) pairs, also a finite IterableDataset; read once, into memory.
 
     Inputs: tensors, numpy arrays or PIL images, all of one shape; then as for `arrays`. Targets: a number, a bool or a
@@ -263,7 +290,7 @@ def dataset(torch_dataset: Any, *, test: Any = None, task: Task | None = None, s
 
     Raises DataError for what is no such dataset; `prepare()` raises it for what is wrong in its items.
     """
-    return Data(TorchDataset(torch_dataset, test, task), split)
+    return Data(TorchDataset(torch_dataset, test, task), split, scaling=scaling)
 
 
 def _array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:

@@ -79,7 +79,7 @@ def test_missing_values(write, token):
 
 
 def test_a_missing_number_is_the_median_of_the_training_part_alone(write):
-    rows = split_rows(Split(), 40)
+    (rows,) = split_rows(Split(), 40)
     ages = np.full(40, 1e6)  # whatever is not training is far away, and so would be its median
     ages[rows.train] = np.arange(len(rows.train)) ** 2
     gap = rows.train[-1]
@@ -117,7 +117,7 @@ def test_a_code_is_0_for_what_training_has_not_seen(write):
     path = write(people(row0_job="astronaut", row1_job=""))
     found = set()
     for seed in range(40):
-        rows = split_rows(Split(seed=seed), 40, labels=np.arange(40) // 2 % 2, classes="ab")
+        (rows,) = split_rows(Split(seed=seed), 40, labels=np.arange(40) // 2 % 2, classes="ab")
         prepared = csv(path, target="y", categories="codes", split=Split(seed=seed)).prepare()
         unseen = {0, 1} - set(rows.train)
         assert prepared.categories == (5 - len(unseen),)

@@ -78,7 +78,7 @@ def test_without_test_only_loses_the_test_part():
 def test_other_parts_do_not_leak_into_the_statistics(shape):
     inputs, targets = RNG.normal(5, 3, (100, *shape)), np.arange(100) % 2
     clean = arrays(inputs, targets, split=Split(seed=1)).prepare()
-    rows = split_rows(Split(seed=1), 100, labels=targets, classes="ab")
+    (rows,) = split_rows(Split(seed=1), 100, labels=targets, classes="ab")
     shifted = inputs.copy()
     shifted[np.concatenate([rows.validation, rows.test])] += 1e6
     leaked = arrays(shifted, targets, split=Split(seed=1)).prepare()

@@ -132,7 +132,7 @@ def test_what_is_prepared(write):
 def test_the_vocabulary_is_that_of_the_training_part_alone(write):
     path = write(reviews(**{f"row{row}_text": f"word{row} common" for row in range(40)}))
     prepared = read(path, split=Split(seed=3)).prepare()
-    rows = split_rows(Split(seed=3), 40, labels=np.arange(1, 41) % 2, classes="ab")
+    (rows,) = split_rows(Split(seed=3), 40, labels=np.arange(1, 41) % 2, classes="ab")
     assert set(prepared.tokens[3:]) == {f"word{row}" for row in rows.train}
     assert prepared.tokens[2] == "common"
     np.testing.assert_array_equal(prepared.validation.inputs, [[1, 2]] * len(rows.validation))

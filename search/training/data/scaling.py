@@ -1,0 +1,54 @@
+"""Numbers on a scale that networks train well on, found on the training rows.
+
+- standard: mean 0 and deviation 1 (LeCun et al., 1998, "Efficient backprop", section 4.3)
+- min_max: from 0 to 1; values outside the range of the training rows are outside [0, 1], and are not cut off
+
+Of a table, each column on its own, by scikit-learn. Of images, all pixels together: per-pixel statistics would blow up
+the borders, which hardly ever vary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Scaling = Literal["standard", "min_max"]
+
+
+def table_scaler(scaling: Scaling) -> Any:
+    """A transformer of scikit-learn's for (n, columns)."""
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler  # here, not above: workers never prepare
+
+    # Either divides by 1 where a column does not vary, as when rounding alone gives it a deviation.
+    return MinMaxScaler() if scaling == "min_max" else StandardScaler()
+
+
+def fit_images(
+    images: npt.NDArray[Any], train: npt.NDArray[np.int64], scaling: Scaling
+) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]:
+    """The way from row numbers (n,) to scaled images (n, *shape), found on the rows `train`."""
+    zero, unit = (_range if scaling == "min_max" else _mean_std)(images[train])
+
+    def features(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        scaled = images[rows].astype(np.float32)
+        scaled -= zero
+        scaled /= unit
+        return scaled
+
+    return features
+
+
+def _mean_std(images: npt.NDArray[Any]) -> tuple[np.float32, np.float32]:
+    pixels = images.astype(np.float32).reshape(len(images), -1)  # (n, pixels)
+    mean = np.float32(pixels.mean(dtype=np.float64))
+    pixels -= mean
+    squares = np.einsum("np,np->n", pixels, pixels)  # sums per image, without another copy of all of them
+    return mean, np.float32(np.sqrt(squares.mean(dtype=np.float64) / pixels.shape[1])) or np.float32(1)
+
+
+def _range(images: npt.NDArray[Any]) -> tuple[np.float32, np.float32]:
+    least, most = np.float32(images.min()), np.float32(images.max())
+    return least, (most - least) or np.float32(1)
