@@ -105,6 +105,12 @@ class Driver:
             return self._work(store, history, opened)
 
     def _work(self, store: Store, history: History, opened: Opened) -> History:
+        try:
+            return self._search(store, history, opened)
+        finally:
+            getattr(self.study.objective, "release", lambda: None)()
+
+    def _search(self, store: Store, history: History, opened: Opened) -> History:
         # Called in the driver before any worker starts: mistakes in the data show here.
         objective = self.study.objective
         shared = objective.prepare() if hasattr(objective, "prepare") else None
@@ -120,6 +126,7 @@ class Driver:
         clearing = Clearing(checkpoints, history)
         with display(self.store_path, history, opened, quiet=self.quiet) as shown, closing(clearing):
             executor = self._executor(opened, shared, checkpoints)
+            del shared  # Ray's object store holds the data now, and a second copy would stay here
 
             def commit(after: History, events: Sequence[Event]) -> None:
                 store.append(events)

@@ -110,6 +110,13 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
 
     Raises ArchsearchError for mistakes in the data, the goal, or a space that has hardly a legal config.
     """
+    try:
+        return _preflight(study, samples, limit_s)
+    finally:
+        getattr(study.objective, "release", lambda: None)()
+
+
+def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
     space, objective, rng = study.record().space, study.objective, np.random.default_rng(study.seed)
     shared = objective.prepare() if hasattr(objective, "prepare") else None
     check_goal(study, shared)

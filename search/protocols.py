@@ -181,6 +181,8 @@ class Objective(Protocol):
     - `costs(config, shared) -> Costs`: the `parameters`, `flops` and `memory_bytes` of a trial, found without training;
       raises for a config that cannot be built; `archsearch check` asks about a thousand
     - `attach(shared) -> None`: called once on each worker, with what `prepare` returned (arrays mapped, not copied)
+    - `release() -> None`: called by the driver when the session ends, in whatever way; removes what `prepare` left on
+      disk
     - `stack_key(config) -> Hashable | None` and `run_stack(trials) -> Iterator[Sequence[Metrics]]`: trials with
       equal keys train as one program; None trains alone
     """

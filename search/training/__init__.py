@@ -2,6 +2,7 @@
 
 from search.training.data import (
     Split,
+    Streaming,
     arrays,
     breast_cancer,
     csv,
@@ -22,6 +23,7 @@ from search.training.supervised import Supervised
 __all__ = [
     "Recipe",
     "Split",
+    "Streaming",
     "Supervised",
     "arrays",
     "breast_cancer",

@@ -2,8 +2,8 @@
 
 Every row has its own generator, from its trial's seed: it starts the weights, seeds what draws noise of its own
 (dropout, augmentation, local updates), then shuffles each epoch. Rows meet in no operation, so a trial's result does
-not depend on its neighbours, and a row that turns NaN hurts none. The data is indexed on the device, and nothing waits
-for the device but the transfer of losses and metrics after each epoch.
+not depend on its neighbours, and a row that turns NaN hurts none. The data is indexed on the device, or streams to it,
+and nothing waits for the device but the transfer of losses and metrics after each epoch.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Loop:
         configs = self._configs = [filled(Recipe, trial.config) for trial in trials]
         self._data, self._names, self._rows, self._epochs = data, names, len(trials), epochs
         self._generators = [torch.Generator().manual_seed(trial.seed) for trial in trials]
-        self._device = data.train_inputs.device
+        self._device = data.device
         own = [trial.config for trial in trials]
         self._model = stacked(network, own, data.inputs, data.outputs, self._generators).to(self._device)
         self._values = flatten(self._model, self._rows)  # (K, P)
@@ -113,7 +113,8 @@ class Loop:
         self._model.train()
         parameters, samples, start = trained(self._model), len(self._data.train_inputs), 0
         orders = torch.stack([torch.randperm(samples, generator=generator) for generator in self._generators])  # (K, n)
-        batches = torch.split(orders.to(self._device), self._batch_size, dim=1)  # (K, batch) each
+        batches = self._data.batches(orders, self._batch_size)
+        sizes = [min(self._batch_size, samples - first) for first in range(0, samples, self._batch_size)]
         noise = self._augmentation.epoch(samples)
         rates = self._rates()
         self._optimizer.epoch(rates)
@@ -121,15 +122,15 @@ class Loop:
         self._progress.begin(samples, rates.table[-1])
         epoch: list[Tensor] = []
         for step in range(self._steps):
-            group = batches[step * self._accumulate : (step + 1) * self._accumulate]
-            share = 1 / sum(index.shape[1] for index in group)  # each row's loss is its mean; rows are summed
+            group = sizes[step * self._accumulate : (step + 1) * self._accumulate]
+            share = 1 / sum(group)  # each row's loss is its mean; rows are summed
             gradients: list[Tensor] = []  # (K, P) each
-            for index in group:
-                losses = self._batch_losses(index, noise, start)  # (K, batch)
+            for size in group:
+                losses = self._batch_losses(*next(batches), noise, start)  # (K, batch)
                 parts = torch.autograd.grad(losses, parameters, torch.full_like(losses, share), materialize_grads=True)
                 gradients.append(flat(parts, self._rows))
                 epoch.append(losses.detach())
-                start += index.shape[1]
+                start += size
             self._step(step, gradients[0] if len(group) == 1 else torch.stack(gradients).sum(0))
         means: list[float] = _means(torch.cat(epoch, dim=1)).tolist()
         self._progress.end()
@@ -145,15 +146,12 @@ class Loop:
         self._ball.project()
         self._averaging.step()
 
-    def _batch_losses(self, index: Tensor, noise: Epoch, start: int) -> Tensor:
+    def _batch_losses(self, inputs: Tensor, targets: Tensor, noise: Epoch, start: int) -> Tensor:
         """The loss of each row and sample of a batch, (K, batch), whose first sample is the epoch's `start`-th."""
-        places = index.flatten()
-        inputs = self._data.train_inputs.index_select(0, places).view(*index.shape, *self._data.inputs.shape)
-        targets = self._data.train_targets.index_select(0, places).view(index.shape)
         inputs = self._augmentation.inputs(inputs, noise, start)
         if noise.share is None:
             return self._losses.trained(self._outputs(inputs), targets)
-        share = noise.share[:, start : start + index.shape[1]]
+        share = noise.share[:, start : start + targets.shape[1]]
         outputs = self._outputs(mix(inputs, share))
         own, other = (self._losses.trained(outputs, labels) for labels in (targets, targets.roll(1, dims=1)))
         return share * own + (1 - share) * other
@@ -170,8 +168,7 @@ class Loop:
         """The metrics of each row on the validation part."""
         self._model.eval()
         data, losses, outputs = self._data, [], []
-        chunks = (torch.split(part, CHUNK) for part in (data.validation_inputs, data.validation_targets))
-        for inputs, targets in zip(*chunks, strict=True):
+        for inputs, targets in data.validation_chunks(CHUNK):
             outputs.append(self._outputs(inputs.expand(self._rows, *inputs.shape)))  # (K, chunk, outputs)
             losses.append(self._losses.plain(outputs[-1], targets.expand(self._rows, -1)))  # (K, chunk)
         loss, output = torch.cat(losses, dim=1), torch.cat(outputs, dim=1)

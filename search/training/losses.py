@@ -25,7 +25,7 @@ class Losses:
 
     def __init__(self, configs: Sequence[Mapping[str, Any]], data: Tensors) -> None:
         self._classification = data.classification
-        smoothing = data.train_inputs.new_tensor([c.get("label_smoothing", 0.0) for c in configs], dtype=torch.float32)
+        smoothing = data.train_targets.new_tensor([c.get("label_smoothing", 0.0) for c in configs], dtype=torch.float32)
         self._smoothing = smoothing.view(-1, 1) if smoothing.any() else None  # (K, 1)
         self._weights: Tensor | None = None  # (K, classes)
         if data.classification and any(config.get("class_weights", "none") == "balanced" for config in configs):

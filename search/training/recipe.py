@@ -199,6 +199,15 @@ def reduction_of(config: Mapping[str, Any]) -> tuple[str, int]:
     return kind, 0 if kind == "none" else said["reduction_dimension"]
 
 
+def check_streams(recipe: Recipe) -> None:
+    """Raises SpecError for a technique that needs all of the data in memory."""
+    if asked_for(recipe, "reduction"):
+        raise SpecError(
+            "Recipe reduction needs all inputs in memory, and these are larger and stream from files; leave it out, or "
+            "allow them more memory, streaming=Streaming(above_bytes=...)"
+        )
+
+
 def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, classification: bool) -> None:
     """Raises SpecError for a technique that the data, with so many training samples, cannot have."""
     reduces = set(outermost(recipe.reduction)) != {"none"}

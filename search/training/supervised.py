@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -12,11 +13,12 @@ import torch
 from search.protocols import Metrics, Running
 from search.training.allocation import keep_freed_memory
 from search.training.data import Data, Prepared
+from search.training.data.streaming import Scratch
 from search.training.folds import cross_validate
 from search.training.loop import Diverged, Loop, Result
 from search.training.metrics import COSTS, EXTRA, check_name, check_scores, metric_names
 from search.training.optimizers import MEMORY_COPIES
-from search.training.recipe import Recipe, check_fits, reduction_of
+from search.training.recipe import Recipe, check_fits, check_streams, reduction_of
 from search.training.recipe import stack_key as recipe_key
 from search.training.reduction import reduced, reduced_inputs
 from search.training.tensors import Tensors
@@ -53,6 +55,7 @@ class Supervised:
     epochs: int | None = None
     _attached: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _counted: dict[Hashable, Costs] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _scratch: list[Scratch] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, method, example in (("data", "prepare", "digits()"), ("network", "space", "MLP(layers=2, units=64)")):
@@ -98,6 +101,7 @@ class Supervised:
         `epochs` that are missing or mean nothing.
         """
         prepared = self.data.prepare().without_test()
+        self._scratch[:] = [] if prepared.scratch is None else [prepared.scratch]  # as long as its files are needed
         if len(prepared.folds) > 1 and self.epochs is None:
             raise SpecError(
                 f"the data is in {len(prepared.folds)} folds, and nothing says how long to train on each; write "
@@ -108,6 +112,8 @@ class Supervised:
                 f"epochs={self.epochs} is for each fold of Split(folds=5), and the data is in none; drop it, and write "
                 f"Study(..., budget={self.epochs})"
             )
+        if prepared.streamed:
+            check_streams(self.recipe)
         classification = prepared.task == "classification"
         for fold in prepared.folds:
             check_fits(self.recipe, fold.inputs, len(fold.train), classification=classification)
@@ -136,10 +142,16 @@ class Supervised:
         return shared.fingerprint
 
     def summary_of(self, shared: Prepared) -> str | None:
-        """How much data there is, and what of it was cleaned (for the first fold, where there are any), in one line."""
-        if shared.cleaning is None:
-            return None
-        return f"{shared.cleaning}" + (f"; {len(shared.folds)} folds" if shared.others else "")
+        """How much data there is, what of it was cleaned (for the first fold, where there are any), and whether it
+        streams from files, in one line.
+        """
+        told = [] if shared.cleaning is None else [str(shared.cleaning)]
+        if shared.others:
+            told.append(f"{len(shared.folds)} folds")
+        if shared.streamed:
+            size = sum(part.inputs.nbytes for part in shared.streamed) / 1e9
+            told.append(f"streams {size:,.3g} GB from files in {Path(str(shared.streamed[0].file)).parent.parent}")
+        return "; ".join(told) or None
 
     def costs(self, config: Config, shared: Prepared) -> Costs:
         """What a trial of the config costs. Raises what goes wrong when its network is built or takes samples.
@@ -148,10 +160,11 @@ class Supervised:
         """
         parts = [part for fold in shared.folds for part in (fold.train, fold.validation)]
         arrays = [array for part in parts for array in (part.inputs, part.targets)]
+        mapped = sum(part.inputs.nbytes for part in shared.streamed)  # the system's cache, which gives way
         sizes: dict[str, Any] = {
             "batch_size": config["batch_size"],
             "optimizer_copies": MEMORY_COPIES[str(config["optimizer"])],
-            "data_bytes": sum(array.nbytes for array in arrays),
+            "data_bytes": sum(array.nbytes for array in arrays) - mapped,
         }
         inputs = reduced_inputs(shared.inputs, *reduction_of(config))
         return replace(self._network_costs(config, inputs, shared.outputs), **sizes)
@@ -170,6 +183,13 @@ class Supervised:
         keep_freed_memory()
         self._attached.clear()
         self._attached["prepared"] = shared
+
+    def release(self) -> None:
+        """Removes the files that `prepare` has made for data larger than memory; no trial can follow then."""
+        for scratch in self._scratch:
+            if scratch.folder is not None:
+                self._attached.clear()  # a map would keep the disk's room taken
+                scratch.remove()
 
     def __call__(self, trial: Running) -> Iterator[Metrics]:
         """The metrics of one trial after each epoch, or fold.
@@ -262,4 +282,4 @@ class Supervised:
         return tensors
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_attached": {}, "_counted": {}}
+        return {**self.__dict__, "_attached": {}, "_counted": {}, "_scratch": []}

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from search import Bayes, Median, Random, Study, SuccessiveHalving
 from search.executors.ray import RayExecutor
 from search.protocols import Continue, Job, Stop
 from search.strategies import TPE
-from search.training import Recipe, Supervised, digits
+from search.training import Recipe, Streaming, Supervised, arrays, digits
 from spaces import ExecutionError, Float, Int, Space, StudyFailed
 from spaces.networks import MLP
 from studies.records import Ended, Failed, Finished, Logged, Lost, Reported
@@ -66,6 +67,86 @@ def test_shared_data_is_mapped_by_the_workers_and_not_copied(tmp_path: Path) -> 
         tmp_path / "on-ray.db", quiet=True
     )
     assert [dict(trial.reports[-1].metrics) for trial in history.trials] == [{"loss": 7.0, "writable": 0.0}] * 8
+
+
+class Looking(Supervised):
+    """Says of its data on the worker: is it read-only, do the tensors share its memory, is it mapped from a file?"""
+
+    metrics_of = None  # any name will do
+
+    def __call__(self, trial: Any) -> Iterator[dict[str, float]]:
+        shared, tensors = self._attached["prepared"], self._tensors("cpu", trial.config)
+        parts = [array for part in (shared.train, shared.validation) for array in (part.inputs, part.targets)]
+        held = (tensors.train_inputs, tensors.train_targets, tensors.validation_inputs, tensors.validation_targets)
+        copied = sum(tensor.data_ptr() != array.ctypes.data for tensor, array in zip(held, parts, strict=True))
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        mapped = sum(shared.train.file is not None and line.endswith(shared.train.file) for line in lines)
+        writable = sum(array.flags.writeable for array in parts)
+        yield {"loss": trial.config["learning_rate"], "writable": writable, "copied": copied, "mapped": mapped}
+
+
+@pytest.mark.parametrize("above_bytes", [10**9, 0])
+def test_the_data_of_a_supervised_study_is_held_once_per_machine(tmp_path: Path, above_bytes: int) -> None:
+    """Ray's workers see the object store's memory, or the file's, and torch's tensors are that same memory."""
+    inputs, targets = np.random.default_rng(0).normal(size=(600, 20, 20)), np.arange(600) % 3
+    data = arrays(inputs, targets, streaming=Streaming(above_bytes, tmp_path))
+    objective = Looking(data, MLP(1, 8), Recipe(learning_rate=Float(1e-3, 1e-1)))
+    history = study(objective, space=None, budget=1).run(tmp_path / "s.db", quiet=True)
+    mapped = float(above_bytes == 0)
+    for trial in history.trials:
+        assert {**trial.reports[-1].metrics, "loss": 0} == {"loss": 0, "writable": 0, "copied": 0, "mapped": mapped}
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_a_worker_that_does_not_see_the_data_s_file_says_what_to_do(tmp_path: Path) -> None:
+    data = arrays(np.ones((200, 4, 4)), np.arange(200) % 2, streaming=Streaming(0, tmp_path))
+    objective = Supervised(data, MLP(1, 8))
+    shared = objective.prepare()
+    objective.release()  # as if this were another machine
+    with pytest.raises(ExecutionError, match=r"worker-0 could not load .* cannot read .*Streaming\(folder=") as told:
+        RayExecutor(lambda: objective, shared, workers=1)
+    assert "\n" not in str(told.value)
+
+
+class Held:
+    """Data that can be watched."""
+
+
+class Holding:
+    """An objective of which the driver prepares the data."""
+
+    def __init__(self) -> None:
+        self.watched: list[Any] = []
+
+    def prepare(self) -> Held:
+        held = Held()
+        self.watched[:] = [weakref.ref(held)]
+        return held
+
+    def attach(self, shared: Held) -> None:
+        pass
+
+    def __call__(self, trial: Any) -> dict[str, float]:
+        return {"loss": trial.config["x"]}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"watched": []}
+
+
+def test_the_driver_does_not_hold_the_data_beside_the_object_store(tmp_path: Path) -> None:
+    objective, seen = Holding(), []
+
+    class Watching(Random):
+        def ask(self, history: Any, n: int, rng: Any) -> Any:
+            seen.append(objective.watched[0]())
+            return Random.ask(self, history, n, rng)
+
+        def __reduce__(self) -> Any:
+            return Random, ()
+
+    study(objective, budget=None, strategy=Watching()).run(tmp_path / "s.db", quiet=True)
+    assert seen
+    assert set(seen) == {None}
 
 
 def test_a_supervised_study_is_the_same_on_ray_and_inline(tmp_path: Path) -> None:

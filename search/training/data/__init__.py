@@ -24,12 +24,14 @@ from search.training.data.sources import (
     wine,
 )
 from search.training.data.split import Split
+from search.training.data.streaming import Streaming
 
 __all__ = [
     "Data",
     "Part",
     "Prepared",
     "Split",
+    "Streaming",
     "arrays",
     "breast_cancer",
     "csv",

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import mmap
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from spaces.errors import DataError
+
+_GZIP = b"\x1f\x8b"
+
+
+def map_bytes(path: str) -> bytes | mmap.mmap:
+    """The same as `read_bytes`; but a file that is not gzipped is mapped, and no part of it read before it is used."""
+    with suppress(OSError, ValueError), Path(path).expanduser().open("rb") as file:
+        if file.read(len(_GZIP)) != _GZIP:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return read_bytes(path)  # also what cannot be mapped: a pipe, an empty file, or none, which it tells
 
 
 def read_bytes(path: str) -> bytes:
@@ -20,7 +32,7 @@ def read_bytes(path: str) -> bytes:
         raise DataError(f"'{path}' is a folder, expected a file (looked at {file.absolute()})") from error
     except OSError as error:
         raise DataError(f"cannot read '{path}' (looked at {file.absolute()}): {error.strerror}") from error
-    if not content.startswith(b"\x1f\x8b"):
+    if not content.startswith(_GZIP):
         return content
     try:
         return gzip.decompress(content)

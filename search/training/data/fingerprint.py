@@ -7,12 +7,14 @@ files lie is not, nor how a machine lays out its arrays: bytes are hashed in row
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.training.data.blocks import blocks
 from search.training.data.raw import Table, Texts
 
 DIGITS = 16  # hexadecimal
@@ -37,15 +39,18 @@ def fingerprint(inputs: Table | Texts | npt.NDArray[Any], targets: npt.NDArray[A
     return digest.hexdigest()
 
 
-def _pieces(part: object) -> tuple[bytes | memoryview, ...]:
+def _pieces(part: object) -> Iterator[bytes | memoryview]:
     """As bytes that say where they end: JSON on a line of its own; or an array's kind and shape, and its values."""
     if not isinstance(part, np.ndarray):
-        return (_line(part),)
-    values = part
-    if part.dtype.kind == "f" and (missing := np.isnan(part)).any():
-        values = np.where(missing, part.dtype.type(np.nan), part)  # NaN has many bit patterns
-    values = np.ascontiguousarray(values, dtype=part.dtype.newbyteorder("<"))
-    return _line([values.dtype.str, values.shape]), values.reshape(-1).view(np.uint8).data
+        yield _line(part)
+        return
+    dtype = part.dtype.newbyteorder("<")
+    yield _line([dtype.str, part.shape])
+    for some in blocks(part):
+        values = part[some]
+        if dtype.kind == "f" and (missing := np.isnan(values)).any():
+            values = np.where(missing, dtype.type(np.nan), values)  # NaN has many bit patterns
+        yield np.ascontiguousarray(values, dtype=dtype).reshape(-1).view(np.uint8).data
 
 
 def _line(value: object) -> bytes:

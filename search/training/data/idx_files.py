@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.files import read_bytes
+from search.training.data.blocks import all_finite, joined
+from search.training.data.files import map_bytes
 from search.training.data.raw import Raw
+from search.training.data.streaming import Empty
 from spaces.errors import DataError
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -49,7 +51,7 @@ class ImageFiles:
             )
         if images.size == 0:
             raise DataError(f"'{self.images}' is empty: got dimensions {images.shape}; give at least one image")
-        if not np.isfinite(images).all():
+        if not all_finite(images):
             raise DataError(f"'{self.images}' holds NaN or infinite pixels; mend the file")
         return images, labels
 
@@ -63,6 +65,9 @@ class Idx:
     test: ImageFiles | None = None
 
     def read(self) -> Raw:
+        return self.read_into(np.empty)
+
+    def read_into(self, empty: Empty) -> Raw:
         train, test = self.train, self.test
         if self.folder is not None:
             train, test = _find(self.folder, "train"), _find(self.folder, "t10k")
@@ -82,13 +87,13 @@ class Idx:
                 f"'{test.images}' has images of {test_images.shape[1:]}, but '{train.images}' of {images.shape[1:]}; "
                 "give files that belong together"
             )
-        images, labels = np.concatenate([images, test_images]), np.concatenate([labels, test_labels])
+        images, labels = joined(empty, images, test_images), np.concatenate([labels, test_labels])
         return Raw(images, labels, task="classification", official_test=len(test_labels))
 
 
 def read_idx(path: str) -> npt.NDArray[Any]:
-    """The array in an IDX file, gzipped or not. Raises DataError with the byte that is wrong."""
-    content = read_bytes(path)
+    """The array in an IDX file, gzipped, or mapped as it lies there. Raises DataError with the byte that is wrong."""
+    content = map_bytes(path)
     if len(content) < 4:
         raise DataError(f"'{path}' is cut off at byte {len(content)}: expected an IDX header of 4 bytes; get it again")
     zeros, kind, dimensions = struct.unpack(">HBB", content[:4])
@@ -112,8 +117,7 @@ def read_idx(path: str) -> npt.NDArray[Any]:
             f"'{path}' {fault} byte {len(content):,}: expected {expected:,} bytes ({start} of header, then "
             f"{' x '.join(map(str, shape))} values); get it again"
         )
-    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
-    return values.astype(dtype.newbyteorder("="), copy=False)
+    return np.frombuffer(content, dtype, offset=start).reshape(shape)
 
 
 def _find(folder: str, part: str) -> ImageFiles | None:

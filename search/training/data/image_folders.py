@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.training.data.raw import Raw
+from search.training.data.streaming import Empty
 from spaces.errors import DataError, unknown
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class ImageFolder:
             raise DataError(f"size must be (height, width) in pixels, got {self.size!r}; (64, 64) is common")
 
     def read(self) -> Raw:
+        return self.read_into(np.empty)
+
+    def read_into(self, empty: Empty) -> Raw:
         train = _find(self.folder)
         test = [] if self.test is None else _find(self.test)
         classes = dict(train)
@@ -55,15 +59,15 @@ class ImageFolder:
             if name not in classes:
                 raise DataError(f"'{self.test}': {unknown('class', name, classes)}")
         paths = [path for _, path in (*train, *test)]
-        images = self._pixels(paths)
+        images = self._pixels(paths, empty)
         return Raw(images, np.array([name for name, _ in (*train, *test)]), "classification", len(test))
 
-    def _pixels(self, paths: Sequence[Path]) -> npt.NDArray[np.uint8]:
+    def _pixels(self, paths: Sequence[Path], empty: Empty) -> npt.NDArray[np.uint8]:
         """(n, height, width) grey, or (n, 3, height, width); as bytes, a quarter of what a network is given."""
         heads = [_head(path) for path in paths]  # no pixel is unpacked yet
         size = self.size or self._common_size([size for size, _ in heads])
         channels: Channels = self.channels or (1 if all(mode in GREY for _, mode in heads) else 3)
-        images = np.empty((len(paths), *(() if channels == 1 else (3,)), *size), np.uint8)
+        images = empty((len(paths), *(() if channels == 1 else (3,)), *size), np.uint8)
         for row, path in zip(images, paths, strict=True):
             with _opened(path) as image:
                 row[:] = pixels(image, channels, size)

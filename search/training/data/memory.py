@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.training.data.blocks import all_finite, blocks, joined
 from search.training.data.prepared import Task
 from search.training.data.raw import Raw, Table
+from search.training.data.streaming import Empty
 from search.training.data.targets import check_task
 from spaces.errors import DataError
 
@@ -33,6 +35,9 @@ class Arrays:
         return f"Arrays({self.inputs.dtype} {self.inputs.shape}, {self.targets.dtype} {self.targets.shape}{test})"
 
     def read(self) -> Raw:
+        return self.read_into(np.empty)
+
+    def read_into(self, empty: Empty) -> Raw:
         inputs, targets = _checked(self.inputs, self.targets, "")
         official_test = 0
         if self.test is not None:
@@ -42,7 +47,7 @@ class Arrays:
                     f"test inputs have shape (n, *{test_inputs.shape[1:]}), the others (n, *{inputs.shape[1:]}); "
                     "give both the same features"
                 )
-            inputs, targets = np.concatenate([inputs, test_inputs]), np.concatenate([targets, test_targets])
+            inputs, targets = joined(empty, inputs, test_inputs), np.concatenate([targets, test_targets])
             official_test = len(test_targets)
         if inputs.ndim > 2:
             return Raw(inputs, targets, self.task, official_test)
@@ -97,12 +102,17 @@ def _as_float(values: npt.NDArray[Any], what: str) -> npt.NDArray[np.float64]:
 
 
 def _check_finite(values: npt.NDArray[Any], what: str) -> None:
-    if values.dtype.kind != "f" or np.isfinite(values).all():
+    if all_finite(values):
         return
-    places = np.argwhere(~np.isfinite(values))
-    first = tuple(int(axis) for axis in places[0])
+    count = 0
+    first: tuple[int, ...] = ()
+    for some in blocks(values):
+        places = np.argwhere(~np.isfinite(values[some]))
+        if len(places) and not count:
+            first = (some.start + int(places[0][0]), *map(int, places[0][1:]))
+        count += len(places)
     where = f"row {first[0]}" + (f", column {', '.join(map(str, first[1:]))}" if len(first) > 1 else "")
     raise DataError(
-        f"{what} have {len(places)} values that are not finite, the first at {where}: {values[first]}; "
+        f"{what} have {count} values that are not finite, the first at {where}: {values[first]}; "
         "fill them in or drop those rows"
     )

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from search.training.data.blocks import row_blocks
 from search.training.data.fingerprint import fingerprint
 from search.training.data.prepared import Cleaning, Part, Prepared, Task
-from search.training.data.raw import Raw, Source, Table, Texts, Words
+from search.training.data.raw import LargeSource, Raw, Source, Table, Texts, Words
 from search.training.data.scaling import Scaling, fit_images, table_scaler
 from search.training.data.split import DEFAULT_SPLIT, Rows, Split, SplitRows, split_rows
 from search.training.data.split_keys import split_keys
+from search.training.data.streaming import DEFAULT_STREAMING, Room, Streaming
 from search.training.data.targets import infer_task, numbered
 from search.training.data.tokens import fit_tokens
 from spaces.errors import DataError, unknown
@@ -37,14 +40,15 @@ Features = Callable[[Rows], Inputs]  # row numbers (n,) -> what a network is giv
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A data set that is declared, and read when it is needed: where it comes from, how it is split, and how the
-    categories of a table and all numbers are given to a network.
+    """A data set that is declared, and read when it is needed: where it comes from, how it is split, how the
+    categories of a table and all numbers are given to a network, and when it is streamed.
     """
 
     source: Source
     split: Split = DEFAULT_SPLIT
     categories: Coding = "one_hot"
     scaling: Scaling = "standard"
+    streaming: Streaming = DEFAULT_STREAMING
 
     def __post_init__(self) -> None:
         if self.categories not in get_args(Coding):
@@ -63,13 +67,29 @@ class Data:
         deviation 1; or "min_max", the training part to [0, 1], where the other parts may lie a little outside. A
         regression's targets are always standardised.
 
+        What is larger than memory comes as parts that are mapped from files, which are there as long as what is
+        returned, and hold the same numbers.
+
         Raises DataError for whatever in the data has to be mended.
         """
-        return prepare(self.source.read(), self.split, self.categories, self.scaling)
+        room = Room(self.streaming)  # for what is read; its files go when all is prepared
+        source = self.source
+        try:
+            raw = source.read_into(room.empty) if isinstance(source, LargeSource) else source.read()
+            return prepare(raw, self.split, self.categories, self.scaling, self.streaming)
+        finally:
+            room.scratch.remove()
 
 
-def prepare(raw: Raw, split: Split, categories: Coding = "one_hot", scaling: Scaling = "standard") -> Prepared:
+def prepare(
+    raw: Raw,
+    split: Split,
+    categories: Coding = "one_hot",
+    scaling: Scaling = "standard",
+    streaming: Streaming = DEFAULT_STREAMING,
+) -> Prepared:
     """The work of `Data.prepare`, on what has been read."""
+    room = Room(streaming)
     task = raw.task or infer_task(raw.targets)
     targets, classes = numbered(raw.targets, task)
     digest = fingerprint(
@@ -92,10 +112,11 @@ def prepare(raw: Raw, split: Split, categories: Coding = "one_hot", scaling: Sca
     )
 
     def fold(rows: SplitRows) -> Prepared:
-        return _prepared(keyed.inputs, targets, rows, task, classes, coded=categories == "codes", scaling=scaling)
+        fit = partial(_fit, keyed.inputs, coded=categories == "codes", scaling=scaling)
+        return _prepared(fit, targets, rows, task, classes, room, len(folds))
 
     others = tuple(fold(replace(rows, test=None)) for rows in folds[1:])
-    return replace(fold(folds[0]), fingerprint=digest, others=others)
+    return replace(fold(folds[0]), fingerprint=digest, others=others, scratch=room.scratch)
 
 
 def _settings(split: Split, scaling: Scaling) -> dict[str, object]:
@@ -107,24 +128,31 @@ def _settings(split: Split, scaling: Scaling) -> dict[str, object]:
 
 
 def _prepared(
-    inputs: Table | Texts | npt.NDArray[Any],
+    fit: Callable[[Rows], _Fitted],
     targets: npt.NDArray[Any],
     rows: SplitRows,
     task: Task,
     classes: tuple[str, ...],
-    *,
-    coded: bool,
-    scaling: Scaling,
+    room: Room,
+    folds: int,
 ) -> Prepared:
-    """One fold: everything fitted on its training rows."""
+    """One of so many folds: its parts, by what was fitted on its training rows."""
     mean, std = 0.0, 1.0
     if task == "regression":
         mean, std = _mean_std(targets[rows.train])
         targets = ((targets - mean) / std).astype(np.float32)
-    fitted = _fit(inputs, rows.train, coded, scaling)
+    fitted = fit(rows.train)
+    sample = fitted.features(rows.train[:1])
+    of_bytes = folds * len(targets) * sample.nbytes
 
     def part(chosen: Rows) -> Part:
-        return Part(fitted.features(chosen), targets[chosen])
+        inputs = room.empty((len(chosen), *sample.shape[1:]), sample.dtype, of_bytes=of_bytes)
+        for some in row_blocks(len(chosen), sample.nbytes):
+            inputs[some] = fitted.features(chosen[some])
+        if not isinstance(inputs, np.memmap):
+            return Part(inputs, targets[chosen])
+        inputs.flush()  # for machines that see the folder over a network
+        return Part.mapped(str(inputs.filename), targets[chosen])
 
     return Prepared(
         task=task,

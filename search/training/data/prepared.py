@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from search.training.data.streaming import Scratch
 from spaces.errors import DataError
 from spaces.inputs import Inputs
 
@@ -19,13 +22,27 @@ class Part:
     """The rows of one part, as C-contiguous arrays, so that processes can map them without a copy.
 
     inputs: (n, *shape) float32, or int32 for a text's tokens. targets: (n,) int64 class indices, or (n,) float32
-    standardised targets.
+    standardised targets. file: the .npy file that the inputs are mapped from, where they are larger than memory; see
+    `mapped`. Such a part pickles as the file's name, and every process of the machine maps the same memory.
 
     Treat both as read-only: on a worker they are. Raises DataError for other types, shapes or layouts.
     """
 
     inputs: npt.NDArray[np.float32] | npt.NDArray[np.int32]
     targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    file: str | None = None
+
+    @classmethod
+    def mapped(cls, file: str, targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]) -> Part:
+        """The part whose inputs are all that is in a .npy file. Raises DataError where this machine cannot read it."""
+        try:
+            inputs = np.load(file, mmap_mode="r")
+        except OSError as error:
+            raise DataError(
+                f"the data streams from '{file}', which {platform.node()} cannot read ({error.strerror}); name a "
+                "folder that all machines see, streaming=Streaming(folder=...)"
+            ) from error
+        return cls(np.asarray(inputs), targets, file)
 
     def __post_init__(self) -> None:
         if self.inputs.dtype not in (np.float32, np.int32) or self.targets.dtype not in (np.int64, np.float32):
@@ -42,6 +59,9 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def __reduce__(self) -> tuple[Callable[..., Part], tuple[Any, ...]]:
+        return (Part, (self.inputs, self.targets)) if self.file is None else (Part.mapped, (self.file, self.targets))
 
     def __repr__(self) -> str:
         return f"Part({len(self)} rows of {self.inputs.shape[1:]}, {self.targets.dtype} targets)"
@@ -89,7 +109,8 @@ class Prepared:
     classification). feature_names: one per input column of a table; () for others. categories, vocabulary: as
     in `Inputs`. tokens: for text, what each code stands for, "" for padding (0) and for whatever is unknown (1).
     cleaning: what was mended. fingerprint: 16 hexadecimal digits, other for other data, or another task or split.
-    None: not known, as for data that was prepared elsewhere.
+    None: not known, as for data that was prepared elsewhere. scratch: the owner of the parts' files, where they have
+    any.
 
     Of a split into folds, this is the first, and `others` are the rest, none of which has the test part again. What
     was fitted on a fold's training part is that fold's own, down to the number of inputs.
@@ -109,6 +130,7 @@ class Prepared:
     cleaning: Cleaning | None = None
     fingerprint: str | None = None
     others: tuple[Prepared, ...] = ()
+    scratch: Scratch | None = None
 
     @property
     def outputs(self) -> int:
@@ -124,6 +146,12 @@ class Prepared:
     def folds(self) -> tuple[Prepared, ...]:
         """This one and the others; itself alone where one part is held out."""
         return (self, *self.others)
+
+    @property
+    def streamed(self) -> tuple[Part, ...]:
+        """The parts that training reads from files, of all folds."""
+        parts = (part for fold in self.folds for part in (fold.train, fold.validation))
+        return tuple(part for part in parts if part.file is not None)
 
     def without_test(self) -> Prepared:
         """The same without its test part: what a search is given, so that no choice can depend on it."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from search.training.data.prepared import Task
+from search.training.data.streaming import Empty
 
 Tokens = Literal["words", "characters"]
 
@@ -61,4 +62,13 @@ class Source(Protocol):
 
     def read(self) -> Raw:
         """Read everything. Raises DataError for what is missing or malformed."""
+        ...
+
+
+@runtime_checkable
+class LargeSource(Source, Protocol):
+    """A source whose inputs may be larger than memory; `read()` is then `read_into(np.empty)`."""
+
+    def read_into(self, empty: Empty) -> Raw:
+        """The same, with the inputs in an array that `empty(shape, dtype)` has made, in memory or in a file."""
         ...

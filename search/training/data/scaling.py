@@ -9,11 +9,13 @@ the borders, which hardly ever vary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from search.training.data.blocks import row_blocks
 
 Scaling = Literal["standard", "min_max"]
 
@@ -30,7 +32,7 @@ def fit_images(
     images: npt.NDArray[Any], train: npt.NDArray[np.int64], scaling: Scaling
 ) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]:
     """The way from row numbers (n,) to scaled images (n, *shape), found on the rows `train`."""
-    zero, unit = (_range if scaling == "min_max" else _mean_std)(images[train])
+    zero, unit = (_range if scaling == "min_max" else _mean_std)(images, train)
 
     def features(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         scaled = images[rows].astype(np.float32)
@@ -41,14 +43,23 @@ def fit_images(
     return features
 
 
-def _mean_std(images: npt.NDArray[Any]) -> tuple[np.float32, np.float32]:
-    pixels = images.astype(np.float32).reshape(len(images), -1)  # (n, pixels)
-    mean = np.float32(pixels.mean(dtype=np.float64))
-    pixels -= mean
-    squares = np.einsum("np,np->n", pixels, pixels)  # sums per image, without another copy of all of them
-    return mean, np.float32(np.sqrt(squares.mean(dtype=np.float64) / pixels.shape[1])) or np.float32(1)
+def _mean_std(images: npt.NDArray[Any], train: npt.NDArray[np.int64]) -> tuple[np.float32, np.float32]:
+    size = images[0].size
+    total = sum(float(some.sum(dtype=np.float64)) for some in _blocks(images, train))
+    mean = np.float32(total / (len(train) * size))
+    centred = (some - mean for some in _blocks(images, train))
+    squares = np.concatenate([np.einsum("np,np->n", some, some) for some in centred])  # sums per image
+    return mean, np.float32(np.sqrt(squares.mean(dtype=np.float64) / size)) or np.float32(1)
 
 
-def _range(images: npt.NDArray[Any]) -> tuple[np.float32, np.float32]:
-    least, most = np.float32(images.min()), np.float32(images.max())
+def _range(images: npt.NDArray[Any], train: npt.NDArray[np.int64]) -> tuple[np.float32, np.float32]:
+    least = min(np.float32(some.min()) for some in _blocks(images, train))
+    most = max(np.float32(some.max()) for some in _blocks(images, train))
     return least, (most - least) or np.float32(1)
+
+
+def _blocks(images: npt.NDArray[Any], train: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.float32]]:
+    """The training images as (rows, pixels), some rows at a time: all of them may be larger than memory."""
+    size = images[0].size
+    for some in row_blocks(len(train), 4 * size):
+        yield images[train[some]].astype(np.float32).reshape(-1, size)

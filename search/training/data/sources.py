@@ -25,6 +25,7 @@ from search.training.data.prepared import Task
 from search.training.data.raw import Tokens
 from search.training.data.scaling import Scaling
 from search.training.data.split import DEFAULT_SPLIT, Split
+from search.training.data.streaming import DEFAULT_STREAMING, Streaming
 from search.training.data.text_files import TextFile
 from search.training.data.torch_data import TorchDataset
 from spaces.errors import DataError
@@ -65,18 +66,21 @@ def arrays(
     test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
+    streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
     """Arrays that you hold: anything that `np.asarray` takes.
 
     inputs: (n, features) is a table, each column scaled on its own; (n, ..., ...) are images or signals,
     scaled as a whole. All finite numbers. targets: (n,) numbers, bools or text. task: "classification" or
     "regression"; None decides: text, bools, and whole numbers with at most 20 distinct values are classes. test: an
-    official test part (inputs, targets), kept as it is.
+    official test part (inputs, targets), kept as it is. streaming: see `Streaming`; images and signals that are larger
+    than memory come as `arrays(np.load("inputs.npy", mmap_mode="r"), targets)`.
 
     Raises DataError for a wrong task; `prepare()` raises it for what is wrong in the arrays.
     """
     official = None if test is None else (_array(test[0], "test inputs"), _array(test[1], "test targets"))
-    return Data(Arrays(_array(inputs, "inputs"), _array(targets, "targets"), task, official), split, scaling=scaling)
+    source = Arrays(_array(inputs, "inputs"), _array(targets, "targets"), task, official)
+    return Data(source, split, scaling=scaling, streaming=streaming)
 
 
 def npz(
@@ -88,15 +92,17 @@ def npz(
     task: Task | None = None,
     scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
+    streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
     """Arrays in an NPZ file, as `np.savez("data.npz", x=inputs, y=targets)` writes it.
 
     inputs, targets: the names of the two arrays, which may hold what `arrays` takes. test: the names of those of the
     official test part, such as ("x_test", "y_test"). task: as for `arrays`. Arrays that are not named are not read.
+    streaming: see `Streaming`; the file itself is read into memory.
 
     Raises DataError for a wrong task; `prepare()` raises it for what is wrong in the file.
     """
-    return Data(Npz(os.fspath(path), inputs, targets, test, task), split, scaling=scaling)
+    return Data(Npz(os.fspath(path), inputs, targets, test, task), split, scaling=scaling, streaming=streaming)
 
 
 def csv(
@@ -231,22 +237,22 @@ def idx(
     test: tuple[Path, Path] | None = None,
     scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
+    streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
     """Images and their classes in IDX files (gzipped or not), the format of MNIST.
 
     files: a folder with `train-images-idx3-ubyte[.gz]` and `train-labels-idx1-ubyte[.gz]`, in which `t10k-…` files are
     the official test part; or the pair (images, labels). test: the official test part beside such a pair. Images keep
-    their shape, (n, height, width).
+    their shape, (n, height, width). streaming: see `Streaming`; gzipped files are unpacked in memory.
 
     Raises DataError when `test` is given with a folder; `prepare()` raises it for missing or malformed files.
     """
     if isinstance(files, tuple):
-        return Data(
-            Idx(folder=None, train=_pair(files), test=None if test is None else _pair(test)), split, scaling=scaling
-        )
+        source = Idx(folder=None, train=_pair(files), test=None if test is None else _pair(test))
+        return Data(source, split, scaling=scaling, streaming=streaming)
     if test is not None:
         raise DataError("idx() takes test= beside a pair of files, got a folder; name the training pair too")
-    return Data(Idx(folder=os.fspath(files)), split, scaling=scaling)
+    return Data(Idx(folder=os.fspath(files)), split, scaling=scaling, streaming=streaming)
 
 
 def image_folder(
@@ -257,21 +263,21 @@ def image_folder(
     test: Path | None = None,
     scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
+    streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
     """A folder with a folder per class, named as the class, that holds its images (PNG, JPEG, GIF, BMP, TIFF, WebP).
 
     size: (height, width) to resize all images to; None where they have one size. channels: 1 for grey, inputs
     (height, width); 3 for colour, (3, height, width); None is 1 where all images are grey, else 3. test: a folder of
-    the same classes, the official test part.
+    the same classes, the official test part. streaming: see `Streaming`.
 
     Pixels are taken as they are stored: transparency and a camera's note how to turn the photo are not looked at.
     Hidden files are passed over; other files that are no images are counted and named in a warning.
 
     Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the folder.
     """
-    return Data(
-        ImageFolder(os.fspath(path), size, channels, None if test is None else os.fspath(test)), split, scaling=scaling
-    )
+    source = ImageFolder(os.fspath(path), size, channels, None if test is None else os.fspath(test))
+    return Data(source, split, scaling=scaling, streaming=streaming)
 
 
 def dataset(
@@ -281,16 +287,17 @@ def dataset(
     task: Task | None = None,
     scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
+    streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
-    """Any `torch.utils.data.Dataset` of (input, target) pairs, also a finite IterableDataset; read once, into memory.
+    """Any `torch.utils.data.Dataset` of (input, target) pairs, also a finite IterableDataset; read once, item by item.
 
     Inputs: tensors, numpy arrays or PIL images, all of one shape; then as for `arrays`. Targets: a number, a bool or a
     text. What the dataset draws at random is drawn once; `Recipe(flip=True, shift=2)` draws anew at each step. test: a
-    dataset with the official test part. task: as for `arrays`.
+    dataset with the official test part. task: as for `arrays`. streaming: see `Streaming`.
 
     Raises DataError for what is no such dataset; `prepare()` raises it for what is wrong in its items.
     """
-    return Data(TorchDataset(torch_dataset, test, task), split, scaling=scaling)
+    return Data(TorchDataset(torch_dataset, test, task), split, scaling=scaling, streaming=streaming)
 
 
 def _array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.training.data.blocks import Stack
 from search.training.data.image_folders import GREY, check_depth, pixels
 from search.training.data.memory import Arrays, Pair
 from search.training.data.prepared import Task
 from search.training.data.raw import Raw
+from search.training.data.streaming import Empty
 from search.training.data.targets import check_task
 from spaces.errors import DataError
+
+UNKNOWN_ROWS = 1024  # to begin with; the room is doubled as they come
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -36,9 +40,12 @@ class TorchDataset:
         return f"TorchDataset({type(self.dataset).__name__}{test})"
 
     def read(self) -> Raw:
-        inputs, targets = _collect(self.dataset, "")
-        test = None if self.test is None else _collect(self.test, "test ")
-        return Arrays(inputs, targets, self.task, test).read()
+        return self.read_into(np.empty)
+
+    def read_into(self, empty: Empty) -> Raw:
+        inputs, targets = _collect(self.dataset, empty, "")
+        test = None if self.test is None else _collect(self.test, empty, "test ")
+        return Arrays(inputs, targets, self.task, test).read_into(empty)
 
 
 def _check(dataset: Any, what: str) -> None:
@@ -55,10 +62,10 @@ def _check(dataset: Any, what: str) -> None:
         )
 
 
-def _collect(dataset: Any, part: str) -> Pair:
+def _collect(dataset: Any, empty: Empty, part: str) -> Pair:
     """(inputs (n, ...), targets (n,)). Raises DataError for what is no pair, or has another shape than the first."""
-    inputs: list[npt.NDArray[Any]] = []
-    targets: list[npt.NDArray[Any]] = []
+    rows = _rows(dataset)
+    inputs, targets = Stack(empty, rows), Stack(np.empty, rows)
     for row, item in enumerate(_items(dataset)):
         what = f"{part}item {row}"
         if not isinstance(item, tuple | list) or len(item) != 2:
@@ -66,15 +73,22 @@ def _collect(dataset: Any, part: str) -> Pair:
             raise DataError(f"{what} of the dataset is {got}, expected a pair (input, target); wrap the dataset")
         for values, new, name in ((inputs, item[0], "input"), (targets, item[1], "target")):
             array = _array(new, f"{name} of {what}")
-            if values and array.shape != values[0].shape:
+            if len(values) and array.shape != values.shape:
                 raise DataError(
-                    f"{name} of {what} has shape {array.shape}, that of item 0 {values[0].shape}; bring all to one "
+                    f"{name} of {what} has shape {array.shape}, that of item 0 {values.shape}; bring all to one "
                     "shape (for images: resize them, or convert('RGB'))"
                 )
-            values.append(array)
-    if not inputs:
+            values.add(array)
+    if not len(inputs):
         raise DataError(f"the {part}dataset is empty; give at least one item")
-    return np.stack(inputs), np.stack(targets)
+    return inputs.array(), targets.array()
+
+
+def _rows(dataset: Any) -> int:
+    """How many to make room for; of what is iterable, even a `len` may not be true."""
+    from torch.utils.data import IterableDataset
+
+    return UNKNOWN_ROWS if isinstance(dataset, IterableDataset) else max(1, len(dataset))
 
 
 def _items(dataset: Any) -> Iterator[Any]:

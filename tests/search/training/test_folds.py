@@ -17,7 +17,7 @@ from search.executors.checkpoints import Checkpoints
 from search.executors.worker import Worker
 from search.preflight import preflight, rehearse
 from search.protocols import Job
-from search.training import Recipe, Supervised, csv, diabetes, iris
+from search.training import Recipe, Streaming, Supervised, arrays, csv, diabetes, iris
 from search.training.data import Data, Split
 from search.training.folds import cross_validate, fold_seed
 from search.training.loop import Diverged
@@ -225,3 +225,14 @@ def test_a_trial_goes_on_after_its_last_fold(tmp_path: Path) -> None:
     rest = reports(Worker(objective, "cpu", checkpoints=checkpoints), again)
     assert [report.step for report in rest] == [2, 3]
     assert [report.metrics for report in rest] == [report.metrics for report in whole[1:]]
+
+
+def test_folds_stream_to_the_same_numbers(trial: Any) -> None:
+    rng = np.random.default_rng(0)
+    images, classes = rng.normal(size=(60, 4, 4)), np.arange(60) % 3
+    whole, streamed = (
+        cross_validated(arrays(images, classes, split=FOLDED, streaming=Streaming(above_bytes=limit)))
+        for limit in (None, 0)
+    )
+    assert len(streamed.prepare().streamed) == 2 * K
+    assert list(whole(trial(budget=K))) == list(streamed(trial(budget=K)))
