@@ -229,7 +229,7 @@ def test_a_trial_goes_on_after_its_last_fold(tmp_path: Path) -> None:
 
 def test_folds_stream_to_the_same_numbers(trial: Any) -> None:
     rng = np.random.default_rng(0)
-    images, classes = rng.normal(size=(60, 4, 4)), np.arange(60) % 3
+    images, classes = rng.normal(size=(240, 4, 4)), np.arange(240) % 3
     whole, streamed = (
         cross_validated(arrays(images, classes, split=FOLDED, streaming=Streaming(above_bytes=limit)))
         for limit in (None, 0)
