@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from search.driver import resume
     from search.pruners import Median, Never, SuccessiveHalving
-    from search.strategies import ASHA, TPE, Bayes, Hyperband, Random, TopK
+    from search.strategies import ASHA, GP, TPE, Bayes, Evolution, Hyperband, Random, TopK
     from search.study import Study
 
 __all__ = [
     "ASHA",
+    "GP",
     "TPE",
     "Bayes",
+    "Evolution",
     "Hyperband",
     "Median",
     "Never",
@@ -35,15 +37,17 @@ __all__ = [
 _HOME = {
     "ASHA": "search.strategies",
     "Bayes": "search.strategies",
+    "Evolution": "search.strategies",
+    "GP": "search.strategies",
     "Hyperband": "search.strategies",
     "Median": "search.pruners",
     "Never": "search.pruners",
     "Random": "search.strategies",
+    "resume": "search.driver",
     "Study": "search.study",
     "SuccessiveHalving": "search.pruners",
-    "TPE": "search.strategies",
     "TopK": "search.strategies",
-    "resume": "search.driver",
+    "TPE": "search.strategies",
 }
 
 

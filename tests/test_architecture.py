@@ -22,11 +22,13 @@ SEAMS = {
     "plotly": {"studies/reports/"},
     "optuna": {"search/strategies/"},
     "skopt": {"search/strategies/"},
-    # origin counts the GPUs; a Ray worker loads torch before it seeds the first trial; checkpoints hold tensors.
+    # origin counts the GPUs; a Ray worker loads torch before it seeds the first trial; checkpoints hold tensors;
+    # Optuna's GP computes with it.
     "torch": {
         "search/executors/checkpoints.py",
         "search/executors/ray.py",
         "search/origin.py",
+        "search/strategies/optuna_gp.py",
         "search/training/",
         "spaces/networks/",
     },

@@ -13,18 +13,22 @@ from search.protocols import Strategy
 if TYPE_CHECKING:
     from search.strategies.asha import ASHA
     from search.strategies.bayes import Bayes
+    from search.strategies.evolution import Evolution
+    from search.strategies.gp import GP
     from search.strategies.hyperband import Hyperband
     from search.strategies.random import Random
     from search.strategies.top_k import TopK
     from search.strategies.tpe import TPE
 
-__all__ = ["ASHA", "STRATEGIES", "TPE", "Bayes", "Hyperband", "Random", "TopK", "strategy"]
+__all__ = ["ASHA", "GP", "STRATEGIES", "TPE", "Bayes", "Evolution", "Hyperband", "Random", "TopK", "strategy"]
 
 STRATEGIES = NameTable(
     "strategy",
     {
         "asha": "search.strategies.asha:ASHA",
         "bayes": "search.strategies.bayes:Bayes",
+        "evolution": "search.strategies.evolution:Evolution",
+        "gp": "search.strategies.gp:GP",
         "hyperband": "search.strategies.hyperband:Hyperband",
         "random": "search.strategies.random:Random",
         "top_k": "search.strategies.top_k:TopK",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.strategies.candidates import Rows
+from search.strategies.observed import observed
 from search.strategies.random import drawn
 from spaces import Config, Space, SpecError, neighbour
 from studies.history import History
@@ -45,7 +46,8 @@ class Bayes:
     what the best is better count as that much worse, so that one diverged run does not flatten all differences between
     good ones.
 
-    An inactive parameter stands in the model at its domain's middle. No config is proposed twice while the candidates
+    Of more than 300 trials the model is told of the 150 best and the 150 newest. An inactive parameter stands in it at
+    its domain's middle. No config is proposed twice while the candidates
     hold another.
     """
 
@@ -61,7 +63,7 @@ class Bayes:
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""
         study = history.study
-        tried, losses = _observed(history)
+        tried, losses = observed(history)
         if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, only the driver asks, and this takes 1.5 s.
@@ -70,12 +72,12 @@ class Bayes:
         rows = Rows(study.space)
         known = rows.of([trial.config for trial in tried])
         pending = rows.of([trial.config for trial in history.open_trials("waiting", "running", "paused")])
-        taken = {row.tobytes() for row in (*known, *pending)}
+        taken = {row.tobytes() for row in rows.of([trial.config for trial in history.trials])}
         pool = self._pool(study.space, [tried[place].config for place in _lowest(losses)], rng)
         with undisturbed():
             model = Surrogate.fit(known, losses, seed=int(rng.integers(2**32))).believing(pending)
             configs = _promising(model, study.space, rows, pool, taken, n, rng)
-        return [Proposal(config, study.budget, {"by": "gp"}) for config in configs]
+        return [Proposal(config, study.budget, {"by": "bayes"}) for config in configs]
 
     def tell(self, trial: Trial) -> None:
         """Nothing to do: `ask` reads the history."""
@@ -84,16 +86,6 @@ class Bayes:
         if space.size() <= self.candidates:
             return [*space.grid()]
         return [*(space.sample(rng) for _ in range(self.candidates)), *_around(space, leaders, rng)]
-
-
-def _observed(history: History) -> tuple[list[Trial], list[float]]:
-    """The trials that ended, each with its loss; the failed ones with the worst. Empty when none has a value."""
-    losses = {t.number: loss for t in history.in_state("finished", "pruned") if (loss := history.loss(t)) is not None}
-    if not losses:
-        return [], []
-    worst = max(losses.values())
-    tried = [t for t in history.trials if t.state == "failed" or t.number in losses]
-    return tried, [losses.get(t.number, worst) for t in tried]
 
 
 def _promising(

@@ -6,17 +6,24 @@ Bengio 2012, "Random Search for Hyper-Parameter Optimization", section 4).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from search.strategies.distinct import untried
+from spaces import Config, Space
 from studies.history import History
 from studies.records import Proposal, Trial
+
+_REDRAWN = 20  # draws until the space's list is searched for what is left
 
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Draws from the space, each active domain by its own measure (log domains in the logarithm)."""
+    """Draws from the space, each active domain by its own measure (log domains in the logarithm), and anew what was
+    tried already, while something else is left.
+    """
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""
@@ -33,4 +40,16 @@ def drawn(history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
     """
     study, number = history.study, len(history.trials)
     generators = [rng, *(np.random.default_rng([study.seed, number + offset]) for offset in range(1, n))]
-    return [Proposal(study.space.sample(each), study.budget, {"by": "random"}) for each in generators]
+    configs: list[Config] = []
+    for each in generators:
+        config: Config = study.space.sample(each)
+        if not _sure_to_be_new(study.space, config):
+            tried = [*(trial.config for trial in history.trials), *configs]
+            config = untried(study.space, tried, (config, *(study.space.sample(each) for _ in range(_REDRAWN))))
+        configs.append(config)
+    return [Proposal(config, study.budget, {"by": "random"}) for config in configs]
+
+
+def _sure_to_be_new(space: Space, config: Config) -> bool:
+    """No number of a continuum is drawn twice; so most draws need no look at the history."""
+    return any(parameter.name in config and math.isinf(parameter.domain.size()) for parameter in space.free)

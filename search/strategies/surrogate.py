@@ -20,6 +20,9 @@ from skopt.learning import GaussianProcessRegressor
 from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it has no types
 
+from search.strategies.likelihood import JITTER, likeliest, unlikeliness
+from search.strategies.observed import cut
+
 Array = NDArray[np.float64]
 
 
@@ -39,12 +42,13 @@ class Surrogate:
     @classmethod
     def fit(cls, rows: Array, losses: Sequence[float], seed: int) -> Surrogate:
         """Finds the kernel's parameters by maximum likelihood, from one start of our own and one drawn from `seed`."""
-        scaled = _scaled(np.asarray(losses, dtype=np.float64))
+        scaled = _scaled(losses)
         columns = rows.shape[1]
         shape = Matern(length_scale=np.ones(columns), length_scale_bounds=[(0.01, 100)] * columns, nu=2.5)
         process = GaussianProcessRegressor(
             kernel=ConstantKernel(1.0, (0.01, 1000.0)) * shape,
             noise="gaussian",
+            optimizer=likeliest(unlikeliness(rows, scaled)),
             n_restarts_optimizer=1,
             random_state=seed % 2**32,
         )
@@ -59,7 +63,7 @@ class Surrogate:
             return self
         expected = np.asarray(self.process.predict(rows))
         all_rows, all_losses = np.vstack([self.rows, rows]), np.concatenate([self.losses, expected])
-        process = GaussianProcessRegressor(kernel=self.kernel, alpha=self.noise + 1e-10, optimizer=None)
+        process = GaussianProcessRegressor(kernel=self.kernel, alpha=self.noise + JITTER, optimizer=None)
         process.fit(all_rows, all_losses)
         return Surrogate(all_rows, all_losses, min(self.best, expected.min()), self.kernel, self.noise, process)
 
@@ -68,12 +72,10 @@ class Surrogate:
         return np.asarray(gaussian_ei(rows, self.process, y_opt=self.best), dtype=np.float64)
 
 
-def _scaled(losses: Array) -> Array:
-    """Mean 0, deviation 1, after losses far above the median were cut (see Bayes)."""
-    median = np.median(losses)
-    reach = 3 * (median - losses.min())
-    cut = np.minimum(losses, median + reach) if reach > 0 else losses
-    return np.asarray((cut - cut.mean()) / (cut.std() or 1.0))
+def _scaled(losses: Sequence[float]) -> Array:
+    """Mean 0, deviation 1, after losses far above the median were cut."""
+    tamed = cut(losses)
+    return np.asarray((tamed - tamed.mean()) / (tamed.std() or 1.0))
 
 
 _threads = ThreadpoolController()

@@ -33,7 +33,7 @@ def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
     asks = list(simulate(Bayes(6, candidates=20), study_of(SPACES["mixed"]), trials=16, trouble=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
-        assert {p.note["by"] for p in ask.proposals} == {"gp" if valued >= 6 else "random"}
+        assert {p.note["by"] for p in ask.proposals} == {"bayes" if valued >= 6 else "random"}
 
 
 def test_no_config_is_proposed_twice_while_another_is_left() -> None:
@@ -41,7 +41,7 @@ def test_no_config_is_proposed_twice_while_another_is_left() -> None:
     for workers in (1, 5):
         history = finished(Bayes(startup_trials=1), study, trials=25, workers=workers)
         # The first trials are random, and may repeat; from there each is new until none of the 24 is left.
-        model = [repr(t.config) for t in history.trials if t.proposal.note["by"] == "gp"]
+        model = [repr(t.config) for t in history.trials if t.proposal.note["by"] == "bayes"]
         assert len(set(model[: 24 - workers])) == len(model[: 24 - workers])
 
 

@@ -8,16 +8,19 @@ import sys
 import pytest
 
 import search.strategies
-from search.strategies import STRATEGIES, TPE, Bayes, Random, strategy
+from search.strategies import GP, STRATEGIES, TPE, Bayes, Evolution, Random, strategy
 from spaces import SpecError
 
 
 def test_each_name_gives_the_strategy_with_its_defaults() -> None:
-    assert {name: strategy(name) for name in STRATEGIES} == {"bayes": Bayes(), "random": Random(), "tpe": TPE()}
+    classes = {"bayes": Bayes, "evolution": Evolution, "gp": GP, "random": Random, "tpe": TPE}
+    assert {name: strategy(name) for name in STRATEGIES} == {name: make() for name, make in classes.items()}
 
 
 def test_a_mistaken_name_is_corrected() -> None:
-    with pytest.raises(SpecError, match="unknown strategy 'tbe'; known: bayes, random, tpe; did you mean 'tpe'"):
+    with pytest.raises(
+        SpecError, match="unknown strategy 'tbe'; known: bayes, evolution, gp, random, tpe; did you mean 'tpe'"
+    ):
         strategy("tbe")
 
 
@@ -29,7 +32,7 @@ def test_the_package_names_what_it_holds() -> None:
 
 def test_declaring_a_strategy_loads_no_library() -> None:
     code = (
-        "import sys; from search.strategies import Bayes, Random, TPE; Bayes(), Random(), TPE();"
+        "import sys; from search.strategies import STRATEGIES, strategy; [*map(strategy, STRATEGIES)];"
         "print([name for name in ('optuna', 'skopt', 'sklearn', 'torch', 'ray') if name in sys.modules])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

