@@ -3,29 +3,40 @@
 Trials stand in the Optuna study in the order of their numbers, as running, complete or pruned; a failed one as pruned
 without a value, because samplers do not see Optuna's own failed trials, and would go where they failed again and again.
 What `suggest` asks Optuna for is marked as failed before it returns, which does hide it from every sampler: whether a
-proposal becomes a trial is for the history to say.
+proposal becomes a trial is for the history to say. Of a long history a sampler is shown a part, by a storage that
+leaves out the rest.
 
-Discrete domains enter as the index of their value, so that tuples and uneven steps need no special care.
+An unordered choice enters as the index of its value, a continuous number as its place in the unit interval (`to_unit`).
+Whole numbers and ordered choices are discrete distributions while the history is short. Of these Optuna computes every
+bin's mass one by one in Python, which becomes most of its time; in a long history they too enter as their places, each
+in the middle of its share of the interval (docs/decisions/0004).
 """
 
 from __future__ import annotations
 
+import copy
 import logging
+import math
 import warnings
-from collections.abc import Iterator
+from bisect import insort
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from spaces import Choice, Config, Domain, Float, Int, Parameter, Value, repair
+from search.strategies.distinct import untried
+from spaces import Choice, Config, Domain, Int, Parameter, Value, neighbour, repair
 from studies.history import History
-from studies.records import Trial
+from studies.records import Goal, Trial
 
-_TRIES = 10  # suggestions until one that breaks a constraint is repaired; each costs an ask
+_TRIES = 10  # suggestions until what breaks a constraint, or is no news, is repaired; each costs an ask
+_NEIGHBOURS = 100  # of the last suggestion, where all of them are no news
+_SHORT = 250  # trials that ended: up to these an ask is quick, and whole numbers enter as such
+_GOOD = 25  # the most trials that TPESampler counts as good: the best tenth, up to these
 
 
 class _Entry(NamedTuple):
@@ -35,17 +46,68 @@ class _Entry(NamedTuple):
     value: float | None = None
     step: int = 0
 
+    def rank(self, goal: Goal) -> tuple[int, int, float]:
+        """The lower, the better, in the order in which TPESampler takes trials for good ones."""
+        if self.value is None:
+            return (2, 0, 0.0)
+        if self.state is TrialState.COMPLETE:
+            return (0, 0, goal.loss(self.value))
+        return (1, -self.step, goal.loss(self.value))
+
+
+class _Storage(optuna.storages.InMemoryStorage):
+    """Within `showing`, samplers see some trials alone, and those created since, which fail at its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: list[FrozenTrial] | None = None
+        self._since: list[int] = []
+
+    @contextmanager
+    def showing(self, trial_ids: Iterable[int]) -> Iterator[None]:
+        self._shown, self._since = [self.get_trial(trial_id) for trial_id in trial_ids], []
+        try:
+            yield
+        finally:
+            self._shown = None
+            for trial_id in self._since:
+                if self.get_trial(trial_id).state is TrialState.RUNNING:
+                    self.set_trial_state_values(trial_id, TrialState.FAIL)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        trial_id = super().create_new_trial(study_id, template_trial)
+        self._since.append(trial_id)
+        return trial_id
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        if self._shown is None:
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = [*self._shown, *map(self.get_trial, self._since)]
+        chosen = trials if states is None else [trial for trial in trials if trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
 
 class Mirror:
     """Keeps `study`, an Optuna study that says what a history says."""
 
     def __init__(self, history: History) -> None:
         study = history.study
+        self._long = history.ended > _SHORT
         self._space, self._goal = study.space, study.goal
-        self._distributions = {parameter.name: _distribution(parameter.domain) for parameter in study.space.free}
-        self._seen: list[tuple[Trial, _Entry]] = []
-        self._ids: list[int] = []  # Optuna's, by trial number
-        self._storage = optuna.storages.InMemoryStorage()
+        self._domains = {parameter.name: parameter.domain for parameter in study.space.free}
+        self._distributions = {
+            name: _distribution(domain, discrete=not self._long) for name, domain in self._domains.items()
+        }
+        self._trials: list[Trial] = []  # as they were last seen, by number; so the next three
+        self._configs: list[Config] = []
+        self._entries: list[_Entry] = []
+        self._ids: list[int] = []  # Optuna's
+        self._ranked: list[tuple[tuple[int, int, float], int]] = []  # the numbers of those that ended, the best first
+        self._ended: list[int] = []  # the same, by number
+        self._open: tuple[int, ...] = ()
+        self._storage = _Storage()
         with _quiet():
             self.study = optuna.create_study(
                 storage=self._storage, direction="maximize" if study.goal.maximize else "minimize"
@@ -54,19 +116,29 @@ class Mirror:
         self.follow(history)
 
     def follow(self, history: History) -> bool:
-        """Bring the study up to the history. False when the history is no continuation of what was seen before.
+        """Bring the study up to the history. False when that is no continuation of what was seen, or has become long.
 
         After False the mirror is of no use; make another.
         """
         study = history.study
         if study.goal != self._goal or (study.space is not self._space and study.space != self._space):
             return False
-        if len(history.trials) < len(self._seen):
+        if len(history.trials) < len(self._trials) or self._long != (history.ended > _SHORT):
             return False
-        return all(self._take(trial) for trial in history.trials)
+        self._open = history.unfinished
+        # What has not changed is the same object.
+        changed = [trial for trial, seen in zip(history.trials, self._trials, strict=False) if trial is not seen]
+        new = history.trials[len(self._trials) :]
+        for trial in new:
+            self._enter(trial)
+        return all(self._update(trial) for trial in (*changed, *new))
 
-    def suggest(self, n: int, candidates: int, rng: np.random.Generator) -> list[tuple[Config, bool]]:
-        """`n` legal configs by a new TPE sampler, each with whether it had to be repaired."""
+    def suggest(self, n: int, candidates: int, remembered: int, rng: np.random.Generator) -> list[tuple[Config, bool]]:
+        """`n` legal configs by a new TPE sampler, none of them known if there is a choice; each with whether it is
+        another than was suggested.
+
+        The sampler is shown no more ended trials than `remembered`, by the rule that TPE states, and all open ones.
+        """
         with _quiet():
             self.study.sampler = optuna.samplers.TPESampler(
                 n_startup_trials=0,
@@ -76,59 +148,92 @@ class Mirror:
                 group=True,
                 constant_liar=True,
             )
-        asked: list[optuna.Trial] = []
-        try:
-            return [self._legal(asked, rng) for _ in range(n)]
-        finally:
-            for trial in asked:
-                self.study.tell(trial, state=TrialState.FAIL)
+        known = [*self._configs]
+        chosen: list[tuple[Config, bool]] = []
+        with self._storage.showing(self._ids[number] for number in self._remembered(remembered)):
+            for _ in range(n):
+                config, repaired = self._untried(known, rng)
+                chosen.append((config, repaired))
+                known.append(config)
+                self._created(config)  # as running, it keeps the next one apart
+        return chosen
 
-    def _legal(self, asked: list[optuna.Trial], rng: np.random.Generator) -> tuple[Config, bool]:
-        """The next suggestion, which stays among the asked ones: as running, it keeps the next of them apart.
+    def _untried(self, known: Sequence[Config], rng: np.random.Generator) -> tuple[Config, bool]:
+        """The next suggestion that is legal and none of the known configs; after some, what is nearest to the last."""
+        suggested: list[Config] = []
 
-        Optuna knows no constraints. What breaks one is asked for anew some times, and then repaired.
-        """
-        for _ in range(_TRIES):
-            asked.append(self.study.ask())
-            config = self.config(asked[-1])
-            if not self._space.broken(config):
-                return config, False
-            self.study.tell(asked.pop(), state=TrialState.FAIL)
-        return repair(self._space, config, rng), True
+        def candidates() -> Iterator[Config]:
+            for _ in range(_TRIES):
+                suggested.append(self._suggestion())
+                if not self._space.broken(suggested[-1]):
+                    yield suggested[-1]
+            legal = repair(self._space, suggested[-1], rng)
+            yield legal
+            for _ in range(_NEIGHBOURS):
+                yield neighbour(self._space, legal, rng)
+
+        config = untried(self._space, known, candidates())
+        return config, all(config is not each for each in suggested)
+
+    def _suggestion(self) -> Config:
+        """What the sampler suggests; Optuna knows no constraints."""
+        trial = self.study.ask()
+        config = self.config(trial)
+        self.study.tell(trial, state=TrialState.FAIL)
+        return config
 
     def config(self, trial: optuna.Trial) -> Config:
         """The config that this trial of Optuna suggests."""
         return self._space.walk(lambda parameter: self._choose(trial, parameter))
 
     def _choose(self, trial: optuna.Trial, parameter: Parameter) -> Value:
+        domain, name = parameter.domain, parameter.name
         if parameter.fixed:
-            return parameter.domain.from_unit(0.5)
-        name = parameter.name
+            return domain.from_unit(0.5)
         match self._distributions[name]:
-            case FloatDistribution(low=low, high=high, log=log):
-                return _value(parameter.domain, trial.suggest_float(name, low, high, log=log))
-            case IntDistribution(low=low, high=high, log=log):
-                return _value(parameter.domain, trial.suggest_int(name, low, high, log=log))
             case CategoricalDistribution(choices=choices):
-                return _value(parameter.domain, trial.suggest_categorical(name, choices))
-            case other:
-                raise TypeError(f"no distribution of a domain: {other!r}")
+                return domain.from_unit((choices.index(trial.suggest_categorical(name, choices)) + 0.5) / len(choices))
+            case IntDistribution(low=low, high=high, log=True):
+                return trial.suggest_int(name, low, high, log=True)
+            case IntDistribution(high=high):
+                return domain.from_unit((trial.suggest_int(name, 0, high) + 0.5) / (high + 1))
+            case _:
+                return domain.from_unit(trial.suggest_float(name, 0.0, 1.0))
 
-    def _take(self, trial: Trial) -> bool:
-        """Enter the trial, or its end. False when it contradicts what was seen."""
-        new = trial.number == len(self._seen)
-        if new:
-            self._seen.append((trial, _Entry(TrialState.RUNNING)))
-            self._ids.append(self._enter(trial))
-        seen, entry = self._seen[trial.number]
-        if trial is seen and not new:
-            return True
-        now = self._entry(trial)
+    def _remembered(self, most: int) -> list[int]:
+        """The numbers of the trials that the sampler is shown."""
+        if len(self._ranked) <= most:
+            return [*range(len(self._trials))]
+        best = {number for _, number in self._ranked[:_GOOD]}
+        rest = [number for number in self._ended[-most:] if number not in best]
+        return sorted([*best, *rest[len(best) - most :], *self._open])
+
+    def _created(self, config: Config) -> int:
+        """Optuna's id of a new trial, which is running."""
+        trial_id = self._storage.create_new_trial(self._study_id)
+        for name, value in config.items():
+            if name in self._domains:
+                distribution = self._distributions[name]
+                internal = _internal(self._domains[name], distribution, value)
+                self._storage.set_trial_param(trial_id, name, internal, distribution)
+        return trial_id
+
+    def _enter(self, trial: Trial) -> None:
+        self._ids.append(self._created(trial.config))
+        self._trials.append(trial)
+        self._configs.append(trial.config)
+        self._entries.append(_Entry(TrialState.RUNNING))
+
+    def _update(self, trial: Trial) -> bool:
+        """Enter the trial's end. False when it contradicts what was seen."""
+        seen, entry, now = self._trials[trial.number], self._entries[trial.number], self._entry(trial)
         if trial.config != seen.config or (now != entry and entry.state is not TrialState.RUNNING):
             return False
         if now != entry:
             self._end(self._ids[trial.number], now)
-        self._seen[trial.number] = (trial, now)
+            insort(self._ranked, (now.rank(self._goal), trial.number))
+            insort(self._ended, trial.number)
+        self._trials[trial.number], self._entries[trial.number] = trial, now
         return True
 
     def _entry(self, trial: Trial) -> _Entry:
@@ -143,14 +248,6 @@ class Mirror:
             case _:
                 return _Entry(TrialState.RUNNING)
 
-    def _enter(self, trial: Trial) -> int:
-        trial_id = self._storage.create_new_trial(self._study_id)
-        for name, value in trial.config.items():
-            if name in self._distributions:
-                internal = _internal(self._space[name].domain, value)
-                self._storage.set_trial_param(trial_id, name, internal, self._distributions[name])
-        return trial_id
-
     def _end(self, trial_id: int, entry: _Entry) -> None:
         # Of a pruned trial's curve, TPE reads the last step and its value, and nothing else.
         if entry.state is TrialState.PRUNED and entry.value is not None:
@@ -159,44 +256,27 @@ class Mirror:
         self._storage.set_trial_state_values(trial_id, entry.state, values)
 
 
-def _distribution(domain: Domain) -> BaseDistribution:
+def _distribution(domain: Domain, *, discrete: bool) -> BaseDistribution:
     match domain:
-        case Float(step=None):
-            return FloatDistribution(domain.low, domain.high, log=domain.log)
-        case Int(log=True):
-            return IntDistribution(domain.low, domain.high, log=True)
         case Choice(ordered=False):
             return CategoricalDistribution(range(len(domain.values)))
-        case _:
+        case Int(low=low, high=high, log=True) if discrete:
+            return IntDistribution(low, high, log=True)
+        case _ if discrete and math.isfinite(domain.size()):
             return IntDistribution(0, int(domain.size()) - 1)
-
-
-def _internal(domain: Domain, value: Value) -> float:
-    """The domain's value as Optuna stores it: the number itself, or its index."""
-    match domain:
-        case Float(step=None) | Int(log=True):
-            return float(value)  # type: ignore[arg-type]  # a value of such a domain is a number
-        case Int(low=low, step=step):
-            return (int(value) - low) // step  # type: ignore[arg-type]  # likewise
-        case Choice():
-            return domain.index(value)
-        case Float():
-            return int(domain.to_unit(value) * domain.size())
-
-
-def _value(domain: Domain, suggested: object) -> Value:
-    """The domain's value that Optuna means."""
-    match domain, suggested:
-        case Float(step=None), float(number):
-            return min(max(number, domain.low), domain.high)
-        case Int(log=True), int(number):
-            return number
-        case Int(low=low, step=step), int(index):
-            return low + index * step
-        case _, int(index):
-            return domain.from_unit((index + 0.5) / domain.size())
         case _:
-            raise TypeError(f"Optuna suggested {suggested!r} for {domain}")
+            return FloatDistribution(0.0, 1.0)
+
+
+def _internal(domain: Domain, distribution: BaseDistribution, value: Value) -> float:
+    """The domain's value as Optuna stores it: its place, its index, or the number itself."""
+    match distribution:
+        case FloatDistribution():
+            return domain.to_unit(value)
+        case IntDistribution(log=True):
+            return float(value)  # type: ignore[arg-type]  # a value of such a domain is a number
+        case _:
+            return domain.index(value) if isinstance(domain, Choice) else int(domain.to_unit(value) * domain.size())
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.trial import TrialState
 
 from search.strategies.optuna_mirror import Mirror
@@ -20,7 +21,20 @@ from search.testing.simulation import SPACES, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
 from spaces import Choice, Float, Int, Space, SpecError, constraint
 from studies.history import History
-from studies.records import Ended, Failed, Finished, Proposal, Proposed, Report, Reported, Started
+from studies.records import (
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Proposal,
+    Proposed,
+    Pruned,
+    Report,
+    Reported,
+    Started,
+    StudyRecord,
+    Trial,
+)
 
 
 class TestTPE(StrategyContract):
@@ -28,9 +42,11 @@ class TestTPE(StrategyContract):
     trials = 60
 
 
-@pytest.mark.parametrize("wrong", [{"startup_trials": 0}, {"startup_trials": 2.5}, {"candidates": True}])
+@pytest.mark.parametrize(
+    "wrong", [{"startup_trials": 0}, {"startup_trials": 2.5}, {"candidates": True}, {"remembered": 249}]
+)
 def test_settings_are_checked(wrong: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match=f"TPE {min(wrong)} must be a whole number of at least 1, got"):
+    with pytest.raises(SpecError, match=f"TPE {min(wrong)} must be a whole number of at least (1|250), got"):
         TPE(**wrong)
 
 
@@ -49,7 +65,7 @@ def test_every_trial_stands_in_optuna_by_number_and_state() -> None:
     for ours, theirs in zip(ask.history.trials, trials, strict=True):
         assert theirs.state == known.get(ours.state, TrialState.RUNNING)
         assert theirs.params.keys() == ours.config.keys()
-        assert theirs.params["rate"] == ours.config["rate"]
+        assert theirs.params["rate"] == SPACES["conditional"]["rate"].domain.to_unit(ours.config["rate"])
         if theirs.state is TrialState.COMPLETE:
             assert theirs.value == ask.history.value(ours)
         if ours.state == "failed":
@@ -77,7 +93,11 @@ def test_fixed_parameters_never_reach_optuna() -> None:
     ],
     ids=str,
 )
-def test_values_come_back_from_optuna_as_they_went(domain: Choice | Float | Int) -> None:
+@pytest.mark.parametrize("short", [0, 250])
+def test_values_come_back_from_optuna_as_they_went(
+    monkeypatch: pytest.MonkeyPatch, domain: Choice | Float | Int, short: int
+) -> None:
+    monkeypatch.setattr("search.strategies.optuna_mirror._SHORT", short - 1)
     study = study_of(Space(x=domain))
     history = History(study)
     rng = np.random.default_rng(0)
@@ -102,6 +122,78 @@ def test_a_history_that_is_no_continuation_is_refused() -> None:
     assert not Mirror(history).follow(replace(history, study=study_of(VALLEY, budget=1, maximize=True)))
 
 
+def test_whole_numbers_are_such_in_a_short_history_and_places_in_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.strategies.optuna_mirror._SHORT", 12)
+    asks = list(simulate(TPE(startup_trials=5), study_of(SPACES["mixed"]), trials=24))[:-1]
+    kinds = set()
+    for ask in asks:
+        assert ask.again(TPE(startup_trials=5)) == ask.proposals
+        mirror = Mirror(ask.history)
+        kinds |= {(ask.history.ended > 12, isinstance(trial.params["layers"], int)) for trial in mirror.study.trials}
+    assert kinds == {(False, True), (True, False)}
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_of_many_trials_the_best_the_latest_and_all_open_ones_are_remembered(
+    monkeypatch: pytest.MonkeyPatch, maximize: bool
+) -> None:
+    history = _drawn(400, study_of(VALLEY, budget=2, maximize=maximize))
+    shown = _shown(monkeypatch, history, TPE(remembered=260))
+    kept = [history.trials[trial.number] for trial in shown]
+    ended = [trial for trial in kept if trial.state not in ("waiting", "running")]
+    assert len(ended) == 260
+    assert set(history.unfinished) <= {trial.number for trial in kept}
+    ranked = sorted(history.in_state("finished"), key=lambda trial: (history.loss(trial), trial.number))
+    best = {trial.number for trial in ranked[:25]}
+    assert best <= {trial.number for trial in kept}
+    others = [trial.number for trial in history.in_state("finished", "pruned", "failed") if trial.number not in best]
+    assert others[-235:] == [trial.number for trial in ended if trial.number not in best]
+
+
+def test_what_optuna_counts_as_good_is_not_thinned_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few trials finish here, so that pruned ones, too, are among the good ones, by how far they came."""
+    history = _drawn(600, study_of(VALLEY, budget=9), finish=0.02)
+    study = Mirror(history).study
+    every = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
+    shown = _shown(monkeypatch, history, TPE())
+    assert len(shown) < 270 < len(every)
+    # Private, but this is the rule that ours must not undercut; only a test leans on it.
+    good, good_of_shown = (
+        _split_trials(study, trials, default_gamma(sum(trial.state != TrialState.RUNNING for trial in trials)))[0]
+        for trials in (every, shown)
+    )
+    assert len(good) == 25
+    assert {trial.state for trial in good} == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert [trial.number for trial in good_of_shown] == [trial.number for trial in good]
+
+
+def test_as_many_trials_as_it_remembers_are_all_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = _drawn(270, study_of(VALLEY, budget=2))
+    assert [t.number for t in _shown(monkeypatch, history, TPE(remembered=history.ended))] == [*range(270)]
+    assert len(_shown(monkeypatch, history, TPE(remembered=history.ended - 1))) == 269
+
+
+def test_a_warm_instance_forgets_as_a_fresh_one() -> None:
+    history, warm = _drawn(300, study_of(VALLEY, budget=2)), TPE()
+    for number in (255, 256, 280, 300, 270):
+        earlier = replace(history, trials=history.trials[:number], unfinished=_open(history.trials[:number]))
+        answers = [s.ask(earlier, 2, np.random.default_rng(number)) for s in (warm, TPE())]
+        assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_no_config_is_proposed_twice_while_another_is_left(workers: int) -> None:
+    study = study_of(Space(constraint("depth < 4"), depth=Int(1, 4), kind=Choice("a", "b", "c"), flag=Choice(True, 1)))
+    history = finished(TPE(startup_trials=1), study, trials=25, workers=workers)
+    # The first trials are random, and may repeat; from there each is new until none of the 18 is left.
+    start = [repr(t.config) for t in history.trials if t.proposal.note["by"] == "random"]
+    model = [repr(t.config) for t in history.trials if t.proposal.note["by"] == "tpe"]
+    left = 18 - len(set(start))
+    assert set(model[:left]).isdisjoint(start)
+    assert len(set(model[:left])) == left
+    assert len(model) > left  # it goes on
+
+
 def test_nothing_is_said_and_nothing_stays_changed(capfd: pytest.CaptureFixture[str]) -> None:
     level, filters = logging.getLogger("optuna").level, list(warnings.filters)
     finished(TPE(startup_trials=3), study_of(VALLEY, budget=1), valley, trials=6)
@@ -122,6 +214,40 @@ def test_it_searches_as_well_as_optunas_own_loop() -> None:
     theirs = np.median([_optunas_own(seed, trials=60) for seed in range(10)])
     random = np.median(best_losses(Random(), trials=60, seeds=10))
     assert abs(ours - theirs) < 0.25 * random
+
+
+def _drawn(trials: int, study: StudyRecord, finish: float = 0.7) -> History:
+    """A history of random configs: most finish, as `finish` says; of the rest most are pruned, some fail or run."""
+    rng = np.random.default_rng(0)
+    events: list[Event] = []
+    for number in range(trials):
+        config = study.space.sample(rng)
+        events += [Proposed(0.0, number, Proposal(config, study.budget), 0), Started(0.0, number, 1, "w")]
+        steps = int(rng.integers(1, 9))
+        loss = study.goal.loss(valley(config) + 1 / steps)
+        events.append(Reported(0.0, number, Report(steps, {"loss": loss}, 0.1)))
+        ends = [Finished(), Pruned("behind"), Failed("NaN"), None]
+        if (outcome := ends[rng.choice(4, p=[finish, 0.96 - finish, 0.02, 0.02])]) is not None:
+            events.append(Ended(0.0, number, outcome))
+    return History.fold(study, events)
+
+
+def _open(trials: tuple[Trial, ...]) -> tuple[int, ...]:
+    return tuple(trial.number for trial in trials if trial.state in ("waiting", "running"))
+
+
+def _shown(monkeypatch: pytest.MonkeyPatch, history: History, strategy: TPE) -> list[optuna.trial.FrozenTrial]:
+    """The trials that a sampler sees at the first suggestion, the one that it is asked for apart."""
+    seen: list[optuna.trial.FrozenTrial] = []
+
+    class Spy(optuna.samplers.RandomSampler):
+        def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+            seen.extend(other for other in study.get_trials() if other.number != trial.number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(optuna.samplers, "TPESampler", lambda **settings: Spy())
+        strategy.ask(history, 1, np.random.default_rng(0))
+    return seen
 
 
 def _optunas_own(seed: int, trials: int) -> float:
