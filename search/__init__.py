@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from search.driver import resume
     from search.pruners import Median, Never, SuccessiveHalving
-    from search.strategies import ASHA, GP, TPE, Bayes, Evolution, Hyperband, Random, TopK
+    from search.strategies import ASHA, GP, TPE, Bayes, CmaEs, Evolution, Grid, Hyperband, QuasiRandom, Random, TopK
     from search.study import Study
 
 __all__ = [
@@ -23,10 +23,13 @@ __all__ = [
     "GP",
     "TPE",
     "Bayes",
+    "CmaEs",
     "Evolution",
+    "Grid",
     "Hyperband",
     "Median",
     "Never",
+    "QuasiRandom",
     "Random",
     "Study",
     "SuccessiveHalving",
@@ -37,11 +40,14 @@ __all__ = [
 _HOME = {
     "ASHA": "search.strategies",
     "Bayes": "search.strategies",
+    "CmaEs": "search.strategies",
     "Evolution": "search.strategies",
     "GP": "search.strategies",
+    "Grid": "search.strategies",
     "Hyperband": "search.strategies",
     "Median": "search.pruners",
     "Never": "search.pruners",
+    "QuasiRandom": "search.strategies",
     "Random": "search.strategies",
     "resume": "search.driver",
     "Study": "search.study",

@@ -72,7 +72,7 @@ _session = _options(
     "--store", type=click.Path(path_type=Path), metavar="FILE", help="Where to keep it; default: NAME.db here."
 )
 @click.option("--seed", type=int, metavar="N", help="Of every random choice; default: as the spec says.")
-@click.option("--strategy", metavar="NAME", help="bayes, random or tpe, with its defaults, instead of the spec's.")
+@click.option("--strategy", metavar="NAME", help="Such as tpe or random, with its defaults, instead of the spec's.")
 @_session
 def run(
     spec: Path, store: Path | None, seed: int | None, strategy: str | None, quiet: bool, as_json: bool, **session: Any

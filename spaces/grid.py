@@ -14,7 +14,7 @@ _COUNTED = 10_000  # how many configs of the deciding parameters `size` goes thr
 
 
 def grid(steps: Sequence[Step], points: int | None) -> Iterator[dict[str, Value]]:
-    """Every legal config once, the last step's values changing first; of a continuous Float, `points` values.
+    """Every legal config once, the last step's values changing first; of an Int or Float with more, `points` values.
 
     Raises SpaceError at once for a continuous Float without `points`.
     """
@@ -28,17 +28,17 @@ def grid(steps: Sequence[Step], points: int | None) -> Iterator[dict[str, Value]
     return _grid(steps, points)
 
 
-def size(steps: Sequence[Step]) -> float:
+def size(steps: Sequence[Step], points: int | None = None) -> float:
     """How many configs there are when constraints are ignored; may be infinite.
 
     Exact while the parameters that conditions read have few configs; beyond, as if all parameters were active.
     """
-    sizes = {step.parameter.name: step.parameter.domain.size() for step in steps}
+    sizes = {step.parameter.name: _count(step.parameter.domain, points) for step in steps}
     if math.inf in sizes.values():
         return math.inf
     read = {name for step in steps if step.parameter.condition for name in step.parameter.condition.names}
     others = [step.parameter for step in steps if step.parameter.name not in read]
-    deciding = grid([Step(step.parameter) for step in steps if step.parameter.name in read], None)
+    deciding = grid([Step(step.parameter) for step in steps if step.parameter.name in read], points)
     total: float = 0
     for config in islice(deciding, _COUNTED):
         total += math.prod(sizes[p.name] for p in others if p.condition is None or p.condition.holds(config))
@@ -77,15 +77,22 @@ def _next(config: dict[str, Value], step: Step, options: Iterator[tuple[Value, .
     return False
 
 
+def _count(domain: Domain, points: int | None) -> float:
+    """How many of its values a grid takes, or a few more: some points of a log Int or a narrow Float are one."""
+    return domain.size() if points is None or isinstance(domain, Choice) else min(domain.size(), points)
+
+
 def _values(domain: Domain, points: int | None) -> Iterator[Value]:
     match domain:
         case Choice():
             yield from domain.values
+        case Int() | Float() if points is not None and domain.size() > points:
+            inner = (domain.from_unit(index / (points - 1)) for index in range(1, points - 1))
+            # The last of a stepped domain may lie below `high`; a log Float's own ends may differ from these by an ulp.
+            last = domain.high if math.isinf(domain.size()) else domain.from_unit(1.0)
+            yield from dict.fromkeys((domain.low, *inner, last))
         case Int():
             yield from range(domain.low, domain.high + 1, domain.step)
-        case Float() if points is not None and math.isinf(domain.size()):
-            inner = (domain.from_unit(index / (points - 1)) for index in range(1, points - 1))
-            yield from dict.fromkeys((domain.low, *inner, domain.high))
         case Float():
             size = int(domain.size())
             yield from (domain.from_unit((index + 0.5) / size) for index in range(size))

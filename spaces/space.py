@@ -247,15 +247,17 @@ class Space:
         """The config as it was declared: `{"units": [32, 64], "block": {"kernel": 3}}`."""
         return nested(self.parameters, config)
 
-    def size(self) -> float:
-        """How many configurations there are when constraints are ignored; may be infinite.
+    def size(self, points: int | None = None) -> float:
+        """How many configurations `grid(points)` has when constraints are ignored; may be infinite.
 
         Exact while the parameters that conditions read have up to 10,000 configs between them; beyond, an upper bound.
+        So it is where some of the `points` of a narrow domain are one value.
         """
-        return self._size
+        return self._size if points is None else size(self._steps, points)
 
     def grid(self, points: int | None = None) -> Iterator[dict[str, Value]]:
-        """Every legal config once; of a continuous Float, `points` values, spread evenly in its measure, ends included.
+        """Every legal config once; of an Int or Float with more values, `points`, spread evenly in its measure, ends
+        included.
 
         Raises SpaceError for a continuous Float without `points`.
         """

@@ -13,25 +13,45 @@ from search.protocols import Strategy
 if TYPE_CHECKING:
     from search.strategies.asha import ASHA
     from search.strategies.bayes import Bayes
+    from search.strategies.cma_es import CmaEs
     from search.strategies.evolution import Evolution
     from search.strategies.gp import GP
+    from search.strategies.grid import Grid
     from search.strategies.hyperband import Hyperband
+    from search.strategies.quasirandom import QuasiRandom
     from search.strategies.random import Random
     from search.strategies.top_k import TopK
     from search.strategies.tpe import TPE
 
-__all__ = ["ASHA", "GP", "STRATEGIES", "TPE", "Bayes", "Evolution", "Hyperband", "Random", "TopK", "strategy"]
+__all__ = [
+    "ASHA",
+    "GP",
+    "STRATEGIES",
+    "TPE",
+    "Bayes",
+    "CmaEs",
+    "Evolution",
+    "Grid",
+    "Hyperband",
+    "QuasiRandom",
+    "Random",
+    "TopK",
+    "strategy",
+]
 
 STRATEGIES = NameTable(
     "strategy",
     {
         "asha": "search.strategies.asha:ASHA",
         "bayes": "search.strategies.bayes:Bayes",
+        "cmaes": "search.strategies.cma_es:CmaEs",
         "evolution": "search.strategies.evolution:Evolution",
         "gp": "search.strategies.gp:GP",
+        "grid": "search.strategies.grid:Grid",
         "hyperband": "search.strategies.hyperband:Hyperband",
+        "quasirandom": "search.strategies.quasirandom:QuasiRandom",
         "random": "search.strategies.random:Random",
-        "top_k": "search.strategies.top_k:TopK",
+        "topk": "search.strategies.top_k:TopK",
         "tpe": "search.strategies.tpe:TPE",
     },
 )

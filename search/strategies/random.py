@@ -34,20 +34,25 @@ class Random:
 
 
 def drawn(history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-    """`n` random proposals, of which each is what it would be if it were asked for alone.
-
-    So a trial's config depends on its number, and not on how many workers were free when it was drawn.
-    """
-    study, number = history.study, len(history.trials)
-    generators = [rng, *(np.random.default_rng([study.seed, number + offset]) for offset in range(1, n))]
+    """`n` random proposals, of which each is what it would be if it were asked for alone."""
+    study = history.study
     configs: list[Config] = []
-    for each in generators:
+    for each in apart(history, n, rng):
         config: Config = study.space.sample(each)
         if not _sure_to_be_new(study.space, config):
             tried = [*(trial.config for trial in history.trials), *configs]
             config = untried(study.space, tried, (config, *(study.space.sample(each) for _ in range(_REDRAWN))))
         configs.append(config)
     return [Proposal(config, study.budget, {"by": "random"}) for config in configs]
+
+
+def apart(history: History, n: int, rng: np.random.Generator) -> list[np.random.Generator]:
+    """A generator for each of the next `n` trials, the one that it would be given if it were asked for alone.
+
+    So a trial's config depends on its number, and not on how many workers were free when it was drawn.
+    """
+    number = len(history.trials)
+    return [rng, *(np.random.default_rng([history.study.seed, number + offset]) for offset in range(1, n))][:n]
 
 
 def _sure_to_be_new(space: Space, config: Config) -> bool:

@@ -46,7 +46,7 @@ class TopK:
         to_come = any(trial.outcome is None and trial.step < self.steps for trial in history.trials)
         if budget is None or to_come or not no_more_come(history):
             return []
-        return promoted(best_at(history, self.steps, history.trials, self.keep), self.steps, budget, "top_k")[:n]
+        return promoted(best_at(history, self.steps, history.trials, self.keep), self.steps, budget, "topk")[:n]
 
     def tell(self, trial: Trial) -> None:
         """Nothing to do: `ask` reads the history."""

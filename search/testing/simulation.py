@@ -114,6 +114,8 @@ def simulate(
 ) -> Iterator[Asked]:
     """Yields each ask as it is made, the strategy being told as an engine tells it; the last one asks for nothing.
 
+    A strategy that proposes nothing while nothing runs ends it, as it ends a study.
+
     With `trouble`, of every eight trials one fails at once, one fails late, one loses its worker and starts again; of
     every five, one is pruned halfway; and some wait before they start.
     """

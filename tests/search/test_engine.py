@@ -14,7 +14,7 @@ import pytest
 from search.executors.inline import InlineExecutor
 from search.protocols import Continue, Stop
 from search.pruners import SuccessiveHalving
-from search.strategies import TPE, Bayes, Random
+from search.strategies import TPE, Bayes, CmaEs, Grid, QuasiRandom, Random
 from spaces import ExecutionError, SpecError, StudyFailed
 from studies.history import History
 from studies.records import Closed, Ended, Failed, Finished, Lost, Opened, Proposed, Pruned, Reported, Started
@@ -229,6 +229,9 @@ STRATEGIES: dict[str, Callable[[], Any]] = {
     "random": Random,
     "tpe": lambda: TPE(startup_trials=3),
     "bayes": lambda: Bayes(startup_trials=3, candidates=50),
+    "cmaes": lambda: CmaEs(population=4),
+    "grid": lambda: Grid(points=3),
+    "quasirandom": QuasiRandom,
 }
 
 

@@ -73,6 +73,29 @@ def test_a_continuous_float_has_points_evenly_in_its_measure_with_both_ends() ->
     assert [config["x"] for config in narrow.grid(points=9)] == [1.0, math.nextafter(1.0, 2)]
 
 
+@pytest.mark.parametrize(
+    ("domain", "taken"),
+    [
+        (Int(1, 9), [1, 3, 5, 7, 9]),
+        (Int(1, 6), [1, 2, 4, 5, 6]),
+        (Int(1, 4), [1, 2, 3, 4]),
+        (Int(0, 103, step=10), [0, 20, 50, 80, 100]),
+        (Int(1, 1024, log=True), [1, 3, 23, 152, 1024]),
+        (Int(1, 6, log=True), [1, 2, 3, 6]),
+        (Float(0.0, 0.95, step=0.1), [0.0, 0.2, 0.5, 0.7, 0.9]),
+        (Choice(*range(9), ordered=True), list(range(9))),
+    ],
+    ids=str,
+)
+def test_points_thin_numbers_that_have_more_values(domain: Domain, taken: list[Any]) -> None:
+    assert [config["x"] for config in Space(x=domain).grid(points=5)] == taken
+
+
+def test_the_size_with_points_is_that_of_the_thinned_grid() -> None:
+    space = Space(layers=Int(1, 30), width=When("layers >= 20", Float(8, 64)), kind=Choice(*"abcdefg"))
+    assert space.size(points=3) == len(list(space.grid(points=3))) == 7 * (1 + 1 + 3)
+
+
 @pytest.mark.parametrize("points", [0, 1, True, 2.5, "3"])
 def test_points_are_a_number_of_at_least_two(points: Any) -> None:
     with pytest.raises(SpaceError, match="a grid's points must be a whole number of at least 2, got"):
