@@ -1,4 +1,7 @@
-"""Where trials run: in this process (`inline`), or on Ray's workers (`ray`)."""
+"""Where trials run: in this process (`inline`), or on Ray's workers (`ray`).
+
+`simulated` replays known curves, for measuring what decides; there is nothing to train, so no command offers it.
+"""
 
 from __future__ import annotations
 

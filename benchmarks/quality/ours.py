@@ -1,0 +1,54 @@
+"""Our strategies and pruners on a problem: the real engine, one worker in virtual time, and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from quality.problem import Problem
+from search.engine import Engine
+from search.executors.simulated import SimulatedExecutor
+from search.protocols import Job, Metrics, Pruner, Strategy
+from search.pruners import pruner as pruner_named
+from search.strategies import strategy as strategy_named
+from spaces import Config
+from studies.history import History
+from studies.records import Goal, Opened, StudyRecord
+
+
+def tried(problem: Problem, name: str, world: int, trials: int, equal_steps: bool) -> list[tuple[Config, float | None]]:
+    """Each trial's config, and its loss if it finished. The study's seed is the world.
+
+    name: of a strategy, or of a strategy and a pruner: "tpe+median". equal_steps: see `study`.
+    """
+    strategy, _, pruner = name.partition("+")
+    history = study(problem, strategy_named(strategy), pruner_named(pruner or "none"), world, trials, equal_steps)
+    return [(trial.config, history.loss(trial) if trial.state == "finished" else None) for trial in history.trials]
+
+
+def study(
+    problem: Problem, strategy: Strategy, pruner: Pruner, world: int, trials: int, equal_steps: bool = False
+) -> History:
+    """A whole study.
+
+    equal_steps: not so many trials, but as many reports as so many full trials make; what is stopped or paused early
+        makes room for others. Each report then takes one virtual second, and the study has a time limit.
+    """
+
+    def curve(job: Job) -> Iterator[tuple[float, Metrics]]:
+        steps = problem.curve(job.config, world)
+        return ((1.0 if equal_steps else seconds, {"loss": loss}) for seconds, loss in steps)
+
+    executor = SimulatedExecutor(curve)
+    goal = Goal("loss", maximize=False)
+    record = StudyRecord(problem.name, problem.space, goal, problem.budget, world, repr(strategy), repr(pruner))
+    limits = (None, float(trials * problem.budget)) if equal_steps else (trials, None)
+    return Engine(
+        History(record),
+        Opened(executor.clock(), *limits, executor.capacity, "simulated", "", 0),
+        strategy=strategy,
+        pruner=pruner,
+        executor=executor,
+        commit=lambda history, events: None,
+        retries=0,
+        clock=executor.clock,
+    ).run()
