@@ -134,7 +134,7 @@ class Declaration:
         return space.constrained(*self.constraints)
 
     def _checkpoint_every_s(self) -> float:
-        if self.checkpoint_every == 0:
+        if self.checkpoint_every == 0 and not isinstance(self.checkpoint_every, bool):
             return 0.0
         seconds = duration_s(self.checkpoint_every, "Study checkpoint_every")
         return math.inf if seconds is None else seconds

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from studies.history import History
-from studies.records import Ended, Event, Lost, Opened, Trial
+from studies.records import Ended, Event, Lost, Opened, Paused, Trial
 
 RUNNING_SHOWN = 8  # rows; more workers than that are counted
 
@@ -58,7 +58,7 @@ class Silent:
 
 
 class Lines(Silent):
-    """One line for each trial that ends."""
+    """One line for each trial that ends or pauses."""
 
     def __init__(self, console: Console, opened: Opened) -> None:
         self._console = console
@@ -66,11 +66,13 @@ class Lines(Silent):
 
     def show(self, history: History, events: Sequence[Event]) -> None:
         for event in events:
-            if isinstance(event, Ended):
+            if isinstance(event, Ended | Paused):
                 of = f"/{self._opened.trials}" if self._opened.trials else ""
-                self._line(f"{history.ended}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
+                self._line(f"{history.settled}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
             elif isinstance(event, Lost) and event.blame == "worker":
                 self._line(f"trial {event.trial} lost its worker: {event.reason}")
+            elif isinstance(event, Lost) and event.blame == "checkpoint":
+                self._line(f"trial {event.trial} begins anew: {event.reason}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
@@ -84,7 +86,7 @@ class Panel:
         self._opened = opened
         self._began = time.monotonic()
         self._working_since: float | None = None  # the workers' start is not part of the pace
-        self._ended_before = history.ended
+        self._settled_before = history.settled
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
     def show(self, history: History, events: Sequence[Event]) -> None:
@@ -106,7 +108,7 @@ class Panel:
         running = history.open_trials("running")
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=self._opened.trials, completed=history.ended, width=30),
+            ProgressBar(total=self._opened.trials, completed=history.settled, width=30),
             Text(self._progress(history)),
             Text(self._time()),
         )
@@ -128,22 +130,22 @@ class Panel:
 
     def _progress(self, history: History) -> str:
         counts = history.counts()
-        parts = [f"{counts[state]} {state}" for state in ("finished", "pruned", "failed") if state in counts]
+        parts = [f"{counts[state]} {state}" for state in ("finished", "paused", "pruned", "failed") if state in counts]
         of = f"/{self._opened.trials}" if self._opened.trials else ""
-        return f"{history.ended}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
+        return f"{history.settled}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
 
     def _time(self) -> str:
         now = time.monotonic()
         spent, worked = now - self._began, now - (self._working_since or now)
-        left = _time_left(self._history, self._opened, self._history.ended - self._ended_before, worked)
+        left = _time_left(self._history, self._opened, self._history.settled - self._settled_before, worked)
         return f"{clock(spent)}" + (f", {clock(left)} left" if left is not None else "")
 
 
-def _time_left(history: History, opened: Opened, ended_here: int, worked_s: float) -> float | None:
-    """By the pace of this session, and at most what the time-out leaves."""
+def _time_left(history: History, opened: Opened, settled_here: int, worked_s: float) -> float | None:
+    """By the pace of this session, and at most what the time-out leaves. Paused trials that go on are not foreseen."""
     bounds = []
-    if opened.trials is not None and ended_here:
-        bounds.append((opened.trials - history.ended) * worked_s / ended_here)
+    if opened.trials is not None and settled_here > 0:
+        bounds.append((opened.trials - history.settled) * worked_s / settled_here)
     if opened.timeout_s is not None:
         bounds.append(max(0.0, opened.timeout_s - history.worked_s - worked_s))
     return min(bounds, default=None)
@@ -160,7 +162,7 @@ def clock(seconds: float) -> str:
 def _announce(console: Console, store: Path, history: History, opened: Opened) -> None:
     trials = f"{opened.trials} trials" if opened.trials else "trials"
     within = f" within {clock(opened.timeout_s)}" if opened.timeout_s else ""
-    done = f", {history.ended} done before" if history.ended else ""
+    done = f", {history.settled} done before" if history.settled else ""
     on = "in this process" if opened.executor == "inline" else f"on {opened.workers} Ray workers"
     text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.goal}; kept in {store}"
     console.print(text, markup=False, soft_wrap=True)

@@ -100,9 +100,14 @@ class Driver:
             history = replace(history, study=replace(history.study, space=live))
             opened = self._opened(history.opened)
             self._check_extension(history, opened)
-            if not history.open_trials("waiting", "running") and opened.trials == len(history.trials):
+            if opened.trials == len(history.trials) and not self._may_go_on(history):
                 return self._checked(history, store)
             return self._work(store, history, opened)
+
+    def _may_go_on(self, history: History) -> bool:
+        """Are there trials that wait, or would the strategy let one go on that holds?"""
+        promote = getattr(self.study.strategy, "promote", None)
+        return bool(history.open_trials("waiting", "running") or (promote is not None and promote(history, 1)))
 
     def _work(self, store: Store, history: History, opened: Opened) -> History:
         try:

@@ -37,6 +37,7 @@ from studies.records import (
     Trial,
 )
 
+OUT_OF_TIME = "the time is used up"  # how a session ends whose study may go on with a larger time-out
 ALIKE = 5  # so many first trials of a session that fail with one error stop the study
 
 Commit = Callable[[History, Sequence[Event]], None]
@@ -129,7 +130,7 @@ class Engine:
     def _fill(self) -> None:
         """Give every free slot a trial: those that wait first, then new ones."""
         if self._time_left_s() == 0:
-            raise Stopped("the time is used up")
+            raise Stopped(OUT_OF_TIME)
         free = self._executor.capacity - len(self._in_flight)
         waiting = [trial for trial in self._history.open_trials("waiting") if trial.number not in self._in_flight]
         for trial in waiting[:free]:

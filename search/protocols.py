@@ -126,10 +126,15 @@ class Running:
 
     config: the active parameters, a plain dict. budget: how many reports a full trial makes (None: as many as the
     objective likes). seed: from the study's seed and the trial's number. device: where to train, as torch names it.
-    shared: what the function given as `Study(shared=...)` returned. restored: the last state that was saved before the
-    trial's worker died; None where it begins. What follows the report after that `save` is to be done again:
+    shared: what the function given as `Study(shared=...)` returned. restored: the last state that was saved, where the
+    trial goes on because its worker died, or after a pause; None where it begins. `save` comes before the `yield` of
+    the step that it belongs to, and what follows that report is to be done again:
 
-        start = trial.restored["epoch"] if trial.restored else 0
+        start = 0
+        if trial.restored:
+            start = trial.restored["epoch"]
+            model.load_state_dict(trial.restored["model"])
+            optimizer.load_state_dict(trial.restored["optimizer"])
         for epoch in range(start, trial.budget):
             ...
             if trial.save_due:
@@ -154,7 +159,7 @@ class Running:
         return self.keeper.due
 
     def save(self, state: object) -> None:
-        """Keep the state together with the report that comes next; does nothing while none is due.
+        """Keep the state with the report that comes next: call it before that `yield`. Does nothing while none is due.
 
         state: whatever pickles, such as tensors, state_dict()s and plain values, with the states of the random
         generators in use, if the trial is to go on as though it had never stopped. Raises SpecError for what does not.

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.display import clock, one_line
+from search.engine import OUT_OF_TIME
 from spaces import ArchsearchError, StoreError
 from studies.history import History
 from studies.records import Trial
@@ -52,7 +53,7 @@ def _store_row(path: Path) -> StoreRow:
     best = history.best
     asked = history.opened.trials if history.opened and history.opened.trials else len(history.trials)
     value = None if best is None else history.value(best)
-    return StoreRow(str(path), history.study.name, str(history.study.goal), asked, history.ended, value)
+    return StoreRow(str(path), history.study.name, str(history.study.goal), asked, history.settled, value)
 
 
 def store_table(rows: list[StoreRow], folder: Path) -> RenderableType:
@@ -159,8 +160,11 @@ def result(history: History, store: Path) -> RenderableType:
     parts: list[RenderableType] = [head]
     if history.best is not None:
         parts.append(trial_table(history, history.best))
-    if waiting := history.open_trials("waiting", "running"):
-        parts.append(Text(f"{len(waiting)} trials wait: archsearch resume {store} --timeout TIME"))
+    waiting = len(history.open_trials("waiting", "running"))
+    if reason == OUT_OF_TIME:  # those that hold might have gone on
+        waiting = len(history.unfinished)
+    if waiting:
+        parts.append(Text(f"{waiting} trials wait: archsearch resume {store} --timeout TIME"))
     return Group(*parts, Text(f"store: {store}"))
 
 

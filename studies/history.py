@@ -79,6 +79,11 @@ class History:
         return dict(Counter(trial.state for trial in self.trials))
 
     @property
+    def settled(self) -> int:
+        """How many trials are neither waiting nor running: what the study has of its trials, for now or for good."""
+        return len(self.trials) - len(self.open_trials("waiting", "running"))
+
+    @property
     def ended(self) -> int:
         """How many trials are finished, pruned or failed."""
         return len(self.trials) - len(self.unfinished)
@@ -179,7 +184,8 @@ class Fold:
                 return trial
             case Lost(at, _, _, blame):
                 lost = trial.workers_lost + (blame == "worker")
-                if blame == "worker" and trial.step == trial.from_step:  # it may be the checkpoint that it dies of
+                # Where a worker dies before any report, it may be the checkpoint that it dies of.
+                if blame == "checkpoint" or (blame == "worker" and trial.step == trial.from_step):
                     reports = tuple(replace(report, checkpoint="") for report in trial.reports)
                     trial = replace(trial, reports=reports)
                 return replace(trial, state="waiting", workers_lost=lost, ended_at=at)

@@ -3,8 +3,8 @@ loss of accuracy is read off, on the trials that each tree was not shown (out-of
 
 Rules, all of which the report states:
 
-- Finished trials count with their value. Pruned ones count with the last value that they reported: leaving them out
-  would leave only what the pruner let through. Failed and unfinished trials are left out.
+- Finished trials count with their value. Pruned and paused ones count with the last value that they reported: leaving
+  them out would leave only what was let through. Failed, waiting and running trials are left out.
 - Values far worse than most (beyond the upper quartile by 1.5 times the distance between the quartiles) count as that
   far, so that one diverged run does not decide.
 - A parameter that is not active in a trial is a value of its own, so conditional parameters stay in. Shuffling a
@@ -68,7 +68,11 @@ def importances(history: History) -> Importances | NotYet:
     space = history.study.space
     if not space.free:
         return NotYet("The space has no free parameter, so there is nothing to weigh.")
-    known = [(t.config, loss) for t in history.in_state("finished", "pruned") if (loss := history.loss(t)) is not None]
+    known = [
+        (t.config, loss)
+        for t in history.in_state("finished", "paused", "pruned")
+        if (loss := history.loss(t)) is not None
+    ]
     known = [(config, loss) for config, loss in known if np.isfinite(loss)]
     if len(known) < MIN_TRIALS:
         return NotYet(f"Importance needs {MIN_TRIALS} trials with a value; so far there are {len(known)}.")

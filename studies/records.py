@@ -14,7 +14,7 @@ from spaces import Config, Space
 
 Metrics = Mapping[str, float]
 State = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
-Blame = Literal["driver", "worker"]
+Blame = Literal["driver", "worker", "checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)

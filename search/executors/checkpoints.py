@@ -1,4 +1,4 @@
-"""What trials keep of themselves between reports: `trial.save(state)`, and `trial.restored` after their worker died.
+"""What trials keep of themselves between reports: `trial.save(state)`, and `trial.restored` when they go on.
 
 One file holds one state, under the name of its trial, attempt and step. It is written whole before the report that it
 belongs to, and counts from the moment that report is in the store: whatever is killed, a name in the store names a
@@ -10,6 +10,7 @@ not, a trial that comes there begins anew.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -40,11 +41,12 @@ class Checkpoints:
         return cls(store.absolute().with_name(f"{store.name}.files"), every_s)
 
     def read(self, name: str) -> Any:
-        """The state, its tensors on the devices that they were on. Raises CheckpointError."""
+        """The state, its tensors in the host's memory. Raises CheckpointError."""
         import torch  # here, not above: the driver reads none
 
         try:
-            return torch.load(self.folder / name, weights_only=False)  # the study's own file, with its own classes
+            # The study's own file, with its own classes. On the host: the state is there as long as the attempt.
+            return torch.load(self.folder / name, map_location="cpu", weights_only=False)
         except Exception as error:  # to read it runs code of whatever was saved
             raise CheckpointError(f"its checkpoint {name} cannot be read: {type(error).__name__}: {error}") from error
 
@@ -117,7 +119,8 @@ class Clearing:
         self._current = {trial.number: last.checkpoint for trial in unfinished if (last := trial.resumable) is not None}
         for file in self._folder.glob("trial-*/*"):
             if str(file.relative_to(self._folder)) not in self._current.values():
-                file.unlink(missing_ok=True)
+                with suppress(OSError):  # a worker of a killed driver may hold it yet
+                    file.unlink()
         self.close()
 
     def after(self, events: Sequence[Event]) -> None:
@@ -128,7 +131,9 @@ class Clearing:
                     self._drop(number)
                     self._current[number] = report.checkpoint
                 case Ended(_, number):
-                    self._drop(number)
+                    self._current.pop(number, None)
+                    # With what was saved for a report that never came.
+                    shutil.rmtree(self._folder / f"trial-{number}", ignore_errors=True)
 
     def close(self) -> None:
         """Without the folders that are empty."""

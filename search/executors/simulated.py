@@ -113,7 +113,8 @@ def _happenings(job: Job, curve: Iterable[tuple[float, Metrics]], began: float) 
         worked_s += seconds
         wrong = next((name for name, value in metrics.items() if not math.isfinite(value)), None)
         if wrong is not None:
-            failed = Failed(f"metric {wrong!r} is {metrics[wrong]} at step {step}")
+            # With its number, for an engine takes first trials that all fail with one error for a broken objective.
+            failed = Failed(f"metric {wrong!r} of trial {job.number} is {metrics[wrong]} at step {step}")
             yield began + worked_s, [Ended(UNSTAMPED, job.number, failed)]
             return
         report = Report(step, metrics, job.worked_s + worked_s, checkpoint="virtual")

@@ -109,7 +109,7 @@ class _Attempt:
             with self._tape.recording():
                 metrics = self._advance()
         except CheckpointError as error:
-            return [Lost(UNSTAMPED, number, _text(error), "worker")]
+            return [Lost(UNSTAMPED, number, _text(error), "checkpoint")]
         except BaseException as error:
             if self._interruptible and isinstance(error, KeyboardInterrupt):
                 raise

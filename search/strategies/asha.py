@@ -14,8 +14,8 @@ from typing import ClassVar
 import numpy as np
 
 from search.protocols import Strategy
-from search.strategies.rungs import as_pruned, best_at, check_settings, no_more_come, promoted, rungs
-from search.strategies.tpe import TPE
+from search.strategies.random import Random
+from search.strategies.rungs import GOING, as_pruned, best_at, check_settings, no_more_come, promoted, rungs
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
 
@@ -24,21 +24,22 @@ from studies.records import Extension, Proposal, Trial
 class ASHA:
     """`ASHA(TPE(), min_steps=1, eta=3)`: a trial pauses at each rung, and goes on once it is among the best there.
 
-    strategy: what chooses the configurations. min_steps: the first rung, in reports; the others are eta times as high
-    each, and the last is the budget. Lower than the SuccessiveHalving pruner's, since nobody is stopped for good. eta:
-    the best 1/eta of a rung go on; 3 is near the optimum of Jamieson and Talwalkar (2016), and larger is greedier.
+    strategy: what chooses the configurations; random, as in the paper. min_steps: the first rung, in reports; the
+    others are eta times as high each, and the last is the budget. Lower than the SuccessiveHalving pruner's, since
+    nobody is stopped for good. eta: the best 1/eta of a rung go on; 3 is near the optimum of Jamieson and Talwalkar
+    (2016), and larger is greedier.
 
     Whenever a worker is free, the best trial that holds at the highest possible rung goes on; if none may, a new one
     begins. No worker ever waits, and no epoch is trained twice where the objective saves checkpoints. The wrapped
     strategy sees trials that hold as pruned ones.
 
-    Once no more trials come and nobody may go on, the best of the highest rung does, so that no study ends without a
-    trial that was trained in full: the paper leaves this open.
+    Once all trials of the study have begun and nobody may go on, the best of the highest rung does, so that one is
+    trained in full: the paper leaves this open.
     """
 
     needs_budget: ClassVar[bool] = True
 
-    strategy: Strategy = field(default_factory=TPE)
+    strategy: Strategy = field(default_factory=Random)
     min_steps: int = 1
     eta: int = 3
 
@@ -54,7 +55,7 @@ class ASHA:
     def promote(self, history: History, n: int) -> list[Extension]:
         """The best 1/eta of each rung that still hold there, from the highest rung down."""
         extensions = [*self._among_the_best(history)]
-        idle = no_more_come(history) and not history.open_trials("waiting", "running")
+        idle = no_more_come(history) and not history.open_trials(*GOING)
         if idle and not extensions and not history.in_state("finished"):
             extensions = self._to_the_end(history)
         return extensions[:n]
@@ -66,7 +67,10 @@ class ASHA:
         steps = self._rungs(history)
         for step, above in reversed([*pairwise(steps)]):
             came = sum(history.loss_at(trial, step) is not None for trial in history.trials)
-            yield from promoted(best_at(history, step, history.trials, came // self.eta), step, above, "asha")
+            # Who went on without a checkpoint has told its value here, and will again.
+            gone = sum(trial.step < step < (trial.proposal.budget or 0) for trial in history.open_trials(*GOING))
+            chosen = best_at(history, step, history.trials, (came + gone) // self.eta - gone)
+            yield from promoted(chosen, step, above, "asha")
 
     def _to_the_end(self, history: History) -> list[Extension]:
         """The best of the highest rung where trials hold."""

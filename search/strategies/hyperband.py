@@ -7,7 +7,6 @@ Best Arm Identification and Hyperparameter Optimization") is its first bracket a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -16,8 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from search.protocols import Strategy
+from search.strategies.random import Random
 from search.strategies.rungs import as_pruned, best_at, check_settings, no_more_come, promoted, rungs
-from search.strategies.tpe import TPE
 from spaces import SpecError
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
@@ -27,9 +26,9 @@ from studies.records import Extension, Proposal, Trial
 class Hyperband:
     """`Hyperband(TPE(), min_steps=1, eta=3)`: brackets of trials, of which each rung keeps the best 1/eta.
 
-    strategy: what chooses the configurations. min_steps, eta: the rungs, as in ASHA. brackets: how many kinds of
-    bracket take turns, from the one that begins with many trials at the lowest rung; None is all of them, the last of
-    which trains a few in full from the start. `brackets=1` is successive halving.
+    strategy: what chooses the configurations; random, as in the paper. min_steps, eta: the rungs, as in ASHA.
+    brackets: how many kinds of bracket take turns, from the one that begins with many trials at the lowest rung; None
+    is all of them, the last of which trains a few in full from the start. `brackets=1` is successive halving.
 
     A rung is judged when all trials of its bracket that are to come there have come, or failed; until then, free
     workers begin the next bracket. Which bracket a trial belongs to follows from its number. The wrapped strategy sees
@@ -38,7 +37,7 @@ class Hyperband:
 
     needs_budget: ClassVar[bool] = True
 
-    strategy: Strategy = field(default_factory=TPE)
+    strategy: Strategy = field(default_factory=Random)
     min_steps: int = 1
     eta: int = 3
     brackets: int | None = None
@@ -103,7 +102,7 @@ class Hyperband:
             raise SpecError(
                 f"Hyperband brackets is {self.brackets}, and {len(steps)} rungs {list(steps)} have {most + 1}"
             )
-        kinds = [(math.ceil((most + 1) / (s + 1) * self.eta**s), most - s) for s in range(most, -1, -1)]
+        kinds = [(-(-(most + 1) * self.eta**s // (s + 1)), most - s) for s in range(most, -1, -1)]
         return kinds[: self.brackets]
 
     def _rungs(self, history: History) -> list[int]:

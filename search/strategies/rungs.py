@@ -8,7 +8,9 @@ from dataclasses import replace
 from search.protocols import Strategy
 from spaces import SpecError
 from studies.history import History
-from studies.records import Extension, Pruned, Trial
+from studies.records import Extension, Pruned, State, Trial
+
+GOING: tuple[State, ...] = ("waiting", "running")
 
 
 def rungs(budget: int | None, min_steps: int, eta: int) -> list[int]:
@@ -57,7 +59,7 @@ def _held(trial: Trial, steps: list[int]) -> Trial:
     held = max((step for step in steps if step < (trial.proposal.budget or 0)), default=0)
     if trial.state == "paused":
         held = trial.step
-    if not held:
+    if not held or trial.step < held:  # it has gone on without a checkpoint, and has no value to tell for now
         return trial
     reports = tuple(report for report in trial.reports if report.step <= held)
     return replace(trial, state="pruned", outcome=Pruned(f"holds at step {held}"), reports=reports)

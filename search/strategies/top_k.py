@@ -9,7 +9,7 @@ import numpy as np
 
 from search.protocols import Strategy
 from search.strategies.random import Random
-from search.strategies.rungs import best_at, check_settings, no_more_come, promoted
+from search.strategies.rungs import as_pruned, best_at, check_settings, no_more_come, promoted
 from spaces import SpecError
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
@@ -36,17 +36,21 @@ class TopK:
         """What the wrapped strategy proposes, for a few reports. Raises SpecError for a study without an end."""
         if history.opened is not None and history.opened.trials is None:
             raise SpecError("TopK must know when all trials have begun; give Study trials=, not a timeout alone")
-        budget = history.study.budget
-        steps = self.steps if budget is None else min(self.steps, budget)
-        return [replace(proposal, budget=steps) for proposal in self.strategy.ask(history, n, rng)]
+        steps = self._rungs(history)
+        proposals = self.strategy.ask(as_pruned(history, steps), n, rng)
+        return [replace(proposal, budget=steps[0]) for proposal in proposals]
 
     def promote(self, history: History, n: int) -> list[Extension]:
         """The best, once nobody is still to come."""
-        budget = history.study.budget
-        to_come = any(trial.outcome is None and trial.step < self.steps for trial in history.trials)
-        if budget is None or to_come or not no_more_come(history):
+        first, *last = self._rungs(history)
+        to_come = any(trial.outcome is None and trial.step < first for trial in history.trials)
+        if not last or to_come or not no_more_come(history):
             return []
-        return promoted(best_at(history, self.steps, history.trials, self.keep), self.steps, budget, "topk")[:n]
+        return promoted(best_at(history, first, history.trials, self.keep), first, last[0], "topk")[:n]
 
     def tell(self, trial: Trial) -> None:
         """Nothing to do: `ask` reads the history."""
+
+    def _rungs(self, history: History) -> list[int]:
+        full = history.study.budget or self.steps
+        return [self.steps, full] if self.steps < full else [full]

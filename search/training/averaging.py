@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search.training.tensors import on_host
+
 AVERAGES = ("ema", "none", "swa")
 
 
@@ -84,7 +86,7 @@ class Averaging:
 
     def state(self) -> dict[str, Any]:
         """All that a later `restore` needs."""
-        return {"mean": [mean.clone() for mean in self._mean], "taken": list(self._taken)}
+        return {"mean": [on_host(mean) for mean in self._mean], "taken": list(self._taken)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         for mean, kept in zip(self._mean, state["mean"], strict=True):

@@ -8,7 +8,6 @@ and nothing waits for the device but the transfer of losses and metrics after ea
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +27,7 @@ from search.training.optimizers import Rates, flat, flatten, optimizer_for, rate
 from search.training.progress import Progress
 from search.training.recipe import Recipe, schedule_of
 from search.training.stopping import Stopping
-from search.training.tensors import Tensors
+from search.training.tensors import Tensors, on_host
 from spaces.networks import Network, StackedNetwork, stacked
 from spaces.networks.settings import filled
 
@@ -192,13 +191,13 @@ class Loop:
         return [int(torch.randint(2**63 - 1, (), generator=generator)) for generator in self._generators]
 
     def state(self) -> dict[str, Any]:
-        """Everything, as it is between two epochs: plain values and tensors, apart from those that go on."""
+        """Everything, as it is between two epochs: plain values, and tensors of their own in the host's memory."""
         return {
             "done": self._done,
             "ended": list(self._ended),
             "generators": [generator.get_state() for generator in self._generators],
-            "model": copy.deepcopy(self._model.state_dict()),
-            "optimizer": [kept.clone() for kept in self._optimizer.memory],
+            "model": {name: on_host(kept) for name, kept in self._model.state_dict().items()},
+            "optimizer": [on_host(kept) for kept in self._optimizer.memory],
             "schedules": [schedule.state() for schedule in self._schedules],
             **{name: part.state() for name, part in self._parts.items()},
         }

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from search.protocols import Metrics
+from search.training.tensors import on_host
 
 
 class Stopping:
@@ -45,7 +46,7 @@ class Stopping:
 
     def state(self) -> dict[str, Any]:
         """All that a later `restore` needs."""
-        return {"epochs": list(self._epochs), "evaluated": list(self._evaluated), "best": self.best.clone()}
+        return {"epochs": list(self._epochs), "evaluated": list(self._evaluated), "best": on_host(self.best)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._epochs, self._evaluated = list(state["epochs"]), list(state["evaluated"])

@@ -243,10 +243,11 @@ class Supervised:
         if not others and first.restored is not None:
             loop.restore(first.restored)
         while not loop.over:
-            results = zip(loop.epoch(), constants, strict=True)
-            if not others and first.save_due:
+            results = loop.epoch()
+            if not others and isinstance(results[0], Mapping) and first.save_due:
                 first.save(loop.state())
-            yield [{**row, **constant} if isinstance(row, Mapping) else row for row, constant in results]
+            pairs = zip(results, constants, strict=True)
+            yield [{**row, **constant} if isinstance(row, Mapping) else row for row, constant in pairs]
 
     def _constants(self, config: Config, tensors: Tensors) -> Metrics:
         """The named metrics that do not change while a trial trains."""

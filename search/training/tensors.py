@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,6 +76,11 @@ class Tensors:
             yield inputs.to(self.device), targets
 
 
+def on_host(kept: Any) -> Any:
+    """A copy of a tensor in the host's memory; a copy of anything else."""
+    return kept.detach().to("cpu", copy=True) if isinstance(kept, Tensor) else copy.deepcopy(kept)
+
+
 def _rows(inputs: Tensor, places: Tensor, device: torch.device) -> Tensor:
     """The inputs at those places, on the device."""
     if inputs.device == device:
@@ -85,8 +92,11 @@ def _rows(inputs: Tensor, places: Tensor, device: torch.device) -> Tensor:
 def _has_room(device: str, needed: int) -> bool:
     if torch.device(device).type != "cuda":
         return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return needed <= RESIDENT * free
+    index = torch.device(device).index
+    place = torch.cuda.current_device() if index is None else index
+    free, _ = torch.cuda.mem_get_info(place)
+    kept = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)  # torch's own, to be used again
+    return needed <= RESIDENT * (free + kept)
 
 
 def _tensor(array: np.ndarray, device: str) -> Tensor:

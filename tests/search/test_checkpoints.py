@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import search
@@ -17,7 +18,9 @@ from search import Study
 from search.executors.checkpoints import Checkpoints
 from search.executors.worker import Worker
 from search.protocols import Job, Running
-from spaces import Float, Space, SpecError
+from search.training import Recipe, Supervised, digits
+from spaces import Float, Space, SpecError, StudyFailed
+from spaces.networks import MLP
 from studies.history import History
 from studies.records import Ended, Failed, Logged, Lost, Reported, Started
 from studies.store import Store
@@ -194,7 +197,7 @@ def interrupted(trial: Running) -> Iterator[dict[str, float]]:
 def test_a_trial_whose_checkpoint_is_lost_begins_anew_and_says_so(tmp_path: Path, harm: str) -> None:
     store = tmp_path / "s.db"
     with pytest.raises(KeyboardInterrupt):
-        study(interrupted, trials=1).run(store, quiet=True)
+        study(interrupted, trials=1, retries=0).run(store, quiet=True)
     (file,) = (tmp_path / "s.db.files").glob("*/*")
     if harm == "deleted":
         file.unlink()
@@ -205,8 +208,10 @@ def test_a_trial_whose_checkpoint_is_lost_begins_anew_and_says_so(tmp_path: Path
     with Store.open(store) as opened:
         events = list(opened.events())
     assert [event.from_step for event in events if isinstance(event, Started)] == [0, 3, 0]
-    lost = [event.reason for event in events if isinstance(event, Lost)]
-    assert lost[1].startswith("its checkpoint trial-0/attempt-1-step-3.pt cannot be read: ")
+    lost = [event for event in events if isinstance(event, Lost)]
+    assert [event.blame for event in lost] == ["driver", "checkpoint"]
+    assert lost[1].reason.startswith("its checkpoint trial-0/attempt-1-step-3.pt cannot be read: ")
+    assert history.trials[0].workers_lost == 0  # which would have cost it a retry
 
 
 def test_only_what_an_open_trial_goes_on_from_stays_on_the_disk(tmp_path: Path) -> None:
@@ -256,6 +261,27 @@ def test_a_state_is_kept_only_when_time_has_passed(tmp_path: Path, monkeypatch: 
     assert due == [False, False, True, False, False, True, False, False, False]
 
 
+def test_a_state_without_its_report_goes_with_the_trial(tmp_path: Path) -> None:
+    def failing(trial: Running) -> Iterator[dict[str, float]]:
+        trial.save("never reported")
+        raise ValueError("bad luck")
+        yield {"loss": 1.0}
+
+    with pytest.raises(StudyFailed, match="no trial finished"):
+        study(failing, trials=2).run(tmp_path / "s.db", quiet=True)
+    assert not (tmp_path / "s.db.files").exists()
+
+
+def test_a_training_that_has_diverged_saves_nothing(tmp_path: Path) -> None:
+    recipe = Recipe(optimizer="sgd", learning_rate=Float(1e29, 1e30), batch_size=64)
+    supervised = Supervised(digits(), MLP(layers=1, units=8), recipe)
+    supervised.attach(supervised.prepare())
+    config = supervised.space.sample(np.random.default_rng(0))
+    events = to_the_end(worker(supervised, tmp_path), job(config=config))
+    assert isinstance(events[-1].outcome, Failed)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_state_that_does_not_pickle_fails_its_trial_with_what_to_save(tmp_path: Path) -> None:
     def wrong(trial: Running) -> Iterator[dict[str, float]]:
         trial.save(lambda: 1)
@@ -299,7 +325,7 @@ def test_how_often_is_a_duration(given: Any, seconds: float) -> None:
     assert study(checkpoint_every=given).checkpoint_every_s == seconds
 
 
-@pytest.mark.parametrize("given", ["often", -1, True])
+@pytest.mark.parametrize("given", ["often", -1, True, False])
 def test_what_is_no_duration_is_refused(given: Any) -> None:
     with pytest.raises(SpecError, match=r"Study checkpoint_every must be"):
         study(checkpoint_every=given)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from spaces import Float, Int, Space
 from studies.records import (
+    Blame,
     Closed,
     Ended,
     Event,
@@ -91,7 +92,7 @@ class Life:
         self.states[number] = "waiting"
 
     def lose(self, number: int, detail: int) -> None:
-        self.add(Lost(self.now, number, "killed", "worker" if detail % 2 else "driver"))
+        self.add(Lost(self.now, number, "killed", BLAMES[detail % 3]))
         self.states[number] = "waiting"
 
     def end(self, number: int, detail: int) -> None:
@@ -102,6 +103,7 @@ class Life:
         self.add(Logged(self.now, number, f"line {detail}\n"))
 
 
+BLAMES: tuple[Blame, ...] = ("worker", "driver", "checkpoint")
 NEEDS = {
     "start": ("waiting",),
     "report": ("running",),

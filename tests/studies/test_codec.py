@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from studies.codec import decode, encode
 from studies.records import (
+    Blame,
     Closed,
     Ended,
     Event,
@@ -59,7 +60,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     ),
     Paused: st.builds(Paused, TIMES, NUMBERS),
     Extended: st.builds(Extended, TIMES, NUMBERS, NUMBERS, NOTES, NUMBERS),
-    Lost: st.builds(Lost, TIMES, NUMBERS, TEXT, st.sampled_from(["driver", "worker"])),
+    Lost: st.builds(Lost, TIMES, NUMBERS, TEXT, st.sampled_from(get_args(Blame))),
     Ended: st.builds(Ended, TIMES, NUMBERS, st.just(Finished()) | st.builds(Pruned, TEXT) | st.builds(Failed, TEXT)),
     Logged: st.builds(Logged, TIMES, NUMBERS, TEXT),
 }

@@ -114,10 +114,12 @@ def told(number: int, events: list[Event]) -> Trial:
 
 
 def died_where_it_began(own: list[Event], place: int) -> bool:
-    """Did a worker die here, before the attempt had reported anything? Its checkpoint is not trusted again."""
+    """Could its checkpoint not be read, or did a worker die before any report? It is not trusted again."""
     died = own[place]
+    if not isinstance(died, Lost) or died.blame == "driver":
+        return False
     last = next((e for e in reversed(own[:place]) if isinstance(e, Started | Reported)), None)
-    return isinstance(died, Lost) and died.blame == "worker" and isinstance(last, Started)
+    return died.blame == "checkpoint" or isinstance(last, Started)
 
 
 @pytest.mark.parametrize("maximize", [False, True])

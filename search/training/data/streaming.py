@@ -128,7 +128,9 @@ def available_bytes() -> float:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         limits.append(1024 * float(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
     with suppress(OSError, ValueError):  # no container, or "max"
-        limits.append(float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+        group = Path("/sys/fs/cgroup")
+        most, used = (float((group / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+        limits.append(most - used)
     if len(limits) == 1:
         with suppress(AttributeError, ValueError, OSError):  # not a Mac either
             limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))

@@ -46,11 +46,11 @@ class Dropout(nn.Module):
     # Of the noise, state_dict() then holds what is drawn and not used, and where to draw on.
     def get_extra_state(self) -> dict[str, Any]:
         generators = [generator.get_state() for generator in self._generators]
-        return {"noise": self._noise.clone(), "used": self._used, "generators": generators}
+        return {"noise": self._noise.to("cpu", copy=True), "used": self._used, "generators": generators}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self._noise, self._used = state["noise"].clone(), state["used"]
-        self._generators = [torch.Generator(self._noise.device) for _ in state["generators"]]
+        self._noise, self._used = state["noise"].to(self.keep.device, copy=True), state["used"]
+        self._generators = [torch.Generator(self.keep.device) for _ in state["generators"]]
         for generator, kept in zip(self._generators, state["generators"], strict=True):
             generator.set_state(kept)
 

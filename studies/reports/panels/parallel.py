@@ -22,7 +22,7 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     goal, free = history.study.goal, history.study.space.free
-    notes = ["Finished and pruned trials. Drag along an axis to keep the lines that pass there; click it to free them."]
+    notes = ["Finished, paused and pruned trials. Drag along an axis to keep the lines there; click it to free them."]
     if len(free) > MAX_AXES:
         notes.append(f"The first {MAX_AXES} of {len(free)} parameters are drawn.")
     if any(parameter.condition for parameter in free):
@@ -34,7 +34,7 @@ def panel(history: History) -> Content | Missing:
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each finished or pruned trial: its places on the axes (None: not active), then its value."""
+    """One row for each finished, paused or pruned trial: its places on the axes (None: not active), then its value."""
     free = history.study.space.free
     if not free:
         return Missing("The space has no free parameter.")
@@ -44,11 +44,11 @@ def table(history: History) -> Table | Missing:
             *(position(p.domain, trial.config[p.name]) if p.name in trial.config else None for p in free),
             value,
         )
-        for trial in history.in_state("finished", "pruned")
+        for trial in history.in_state("finished", "paused", "pruned")
         if (value := history.value(trial)) is not None and math.isfinite(value)
     )
     if not rows:
-        return Missing("No trial has finished yet, or was pruned with a value.")
+        return Missing("No trial has finished yet, or paused or was pruned with a value.")
     return Table("Places on the axes", ("trial", *(f"place of {p.name}" for p in free), "value"), rows)
 
 

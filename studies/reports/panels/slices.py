@@ -25,7 +25,7 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     free = history.study.space.free
-    notes = ["Circles finished, crosses were pruned. Points that share a setting are spread sideways."]
+    notes = ["Circles finished, squares hold, crosses were pruned. Points that share a setting are spread sideways."]
     if len(free) > MAX_SLICES:
         notes.append(f"The first {MAX_SLICES} of {len(free)} parameters are drawn.")
     y_axis, far = value_axis(history.study.goal, made.column("value"))
@@ -33,18 +33,18 @@ def panel(history: History) -> Content | Missing:
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each active parameter of each finished or pruned trial; `place` is its place on the axis."""
+    """One row for each active parameter of each finished, paused or pruned trial; `place` is its place on the axis."""
     if not history.study.space.free:
         return Missing("The space has no free parameter.")
     rows = tuple(
         (p.name, trial.number, trial.state, str(trial.config[p.name]), position(p.domain, trial.config[p.name]), value)
-        for trial in history.in_state("finished", "pruned")
+        for trial in history.in_state("finished", "paused", "pruned")
         if (value := history.value(trial)) is not None and math.isfinite(value)
         for p in history.study.space.free
         if p.name in trial.config
     )
     if not rows:
-        return Missing("No trial has finished yet, or was pruned with a value.")
+        return Missing("No trial has finished yet, or paused or was pruned with a value.")
     return Table("Value against each parameter", ("parameter", "trial", "state", "setting", "place", "value"), rows)
 
 

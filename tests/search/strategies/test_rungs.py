@@ -11,13 +11,17 @@ import pytest
 
 import search
 from search import ASHA, TPE, Hyperband, Random, Study, TopK
+from search.engine import Engine
+from search.executors.checkpoints import Checkpoints
+from search.executors.worker import Worker
 from search.protocols import Running
+from search.pruners import Never
 from search.strategies.rungs import as_pruned, rungs
 from search.testing.simulation import SPACES, bowl, simulate, study_of
 from search.testing.strategies import StrategyContract
 from spaces import ExecutionError, Float, Space, SpecError
 from studies.history import History
-from studies.records import Event, Extended, Extension, Paused, Reported
+from studies.records import Closed, Ended, Event, Extended, Extension, Opened, Paused, Reported
 from studies.store import Store
 
 
@@ -165,6 +169,77 @@ def test_top_k_trains_the_best_to_the_end(tmp_path: Path) -> None:
     assert [trial.step for trial in by_loss] == [*[9] * 4, *[2] * 14]
     first = next(place for place, event in enumerate(events) if isinstance(event, Extended))
     assert sum(isinstance(event, Reported) for event in events[:first]) == 2 * 18
+
+
+def test_a_session_that_ran_out_of_time_promotes_in_the_next(tmp_path: Path) -> None:
+    """All trials hold, and none waits: what is left to do is the strategy's to say."""
+    store = tmp_path / "s.db"
+    study(TopK(Random(), keep=1), trials=4).run(store, quiet=True)
+    history, events, _ = told(store)
+    first = next(place for place, event in enumerate(events) if isinstance(event, Extended))
+    early = tmp_path / "early.db"
+    with Store.open(store) as done, Store.create(early, history.study, _without_study(done.meta)) as cut:
+        cut.append([*events[:first], Closed(events[first].at, "the time is used up")])
+    assert told(early)[0].counts() == {"paused": 4}
+    assert search.resume(early, timeout=60, quiet=True).counts() == {"paused": 3, "finished": 1}
+
+
+def _without_study(meta: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in meta.items() if key != "study"}
+
+
+def forgetful(trial: Running) -> Iterator[dict[str, float]]:
+    """Keeps no checkpoint, so that a promoted trial begins anew."""
+    for step in range(1, (trial.budget or 0) + 1):
+        yield {"loss": trial.config["x"] + 1 / step}
+
+
+@pytest.mark.parametrize("strategy", [ASHA(Random()), Hyperband(Random()), TopK(Random())])
+def test_without_checkpoints_as_many_are_promoted(tmp_path: Path, strategy: Any) -> None:
+    """Who begins anew keeps its place on the rungs that it has left."""
+    reached: list[Counter[int]] = []
+    for objective in (rise, forgetful):
+        executor = _Workers(objective, 4, tmp_path / objective.__name__)
+        record = study(strategy).record()
+        history = Engine(
+            History(record),
+            Opened(0.0, 18, None, 4, "test", "host", 1),
+            strategy=strategy,
+            pruner=Never(),
+            executor=executor,
+            commit=lambda *_: None,
+            retries=0,
+        ).run()
+        reached.append(Counter(trial.step for trial in history.trials))
+    assert sum(reached[1].values()) == 18
+    assert reached[1][9] <= reached[0][9] + 1
+
+
+class _Workers:
+    """Workers in this process, whose reports come in turn."""
+
+    def __init__(self, objective: Any, capacity: int, folder: Path) -> None:
+        self.capacity = capacity
+        self._free = [Worker(objective, "cpu", checkpoints=Checkpoints(folder, 0.0)) for _ in range(capacity)]
+        self._busy: list[tuple[Worker, Any]] = []
+
+    def submit(self, job: Any) -> str:
+        self._busy.append((self._free.pop(), job))
+        return "worker"
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        worker, order = self._busy.pop(0)
+        events = worker.advance(order, stop=False)
+        if any(isinstance(event, Ended) for event in events):
+            self._free.append(worker)
+        else:
+            self._busy.append((worker, None))
+        return events
+
+
+def test_topk_shows_the_wrapped_strategy_what_the_trials_have_told() -> None:
+    *_, last = simulate(TopK(TPE(startup_trials=6)), study_of(SPACES["mixed"]), trials=20)
+    assert Counter(trial.proposal.note["by"] for trial in last.history.trials)["tpe"] >= 10
 
 
 def test_a_study_too_small_for_its_rungs_still_trains_one_in_full(tmp_path: Path) -> None:
