@@ -194,7 +194,9 @@ def best(store: Path, as_json: bool) -> None:
     with Store.open(store) as opened:
         history = opened.history()
     if history.best is None:
-        raise StudyFailed(f"no trial of {store} has finished yet")
+        paused = len(history.open_trials("paused"))
+        more = f"; {paused} are paused: archsearch show {store}" if paused else ""
+        raise StudyFailed(f"no trial of {store} has finished yet{more}")
     _answer(tables.trial_json(history, history.best), tables.trial_table(history, history.best), as_json)
 
 

@@ -75,8 +75,11 @@ class Declaration:
         for what, part in (("objective", self.objective), ("strategy", self.strategy)):
             if getattr(part, "needs_budget", False) and self.budget is None:
                 raise SpecError(
-                    f"this {what} needs to know how long to train: give Study a budget, e.g. budget=20 (epochs)"
+                    f"this {what} needs to know how long to train: give Study a budget, e.g. budget=20 (epochs; folds, "
+                    "where it cross-validates)"
                 )
+        if hasattr(self.strategy, "check_study"):
+            self.strategy.check_study(self.budget, self.trials)
 
     @property
     def goal(self) -> Goal:

@@ -159,7 +159,9 @@ class Driver:
 
     def _checked(self, history: History, store: Store) -> History:
         if history.best is None and not history.unfinished:
-            raise StudyFailed(f"no trial finished; see why: archsearch show {store.path}")
+            failed = history.in_state("failed")
+            trial = f" {failed[-1].number} --log" if failed else ""
+            raise StudyFailed(f"no trial finished; see why: archsearch show {store.path}{trial}")
         return history
 
     def _executor(self, opened: Opened, shared: Any, checkpoints: Checkpoints) -> Executor:

@@ -49,7 +49,11 @@ class Strategy(Protocol):
 
 
 class Promoting(Strategy, Protocol):
-    """A strategy that proposes budgets below the study's: such trials pause there, and it may let them go on."""
+    """A strategy that proposes budgets below the study's: such trials pause there, and it may let them go on.
+
+    Any strategy may also have `check_study(budget, trials)`, which raises SpecError for a study that it cannot serve,
+    and `needs_budget`, which refuses one without a budget: both before there is a store.
+    """
 
     def promote(self, history: History, n: int) -> list[Extension]:
         """At most `n` paused trials to go on. Called before each `ask`, which gets the slots that are left."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -99,20 +99,31 @@ def study_table(history: History) -> RenderableType:
         ("worked", clock(history.elapsed_s)),
         ("last session", history.closed.reason if history.closed else "still open, or killed"),
     )
-    finished = [(history.loss(trial), trial) for trial in history.in_state("finished")]
-    ranked = sorted(((loss, trial) for loss, trial in finished if loss is not None), key=lambda p: (p[0], p[1].number))
-    if not ranked:
-        return facts
-    free = [parameter.name for parameter in study.space.free]
-    table = _table("trial", study.goal.metric, "steps", "config")
-    for _, trial in ranked[:BEST_SHOWN]:
-        config = {name: trial.config[name] for name in free if name in trial.config}
-        table.add_row(str(trial.number), _number(history.value(trial)), str(trial.step), one_line(config))
-    failed = [trial for trial in history.trials if trial.state == "failed"]
+    finished = [trial for trial in history.in_state("finished") if history.loss(trial) is not None]
+    ranked = sorted(finished, key=lambda trial: (history.loss(trial), trial.number))
+    holding = sorted(history.open_trials("paused"), key=lambda trial: (-trial.step, history.loss(trial), trial.number))
+    failed = history.in_state("failed")
     notes = [Text(f"trial {trial.number} failed: {trial.reason}", style="red") for trial in failed[:3]]
     if len(failed) > 3:
         notes.append(Text(f"and {len(failed) - 3} more failed", style="red"))
-    return Group(facts, Text(f"\nbest {min(BEST_SHOWN, len(ranked))} of {len(ranked)} finished"), table, *notes)
+    return Group(
+        facts,
+        *_ranking(history, ranked, f"best {min(BEST_SHOWN, len(ranked))} of {len(ranked)} finished"),
+        *_ranking(history, holding, f"{len(holding)} paused, which may yet go on; those that came furthest"),
+        *notes,
+    )
+
+
+def _ranking(history: History, trials: Sequence[Trial], title: str) -> list[RenderableType]:
+    """The first of the trials under a title; nothing where there are none."""
+    if not trials:
+        return []
+    free = [parameter.name for parameter in history.study.space.free]
+    table = _table("trial", history.study.goal.metric, "steps", "config")
+    for trial in trials[:BEST_SHOWN]:
+        config = {name: trial.config[name] for name in free if name in trial.config}
+        table.add_row(str(trial.number), _number(history.value(trial)), str(trial.step), one_line(config))
+    return [Text(f"\n{title}"), table]
 
 
 def trial_of(history: History, number: int) -> Trial:
@@ -141,10 +152,11 @@ def trial_json(history: History, trial: Trial) -> dict[str, Any]:
 
 def trial_table(history: History, trial: Trial) -> RenderableType:
     last = trial.reports[-1].metrics if trial.reports else {}
+    reason = "among the best at this step it goes on" if trial.state == "paused" else trial.reason
     free = {parameter.name for parameter in history.study.space.free}
     constants = {name: value for name, value in trial.config.items() if name not in free}
     return _facts(
-        ("trial", f"{trial.number}, {trial.state}" + (f": {trial.reason}" if trial.reason else "")),
+        ("trial", f"{trial.number}, {trial.state}" + (f": {reason}" if reason else "")),
         *((name, _number(value)) for name, value in last.items()),
         ("steps", str(trial.step)),
         *((name, _number(value)) for name, value in trial.config.items() if name in free),

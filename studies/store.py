@@ -153,13 +153,18 @@ class Store:
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def copy(self, destination: str | Path) -> None:
-        """A whole copy at this moment, also while a driver writes. An existing file is not overwritten."""
+        """A whole copy at this moment, also while a driver writes, with the files beside it. An existing one is left.
+
+        A checkpoint that is replaced meanwhile may be missing there; its trial then begins anew.
+        """
         destination = Path(destination)
         if destination.exists():
             raise StoreError(f"{destination} exists already; name another file")
         _check_folder(destination)
         with _explained(destination), closing(sqlite3.connect(destination)) as target:
             self._db.backup(target)
+            if files_beside(self.path).is_dir():
+                shutil.copytree(files_beside(self.path), files_beside(destination), ignore=_drafts)
 
     def close(self) -> None:
         if self._lock is not None:
@@ -183,6 +188,16 @@ class Store:
         with _explained(self.path):
             row = self._db.execute('SELECT "check" FROM events ORDER BY seq DESC LIMIT 1').fetchone()
         return row[0] if row else ""
+
+
+def files_beside(store: Path) -> Path:
+    """The folder for what belongs to a store and is too large for it, such as checkpoints; it need not exist."""
+    return store.absolute().with_name(f"{store.name}.files")
+
+
+def _drafts(folder: str, names: list[str]) -> list[str]:
+    """What is being written at this moment."""
+    return [name for name in names if name.endswith(".new")]
 
 
 def _chain(check: str, kind: str, trial: int | None, at: float, body: str) -> str:

@@ -22,6 +22,7 @@ from search.protocols import Job
 from spaces import ArchsearchError, SpecError
 from studies.history import History
 from studies.records import Ended, Event, Reported
+from studies.store import files_beside
 
 
 class CheckpointError(ArchsearchError):
@@ -38,7 +39,7 @@ class Checkpoints:
     @classmethod
     def beside(cls, store: Path, every_s: float) -> Checkpoints:
         """Those of the study in this store."""
-        return cls(store.absolute().with_name(f"{store.name}.files"), every_s)
+        return cls(files_beside(store), every_s)
 
     def read(self, name: str) -> Any:
         """The state, its tensors in the host's memory. Raises CheckpointError."""

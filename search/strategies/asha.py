@@ -15,7 +15,7 @@ import numpy as np
 
 from search.protocols import Strategy
 from search.strategies.random import Random
-from search.strategies.rungs import GOING, as_pruned, best_at, check_settings, no_more_come, promoted, rungs
+from search.strategies.rungs import GOING, as_pruned, best_at, check_rung, check_settings, no_more_come, promoted, rungs
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
 
@@ -45,6 +45,10 @@ class ASHA:
 
     def __post_init__(self) -> None:
         check_settings(self, {"min_steps": 1, "eta": 2})
+
+    def check_study(self, budget: int | None, trials: int | None) -> None:
+        """Raises SpecError for a budget without a rung below it."""
+        check_rung(self, "min_steps", budget)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, to the first rung."""

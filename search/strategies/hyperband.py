@@ -16,7 +16,7 @@ import numpy as np
 
 from search.protocols import Strategy
 from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, best_at, check_settings, no_more_come, promoted, rungs
+from search.strategies.rungs import as_pruned, best_at, check_rung, check_settings, no_more_come, promoted, rungs
 from spaces import SpecError
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
@@ -46,6 +46,13 @@ class Hyperband:
         check_settings(self, {"min_steps": 1, "eta": 2})
         if self.brackets is not None:
             check_settings(self, {"brackets": 1})
+
+    def check_study(self, budget: int | None, trials: int | None) -> None:
+        """Raises SpecError for a budget without a rung below it, or with fewer kinds of bracket than asked for."""
+        check_rung(self, "min_steps", budget)
+        steps = rungs(budget, self.min_steps, self.eta)
+        if self.brackets is not None and self.brackets > len(steps):
+            raise SpecError(f"Hyperband brackets is {self.brackets}, and the {len(steps)} rungs {steps} make as many")
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, each to the first rung of its bracket."""
@@ -98,10 +105,6 @@ class Hyperband:
     def _kinds(self, steps: Sequence[int]) -> list[tuple[int, int]]:
         """(how many trials, the first rung's place) of each kind of bracket; algorithm 1, lines 1 to 3."""
         most = len(steps) - 1
-        if self.brackets is not None and self.brackets > most + 1:
-            raise SpecError(
-                f"Hyperband brackets is {self.brackets}, and {len(steps)} rungs {list(steps)} have {most + 1}"
-            )
         kinds = [(-(-(most + 1) * self.eta**s // (s + 1)), most - s) for s in range(most, -1, -1)]
         return kinds[: self.brackets]
 

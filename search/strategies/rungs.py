@@ -23,6 +23,16 @@ def rungs(budget: int | None, min_steps: int, eta: int) -> list[int]:
     return [*(step for step in steps if step < budget), budget]
 
 
+def check_rung(strategy: Strategy, name: str, budget: int | None) -> None:
+    """Raises SpecError where the first rung is not below the budget, so that nobody would ever pause."""
+    first = getattr(strategy, name)
+    if budget is not None and first >= budget:
+        raise SpecError(
+            f"{type(strategy).__name__} {name} is {first}, and nobody pauses below the study's budget of {budget}; "
+            "lower it, or take the wrapped strategy by itself"
+        )
+
+
 def best_at(history: History, step: int, trials: Iterable[Trial], count: int) -> list[Trial]:
     """The `count` best of the trials by their losses at this step; the older one of equals."""
     losses = [(loss, trial.number) for trial in trials if (loss := history.loss_at(trial, step)) is not None]
@@ -66,9 +76,11 @@ def _held(trial: Trial, steps: list[int]) -> Trial:
 
 
 def check_settings(strategy: Strategy, least: dict[str, int]) -> None:
-    """Raises SpecError for a setting that is no whole number of at least so much."""
+    """Raises SpecError for a setting that is no whole number of at least so much, or nothing that can be wrapped."""
+    who, inner = type(strategy).__name__, getattr(strategy, "strategy", None)
+    if isinstance(inner, type) or not hasattr(inner, "ask") or hasattr(inner, "promote"):
+        raise SpecError(f"{who} wraps a strategy that does not pause trials itself, got {inner!r}; write {who}(TPE())")
     for name, low in least.items():
         value = getattr(strategy, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            who = type(strategy).__name__
             raise SpecError(f"{who} {name} must be a whole number of at least {low}, got {value!r}")

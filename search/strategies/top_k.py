@@ -9,7 +9,7 @@ import numpy as np
 
 from search.protocols import Strategy
 from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, best_at, check_settings, no_more_come, promoted
+from search.strategies.rungs import as_pruned, best_at, check_rung, check_settings, no_more_come, promoted
 from spaces import SpecError
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
@@ -32,10 +32,14 @@ class TopK:
     def __post_init__(self) -> None:
         check_settings(self, {"keep": 1, "steps": 1})
 
-    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """What the wrapped strategy proposes, for a few reports. Raises SpecError for a study without an end."""
-        if history.opened is not None and history.opened.trials is None:
+    def check_study(self, budget: int | None, trials: int | None) -> None:
+        """Raises SpecError for a budget that all would come to, or a study without a number of trials."""
+        check_rung(self, "steps", budget)
+        if trials is None:
             raise SpecError("TopK must know when all trials have begun; give Study trials=, not a timeout alone")
+
+    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """What the wrapped strategy proposes, for a few reports."""
         steps = self._rungs(history)
         proposals = self.strategy.ask(as_pruned(history, steps), n, rng)
         return [replace(proposal, budget=steps[0]) for proposal in proposals]

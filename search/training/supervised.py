@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from rich.filesize import decimal
 
 from search.protocols import Metrics, Running
 from search.training.allocation import keep_freed_memory
@@ -149,8 +150,8 @@ class Supervised:
         if shared.others:
             told.append(f"{len(shared.folds)} folds")
         if shared.streamed:
-            size = sum(part.inputs.nbytes for part in shared.streamed) / 1e9
-            told.append(f"streams {size:,.3g} GB from files in {Path(str(shared.streamed[0].file)).parent.parent}")
+            size = decimal(sum(part.inputs.nbytes for part in shared.streamed))
+            told.append(f"streams {size} from files in {Path(str(shared.streamed[0].file)).parent.parent}")
         return "; ".join(told) or None
 
     def costs(self, config: Config, shared: Prepared) -> Costs:

@@ -74,7 +74,7 @@ def check_number(
         number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else value
         if not (above < number < below and low <= number <= high):
             raise SpaceError(
-                f"{what} must be a number {bounds}, got {_shown(value, setting)}; "
+                f"{what} must be a number {bounds}{' or None' if none else ''}, got {_shown(value, setting)}; "
                 f"give such a number, Float(low, high) or Choice(...)"
             )
 

@@ -178,7 +178,7 @@ def test_the_store_says_where_the_study_comes_from(tmp_path: Path) -> None:
 
 def test_the_name_tables_make_what_they_name() -> None:
     for name in STRATEGIES:
-        assert study(strategy=name).strategy.ask is not None
+        assert study(strategy=name, budget=9).strategy.ask is not None
 
 
 class Measured:

@@ -51,6 +51,9 @@ class Data:
     streaming: Streaming = DEFAULT_STREAMING
 
     def __post_init__(self) -> None:
+        for name, kind, example in (("split", Split, "Split(folds=5)"), ("streaming", Streaming, "Streaming()")):
+            if not isinstance(getattr(self, name), kind):
+                raise DataError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}; write {example}")
         if self.categories not in get_args(Coding):
             raise DataError(unknown("categories", str(self.categories), get_args(Coding)))
         if self.scaling not in get_args(Scaling):

@@ -308,8 +308,51 @@ def test_settings_that_cannot_be_meant(make: Any, what: str) -> None:
         make()
 
 
-def test_what_only_a_study_shows_is_told_by_it(tmp_path: Path) -> None:
-    with pytest.raises(ExecutionError, match=r"Hyperband brackets is 5, and 3 rungs \[1, 3, 9\] have 3"):
-        study(Hyperband(brackets=5)).run(tmp_path / "a.db", quiet=True)
-    with pytest.raises(ExecutionError, match=r"TopK must know when all trials have begun; give Study trials="):
-        study(TopK(), trials=None, timeout="1m").run(tmp_path / "b.db", quiet=True)
+@pytest.mark.parametrize(
+    ("strategy", "settings", "what"),
+    [
+        (Hyperband(brackets=5), {}, r"Hyperband brackets is 5, and the 3 rungs \[1, 3, 9\] make as many"),
+        (TopK(), {"trials": None, "timeout": "1m"}, r"TopK must know when all trials have begun; give Study trials="),
+        (TopK(steps=9), {}, r"TopK steps is 9, and nobody pauses below the study's budget of 9; lower it"),
+        (ASHA(min_steps=30), {}, r"ASHA min_steps is 30, and nobody pauses below the study's budget of 9; lower it"),
+    ],
+)
+def test_a_study_that_a_strategy_cannot_serve_is_refused(strategy: Any, settings: dict[str, Any], what: str) -> None:
+    with pytest.raises(SpecError, match=what):
+        study(strategy, **settings)
+
+
+@pytest.mark.parametrize("inner", ["random", Random, ASHA(), None])
+def test_what_is_wrapped_must_be_a_strategy_without_rungs(inner: Any) -> None:
+    with pytest.raises(SpecError, match=r"ASHA wraps a strategy that does not pause trials itself, got .*TPE\(\)\)"):
+        ASHA(inner)
+
+
+def test_paused_trials_are_shown_and_copied_with_their_checkpoints(tmp_path: Path, archsearch: Any) -> None:
+    study(ASHA(Random()), trials=6).run(tmp_path / "s.db", quiet=True)
+    paused = told(tmp_path / "s.db")[0].in_state("paused")
+    text = archsearch("show", "s.db").stdout
+    assert f"{len(paused)} paused, which may yet go on; those that came furthest" in text
+    assert "paused: among the best at this step it goes on" in archsearch("show", "s.db", paused[0].number).stdout
+    assert archsearch("list").stdout.count("6/6") == 1
+    archsearch("copy", "s.db", "t.db")
+    names = [
+        sorted(str(file.relative_to(folder)) for file in folder.rglob("*.pt")) for folder in tmp_path.glob("*.files")
+    ]
+    assert len(names) == 2
+    assert names[0] == names[1]
+    assert len(names[0]) == len(paused)
+    # Whether it was copied or not, it goes on where it was.
+    after = [search.resume(tmp_path / name, trials=30, quiet=True) for name in ("s.db", "t.db")]
+    assert [trial.attempt for trial in after[0].trials] == [trial.attempt for trial in after[1].trials]
+
+
+def test_best_says_that_trials_are_paused_where_none_has_finished(tmp_path: Path, archsearch: Any) -> None:
+    def slow(trial: Running) -> Iterator[dict[str, float]]:
+        if trial.restored:
+            raise KeyboardInterrupt
+        yield from rise(trial)
+
+    with pytest.raises(KeyboardInterrupt):
+        study(TopK(Random(), keep=1), slow, trials=3).run(tmp_path / "s.db", quiet=True)
+    assert "no trial of s.db has finished yet; 2 are paused: archsearch show s.db" in archsearch("best", "s.db").stderr
