@@ -58,7 +58,7 @@ class Silent:
 
 
 class Lines(Silent):
-    """One line for each trial that ends or pauses."""
+    """One line for each trial that ends, or pauses and does not go on at once."""
 
     def __init__(self, console: Console, opened: Opened) -> None:
         self._console = console
@@ -66,7 +66,7 @@ class Lines(Silent):
 
     def show(self, history: History, events: Sequence[Event]) -> None:
         for event in events:
-            if isinstance(event, Ended | Paused):
+            if isinstance(event, Ended | Paused) and history.trials[event.trial].state != "running":
                 of = f"/{self._opened.trials}" if self._opened.trials else ""
                 self._line(f"{history.settled}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
             elif isinstance(event, Lost) and event.blame == "worker":

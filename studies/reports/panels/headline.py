@@ -88,6 +88,10 @@ def _effort(history: History) -> str:
     text = (
         f"Goal: {history.study.goal}. {count(len(history.trials), 'trial')} in {duration(history.elapsed_s)} of work."
     )
+    if paused := history.open_trials("paused"):
+        text += (
+            f" {count(len(paused), 'trial')} paused below the full budget, and may go on when the study is extended."
+        )
     if (running := history.open_trials("waiting", "running")) and history.closed is None:
         text += f" {count(len(running), 'trial')} had not ended at the last event of this report."
     return text

@@ -38,8 +38,8 @@ def _told(found: Importances) -> tuple[str, ...]:
     seen = f"{found.trials:,} trials" if found.trials == found.of else f"{found.trials:,} of {found.of:,} trials"
     told = [
         f"A random forest learned {seen}; its out-of-bag R² is {found.explained:.2f} (1 explains everything, 0 "
-        "nothing). A bar is how much of that goes when one parameter is shuffled. Pruned trials count with their last "
-        "value, failed ones are left out, values far worse than most are cut, and not being active is a value of its "
+        "nothing). A bar is how much of that goes when one parameter is shuffled. Pruned and paused trials count with "
+        "their last value, failed ones are left out, values far worse than most are cut, and not being active is a value of its "
         "own."
     ]
     if len(found.parameters) > MAX_BARS:
