@@ -39,8 +39,8 @@ def _told(found: Importances) -> tuple[str, ...]:
     told = [
         f"A random forest learned {seen}; its out-of-bag R² is {found.explained:.2f} (1 explains everything, 0 "
         "nothing). A bar is how much of that goes when one parameter is shuffled. Pruned and paused trials count with "
-        "their last value, failed ones are left out, values far worse than most are cut, and not being active is a value of its "
-        "own."
+        "their last value, failed ones are left out, values far worse than most are cut, and not being active is a "
+        "value of its own."
     ]
     if len(found.parameters) > MAX_BARS:
         told.append(f"The {MAX_BARS} most important of {len(found.parameters)} parameters are drawn.")
