@@ -16,6 +16,8 @@ LOWER = {"spaces": set(), "studies": {"spaces"}, "search": {"spaces", "studies"}
 GROUPS = ("strategies", "pruners", "executors", "training")
 
 # Which files may import an outside thing. Everything else goes through them.
+SHARED = ("protocols", "names", "settings")  # what every group of search may import
+
 SEAMS = {
     "ray": {"search/executors/ray.py"},
     "sqlite3": {"studies/store.py"},
@@ -78,10 +80,9 @@ def wrong_directions(module: str, path: Path) -> list[str]:
             wrong.append(f"{module} imports {name}: {package} may import {sorted(LOWER[package]) or 'none of ours'}")
         mine, theirs = rest[:1], inner[:1]
         crossing = other == package == "search" and mine and theirs and mine[0] in GROUPS
-        if crossing and theirs[0] not in (mine[0], "protocols", "names"):
-            wrong.append(
-                f"{module} imports {name}: {mine[0]} may import search.protocols, search.names and its own files"
-            )
+        if crossing and theirs[0] not in (mine[0], *SHARED):
+            may = ", ".join(f"search.{name}" for name in SHARED)
+            wrong.append(f"{module} imports {name}: {mine[0]} may import {may} and its own files")
     return wrong
 
 

@@ -6,7 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 from search.protocols import Continue, Stop, Verdict
-from spaces import SpecError
+from search.settings import check_whole
 from studies.history import History
 from studies.records import Trial
 
@@ -34,13 +34,8 @@ class SuccessiveHalving:
     eta: int = 3
 
     def __post_init__(self) -> None:
-        for name, least, usual in (("min_steps", 1, 4), ("eta", 2, 3)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SpecError(
-                    f"SuccessiveHalving {name} must be a whole number of at least {least}, got {value!r}; "
-                    f"{usual} is usual"
-                )
+        check_whole(self, "min_steps", least=1)
+        check_whole(self, "eta", least=2)
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         goal, step, budget = history.study.goal, trial.step, trial.proposal.budget

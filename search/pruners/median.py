@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from search.protocols import Continue, Stop, Verdict
-from spaces import SpecError
+from search.settings import check_whole
 from studies.history import History
 from studies.records import Trial
 
@@ -31,12 +31,8 @@ class Median:
     warmup_steps: int = 3
 
     def __post_init__(self) -> None:
-        for name, least, usual in (("startup_trials", 1, 5), ("warmup_steps", 0, 3)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SpecError(
-                    f"Median {name} must be a whole number of at least {least}, got {value!r}; {usual} is usual"
-                )
+        check_whole(self, "startup_trials", least=1)
+        check_whole(self, "warmup_steps", least=0)
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         goal, step, budget = history.study.goal, trial.step, trial.proposal.budget

@@ -14,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from search.protocols import Strategy
+from search.settings import check_whole
 from search.strategies.random import Random
-from search.strategies.rungs import GOING, as_pruned, best_at, check_rung, check_settings, no_more_come, promoted, rungs
+from search.strategies.rungs import GOING, as_pruned, best_at, check_rung, check_wrapped, no_more_come, promoted, rungs
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
 
@@ -44,7 +45,9 @@ class ASHA:
     eta: int = 3
 
     def __post_init__(self) -> None:
-        check_settings(self, {"min_steps": 1, "eta": 2})
+        check_wrapped(self)
+        check_whole(self, "min_steps", least=1)
+        check_whole(self, "eta", least=2)
 
     def check_study(self, budget: int | None, trials: int | None) -> None:
         """Raises SpecError for a budget without a rung below it."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from search.settings import check_whole
 from search.strategies.candidates import Rows
 from search.strategies.observed import observed
 from search.strategies.random import drawn
-from spaces import Config, Space, SpecError, neighbour
+from spaces import Config, Space, neighbour
 from studies.history import History
 from studies.records import Proposal, Trial
 
@@ -55,10 +56,8 @@ class Bayes:
     candidates: int = 1000
 
     def __post_init__(self) -> None:
-        for name, usual in (("startup_trials", 10), ("candidates", 1000)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SpecError(f"Bayes {name} must be a whole number of at least 1, got {value!r}; {usual} is usual")
+        check_whole(self, "startup_trials", least=1)
+        check_whole(self, "candidates", least=1)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.settings import check_whole
 from search.strategies.random import apart, drawn
-from spaces import SpecError
 from studies.history import History
 from studies.records import Proposal, Trial
 
@@ -56,9 +56,7 @@ class CmaEs:
     _warm: _Warm = field(default_factory=_Warm, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        value = self.population
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 4):
-            raise SpecError(f"CmaEs population must be a whole number of at least 4, got {value!r}; None is usual")
+        check_whole(self, "population", least=4, none=True)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""

@@ -13,6 +13,7 @@ from itertools import islice
 
 import numpy as np
 
+from search.settings import check_whole
 from search.strategies.distinct import untried
 from search.strategies.random import drawn
 from spaces import Config, Space, SpecError, crossover, mutate
@@ -48,12 +49,8 @@ class Evolution:
     crossover: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, usual in (("population", 20), ("sample", 15)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SpecError(
-                    f"Evolution {name} must be a whole number of at least 1, got {value!r}; {usual} is usual"
-                )
+        check_whole(self, "population", least=1)
+        check_whole(self, "sample", least=1)
         share = self.crossover
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise SpecError(f"Evolution crossover must be a share from 0 to 1, got {share!r}; 0.5 is usual")

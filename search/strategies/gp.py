@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.settings import check_whole
 from search.strategies.distinct import untried
 from search.strategies.observed import cut, observed
 from search.strategies.random import drawn
-from spaces import Config, Space, SpecError, neighbour, repair
+from spaces import Config, Space, neighbour, repair
 from studies.history import History
 from studies.records import Proposal, Trial
 
@@ -41,9 +42,7 @@ class GP:
     startup_trials: int = 10
 
     def __post_init__(self) -> None:
-        value = self.startup_trials
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SpecError(f"GP startup_trials must be a whole number of at least 1, got {value!r}; 10 is usual")
+        check_whole(self, "startup_trials", least=1)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""

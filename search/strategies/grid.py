@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from search.settings import check_whole
 from spaces import Config, Encoding, Space, SpecError
 from studies.history import History
 from studies.records import Proposal, StudyRecord, Trial
@@ -50,9 +51,7 @@ class Grid:
     _warm: _Warm = field(default_factory=_Warm, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        value = self.points
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 2):
-            raise SpecError(f"Grid points must be a whole number of at least 2, got {value!r}; try Grid(points=5)")
+        check_whole(self, "points", least=2, none=True)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Up to `n` proposals; fewer, and then none, when the grid is used up. It never waits."""

@@ -15,8 +15,9 @@ from typing import ClassVar
 import numpy as np
 
 from search.protocols import Strategy
+from search.settings import check_whole
 from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, best_at, check_rung, check_settings, no_more_come, promoted, rungs
+from search.strategies.rungs import as_pruned, best_at, check_rung, check_wrapped, no_more_come, promoted, rungs
 from spaces import SpecError
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
@@ -43,9 +44,10 @@ class Hyperband:
     brackets: int | None = None
 
     def __post_init__(self) -> None:
-        check_settings(self, {"min_steps": 1, "eta": 2})
-        if self.brackets is not None:
-            check_settings(self, {"brackets": 1})
+        check_wrapped(self)
+        check_whole(self, "min_steps", least=1)
+        check_whole(self, "eta", least=2)
+        check_whole(self, "brackets", least=1, none=True)
 
     def check_study(self, budget: int | None, trials: int | None) -> None:
         """Raises SpecError for a budget without a rung below it, or with fewer kinds of bracket than asked for."""

@@ -75,12 +75,8 @@ def _held(trial: Trial, steps: list[int]) -> Trial:
     return replace(trial, state="pruned", outcome=Pruned(f"holds at step {held}"), reports=reports)
 
 
-def check_settings(strategy: Strategy, least: dict[str, int]) -> None:
-    """Raises SpecError for a setting that is no whole number of at least so much, or nothing that can be wrapped."""
+def check_wrapped(strategy: Strategy) -> None:
+    """Raises SpecError for a wrapped strategy that is none, or pauses trials itself."""
     who, inner = type(strategy).__name__, getattr(strategy, "strategy", None)
     if isinstance(inner, type) or not hasattr(inner, "ask") or hasattr(inner, "promote"):
         raise SpecError(f"{who} wraps a strategy that does not pause trials itself, got {inner!r}; write {who}(TPE())")
-    for name, low in least.items():
-        value = getattr(strategy, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise SpecError(f"{who} {name} must be a whole number of at least {low}, got {value!r}")

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from search.protocols import Strategy
+from search.settings import check_whole
 from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, best_at, check_rung, check_settings, no_more_come, promoted
+from search.strategies.rungs import as_pruned, best_at, check_rung, check_wrapped, no_more_come, promoted
 from spaces import SpecError
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
@@ -30,7 +31,9 @@ class TopK:
     steps: int = 1
 
     def __post_init__(self) -> None:
-        check_settings(self, {"keep": 1, "steps": 1})
+        check_wrapped(self)
+        check_whole(self, "keep", least=1)
+        check_whole(self, "steps", least=1)
 
     def check_study(self, budget: int | None, trials: int | None) -> None:
         """Raises SpecError for a budget that all would come to, or a study without a number of trials."""

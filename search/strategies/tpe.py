@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search.settings import check_whole
 from search.strategies.random import drawn
-from spaces import SpecError
 from studies.history import History
 from studies.records import Proposal, Trial
 
@@ -58,12 +58,8 @@ class TPE:
     _warm: _Warm = field(default_factory=_Warm, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name, least, usual in (("startup_trials", 1, 10), ("candidates", 1, 24), ("remembered", 250, 250)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SpecError(
-                    f"TPE {name} must be a whole number of at least {least}, got {value!r}; {usual} is usual"
-                )
+        for name, least in (("startup_trials", 1), ("candidates", 1), ("remembered", 250)):
+            check_whole(self, name, least=least)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""
