@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from search.driver import resume
-    from search.pruners import Median, Never, SuccessiveHalving
+    from search.pruners import Median, Never, Patience, Percentile, SuccessiveHalving
     from search.strategies import ASHA, GP, TPE, Bayes, CmaEs, Evolution, Grid, Hyperband, QuasiRandom, Random, TopK
     from search.study import Study
 
@@ -29,6 +29,8 @@ __all__ = [
     "Hyperband",
     "Median",
     "Never",
+    "Patience",
+    "Percentile",
     "QuasiRandom",
     "Random",
     "Study",
@@ -47,6 +49,8 @@ _HOME = {
     "Hyperband": "search.strategies",
     "Median": "search.pruners",
     "Never": "search.pruners",
+    "Patience": "search.pruners",
+    "Percentile": "search.pruners",
     "QuasiRandom": "search.strategies",
     "Random": "search.strategies",
     "resume": "search.driver",

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from search.pruners.halving import SuccessiveHalving
     from search.pruners.median import Median
     from search.pruners.never import Never
+    from search.pruners.patience import Patience
+    from search.pruners.percentile import Percentile
 
-__all__ = ["PRUNERS", "Median", "Never", "SuccessiveHalving", "pruner"]
+__all__ = ["PRUNERS", "Median", "Never", "Patience", "Percentile", "SuccessiveHalving", "pruner"]
 
 PRUNERS = NameTable(
     "pruner",
@@ -23,6 +25,8 @@ PRUNERS = NameTable(
         "halving": "search.pruners.halving:SuccessiveHalving",
         "median": "search.pruners.median:Median",
         "none": "search.pruners.never:Never",
+        "patience": "search.pruners.patience:Patience",
+        "percentile": "search.pruners.percentile:Percentile",
     },
 )
 

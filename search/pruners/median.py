@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from search.protocols import Continue, Stop, Verdict
+from search.pruners.finished import compared
 from search.settings import check_whole
 from studies.history import History
 from studies.records import Trial
@@ -35,24 +36,15 @@ class Median:
         check_whole(self, "warmup_steps", least=0)
 
     def judge(self, trial: Trial, history: History) -> Verdict:
-        goal, step, budget = history.study.goal, trial.step, trial.proposal.budget
-        if step <= self.warmup_steps or (budget is not None and step >= budget):
+        found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)
+        if found is None:
             return Continue()
-        if history.loss_at(trial, step) is None:
-            return Continue()
-        best = min(goal.loss(r.metrics[goal.metric]) for r in trial.reports if goal.metric in r.metrics)
-        others = [
-            loss
-            for other in history.trials
-            if other.state == "finished" and other.number != trial.number
-            if (loss := history.loss_at(other, step)) is not None
-        ]
-        if len(others) < self.startup_trials:
-            return Continue()
+        best, others = found
         median = statistics.median(others)
         if best <= median:
             return Continue()
+        goal = history.study.goal
         return Stop(
-            f"step {step}: best {goal.metric} {goal.loss(best):.4g} is worse than {goal.loss(median):.4g}, "
+            f"step {trial.step}: best {goal.metric} {goal.loss(best):.4g} is worse than {goal.loss(median):.4g}, "
             f"the median of {len(others)} finished trials"
         )

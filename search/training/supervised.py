@@ -12,6 +12,7 @@ import torch
 from rich.filesize import decimal
 
 from search.protocols import Metrics, Running
+from search.settings import check_whole
 from search.training.allocation import keep_freed_memory
 from search.training.data import Data, Prepared
 from search.training.data.streaming import Scratch
@@ -77,10 +78,7 @@ class Supervised:
         object.__setattr__(self, "metrics", tuple(dict.fromkeys(self.metrics)))
         for name in self.metrics:
             check_name(name)
-        if self.epochs is not None and (
-            isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1
-        ):
-            raise SpecError(f"Supervised epochs must be a whole number of at least 1, got {self.epochs!r}")
+        check_whole(self, "epochs", least=1, none=True)
 
     @property
     def space(self) -> Space:

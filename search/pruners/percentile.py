@@ -1,0 +1,51 @@
+"""The percentile rule: a trial stops when its best value so far is not among the best of the others at that step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.protocols import Continue, Stop, Verdict
+from search.pruners.finished import compared
+from search.settings import check_whole
+from spaces import SpecError
+from studies.history import History
+from studies.records import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """Stops a trial whose best value up to this step is not in the best `percentile` of the finished trials' at it.
+
+    - percentile: from 0 to 100; with 25, who is better than three of four goes on. `Median` is the one of 50.
+    - startup_trials, warmup_steps: as in `Median`, for the same reasons.
+
+    As Optuna's PercentilePruner, with the percentile between two values on the line that joins them. A value equal to
+    it goes on, and nothing stops at the trial's last step.
+    """
+
+    percentile: float = 25.0
+    startup_trials: int = 5
+    warmup_steps: int = 3
+
+    def __post_init__(self) -> None:
+        value = self.percentile
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+            raise SpecError(f"Percentile percentile must be a number from 0 to 100, got {value!r}; 25 is usual")
+        check_whole(self, "startup_trials", least=1)
+        check_whole(self, "warmup_steps", least=0)
+
+    def judge(self, trial: Trial, history: History) -> Verdict:
+        found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)
+        if found is None:
+            return Continue()
+        best, others = found
+        needed = float(np.percentile(others, self.percentile))
+        if best <= needed:
+            return Continue()
+        goal = history.study.goal
+        return Stop(
+            f"step {trial.step}: best {goal.metric} {goal.loss(best):.4g} is not in the best {self.percentile:g}% of "
+            f"{len(others)} finished trials ({goal.loss(needed):.4g} needed)"
+        )
