@@ -75,7 +75,7 @@ class Looking(Supervised):
     metrics_of = None  # any name will do
 
     def __call__(self, trial: Any) -> Iterator[dict[str, float]]:
-        shared, tensors = self._attached["prepared"], self._tensors("cpu", trial.config)
+        shared, tensors = self._attached["prepared"], self._tensors("cpu", trial.config, fold=0)
         parts = [array for part in (shared.train, shared.validation) for array in (part.inputs, part.targets)]
         held = (tensors.train_inputs, tensors.train_targets, tensors.validation_inputs, tensors.validation_targets)
         copied = sum(tensor.data_ptr() != array.ctypes.data for tensor, array in zip(held, parts, strict=True))

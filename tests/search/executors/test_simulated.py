@@ -164,7 +164,7 @@ def test_a_metric_that_is_not_finite_fails_the_trial() -> None:
         yield 1.0, {"loss": float("nan")}
 
     history, _ = run(lambda job: diverging(job) if job.number == 1 else paced(job), trials=3)
-    assert history.trials[1].outcome == Failed("metric 'loss' is nan at step 2")
+    assert history.trials[1].outcome == Failed("metric 'loss' of trial 1 is nan at step 2")
     assert history.counts() == {"finished": 2, "failed": 1}
 
 

@@ -168,10 +168,11 @@ def test_mixup_blends_the_labels_as_it_does_the_inputs(loop_of, trial):
     """The loss is torch's of the blended one-hot labels."""
     loop = loop_of([trial(mixup=0.4), trial(mixup=1.0, seed=1)])
     noise, index = loop._augmentation.epoch(101), torch.randperm(101)[:32].view(2, 16)
-    losses = loop._batch_losses(index, noise, 20)
+    data = loop._data
+    losses = loop._batch_losses(data.train_inputs[index], data.train_targets[index], noise, 20)
     share = noise.share[:, 20:36].unsqueeze(-1)
     before = torch.cat([index[:, -1:], index[:, :-1]], 1)
-    inputs, targets = loop._data.train_inputs, torch.eye(3)[loop._data.train_targets]
+    inputs, targets = data.train_inputs, torch.eye(3)[data.train_targets]
     outputs = loop._model(share * inputs[index] + (1 - share) * inputs[before])
     labels = share * targets[index] + (1 - share) * targets[before]
     expected = torch.nn.functional.cross_entropy(outputs.flatten(0, 1), labels.flatten(0, 1), reduction="none")
