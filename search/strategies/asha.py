@@ -16,7 +16,16 @@ import numpy as np
 from search.protocols import Strategy
 from search.settings import check_whole
 from search.strategies.random import Random
-from search.strategies.rungs import GOING, as_pruned, best_at, check_rung, check_wrapped, no_more_come, promoted, rungs
+from search.strategies.rungs import (
+    GOING,
+    as_pruned,
+    check_rung,
+    check_wrapped,
+    no_more_come,
+    promoted,
+    ranked_at,
+    rungs,
+)
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
 
@@ -73,18 +82,18 @@ class ASHA:
     def _among_the_best(self, history: History) -> Iterator[Extension]:
         steps = self._rungs(history)
         for step, above in reversed([*pairwise(steps)]):
-            came = sum(history.loss_at(trial, step) is not None for trial in history.trials)
+            came = ranked_at(history, step, history.trials)
             # Who went on without a checkpoint has told its value here, and will again.
             gone = sum(trial.step < step < (trial.proposal.budget or 0) for trial in history.open_trials(*GOING))
-            chosen = best_at(history, step, history.trials, (came + gone) // self.eta - gone)
-            yield from promoted(chosen, step, above, "asha")
+            places = max(0, (len(came) + gone) // self.eta - gone)
+            yield from promoted(came[:places], step, above, "asha")
 
     def _to_the_end(self, history: History) -> list[Extension]:
         """The best of the highest rung where trials hold."""
         holding = history.open_trials("paused")
         highest = max((trial.step for trial in holding), default=0)
         above = next((step for step in self._rungs(history) if step > highest), highest)
-        return promoted(best_at(history, highest, holding, 1), highest, above, "asha")
+        return promoted(ranked_at(history, highest, holding)[:1], highest, above, "asha")
 
     def _rungs(self, history: History) -> list[int]:
         return rungs(history.study.budget, self.min_steps, self.eta)

@@ -66,7 +66,8 @@ class Bayes:
         if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, only the driver asks, and this takes 1.5 s.
-        from search.strategies.surrogate import Surrogate, undisturbed
+        from search.strategies.quiet import undisturbed
+        from search.strategies.surrogate import Surrogate
 
         rows = Rows(study.space)
         known = rows.of([trial.config for trial in tried])

@@ -51,7 +51,8 @@ class GP:
         if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, only the driver asks, and this loads torch.
-        from search.strategies.optuna_gp import OptunaGP, undisturbed
+        from search.strategies.optuna_gp import OptunaGP
+        from search.strategies.quiet import undisturbed
 
         known = [trial.config for trial in history.trials]
         with undisturbed():

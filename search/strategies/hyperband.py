@@ -17,7 +17,7 @@ import numpy as np
 from search.protocols import Strategy
 from search.settings import check_whole
 from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, best_at, check_rung, check_wrapped, no_more_come, promoted, rungs
+from search.strategies.rungs import as_pruned, check_rung, check_wrapped, no_more_come, promoted, ranked_at, rungs
 from spaces import SpecError
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
@@ -89,7 +89,7 @@ class Hyperband:
         for step, above in pairwise(steps):
             if any(trial.outcome is None and trial.step < step for trial in cohort):
                 return  # somebody is still to come
-            chosen = best_at(history, step, cohort, max(1, len(cohort) // self.eta))
+            chosen = ranked_at(history, step, cohort)[: max(1, len(cohort) // self.eta)]
             yield from promoted(chosen, step, above, "hyperband")
             cohort = chosen
 

@@ -10,10 +10,7 @@ asked only for points that stand for a config: see `_Legal`.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import optuna
@@ -23,7 +20,6 @@ from optuna._gp.acqf import BaseAcquisitionFunc
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import GPSampler
 from optuna.trial import TrialState
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it has no types
 
 from spaces import Choice, Config, Domain, Encoding, Int, Space
 
@@ -137,24 +133,3 @@ class _Legal(BaseAcquisitionFunc):
         legal = torch.tensor([not self._space.broken(config) for config in configs])
         promise = self._inner.eval_acqf(torch.where(active.reshape(x.shape), x, self._middle))
         return torch.where(legal.reshape(x.shape[:-1]), promise, _WORTHLESS)
-
-
-_threads = ThreadpoolController()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """One thread for torch and BLAS, and no words from Optuna.
-
-    One thread, because its sums have one order, and because they are so small that an ask took ten to twenty times as
-    long with two on a busy machine. No words, because a search that has converged is no news to the user.
-    """
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with _threads.limit(limits=1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -33,10 +33,10 @@ def check_rung(strategy: Strategy, name: str, budget: int | None) -> None:
         )
 
 
-def best_at(history: History, step: int, trials: Iterable[Trial], count: int) -> list[Trial]:
-    """The `count` best of the trials by their losses at this step; the older one of equals."""
+def ranked_at(history: History, step: int, trials: Iterable[Trial]) -> list[Trial]:
+    """Those of the trials that have a loss at this step, the best first; the older one of equals."""
     losses = [(loss, trial.number) for trial in trials if (loss := history.loss_at(trial, step)) is not None]
-    return [history.trials[number] for _, number in sorted(losses)[: max(0, count)]]
+    return [history.trials[number] for _, number in sorted(losses)]
 
 
 def promoted(trials: Iterable[Trial], step: int, budget: int, by: str) -> list[Extension]:

@@ -7,9 +7,7 @@ units of the loss, which means nothing until these are fixed.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 from skopt.acquisition import gaussian_ei
 from skopt.learning import GaussianProcessRegressor
 from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it has no types
 
 from search.strategies.likelihood import JITTER, likeliest, unlikeliness
 from search.strategies.observed import cut
@@ -76,19 +73,3 @@ def _scaled(losses: Sequence[float]) -> Array:
     """Mean 0, deviation 1, after losses far above the median were cut."""
     tamed = cut(losses)
     return np.asarray((tamed - tamed.mean()) / (tamed.std() or 1.0))
-
-
-_threads = ThreadpoolController()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """One BLAS thread, and no warnings.
-
-    One thread, because its sums have one order, and because threads that wait for each other on a busy machine made
-    an ask four times slower and never one faster. No warnings, because a length scale at its bound is a column that
-    does not matter, and no news to the user.
-    """
-    with _threads.limit(limits=1, user_api="blas"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -10,7 +10,7 @@ import numpy as np
 from search.protocols import Strategy
 from search.settings import check_whole
 from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, best_at, check_rung, check_wrapped, no_more_come, promoted
+from search.strategies.rungs import as_pruned, check_rung, check_wrapped, no_more_come, promoted, ranked_at
 from spaces import SpecError
 from studies.history import History
 from studies.records import Extension, Proposal, Trial
@@ -53,7 +53,7 @@ class TopK:
         to_come = any(trial.outcome is None and trial.step < first for trial in history.trials)
         if not last or to_come or not no_more_come(history):
             return []
-        return promoted(best_at(history, first, history.trials, self.keep), first, last[0], "topk")[:n]
+        return promoted(ranked_at(history, first, history.trials)[: self.keep], first, last[0], "topk")[:n]
 
     def tell(self, trial: Trial) -> None:
         """Nothing to do: `ask` reads the history."""

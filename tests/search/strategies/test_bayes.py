@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from search.strategies.bayes import Bayes
+from search.strategies.quiet import undisturbed
 from search.strategies.random import Random
-from search.strategies.surrogate import Surrogate, undisturbed
+from search.strategies.surrogate import Surrogate
 from search.testing.problems import best_losses, valley
 from search.testing.simulation import SPACES, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
