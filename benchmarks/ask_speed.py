@@ -28,8 +28,9 @@ import optuna
 from search.protocols import Strategy
 from search.strategies import STRATEGIES, strategy
 from spaces import Choice, Config, Encoding, Float, Int, Space
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Ended, Finished, Goal, Proposal, Proposed, Report, Reported, Started, StudyRecord
+from studies.records import Ended, Finished, Proposal, Proposed, Report, Reported, Started, StudyRecord
 
 SPACE = Space(
     rate=Float(1e-5, 1e-1, log=True),
@@ -43,7 +44,7 @@ SPACE = Space(
     activation=Choice("relu", "elu", "silu", "gelu"),
     norm=Choice(True, False),
 )
-STUDY = StudyRecord("ask-speed", SPACE, Goal("loss", maximize=False), budget=1, seed=0, strategy="", pruner="")
+STUDY = StudyRecord("ask-speed", SPACE, (Goal("loss", maximize=False),), budget=1, seed=0, strategy="", pruner="")
 
 TRIALS = {"tpe": [1000, 10_000], "bayes": [120], "gp": [120]}  # how many finished; the others: 1,000
 PEERS: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {

@@ -31,8 +31,9 @@ from scipy import stats
 from search import TPE, Random
 from search.protocols import Strategy
 from spaces import Choice, Domain, Float, Int, Parameter, Repeat, Space, Value, When
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Ended, Finished, Goal, Proposed, Report, Reported, Started, StudyRecord
+from studies.records import Ended, Finished, Proposed, Report, Reported, Started, StudyRecord
 
 UNCAPPED = TPE(remembered=10**9)
 
@@ -95,7 +96,7 @@ PROBLEMS: dict[str, tuple[Space, Callable[[dict[str, Any]], float]]] = {
 def differences(problem: str, seed: int, encoded: int, trials: int) -> list[dict[str, Any]]:
     """What one seed says on both questions."""
     space, loss = PROBLEMS[problem]
-    study = StudyRecord(problem, space, Goal("loss", maximize=False), 1, seed, strategy="", pruner="")
+    study = StudyRecord(problem, space, (Goal("loss", maximize=False),), 1, seed, strategy="", pruner="")
 
     def gone_on(strategy: Strategy, history: History, until: int) -> History:
         while (number := len(history.trials)) < until:

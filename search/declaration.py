@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextvars
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from search.executors import EXECUTORS
@@ -16,7 +17,8 @@ from search.sharing import Sharing
 from search.strategies import strategy
 from spaces import Constraint, Space, SpecError
 from spaces.errors import unknown
-from studies.records import Goal, StudyRecord
+from studies.goals import Goal, OutcomeConstraint
+from studies.records import StudyRecord
 
 # True while a spec file is being executed for its `study`; then a call of `study.run()` there would never end.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
@@ -34,22 +36,30 @@ class Declaration:
     shared: Callable[[], Any] | None = None
     space: Space | None = None
     constraints: Sequence[Constraint] = ()
-    maximize: str | None = None
-    minimize: str | None = None
+    maximize: str | Sequence[str] | None = None
+    minimize: str | Sequence[str] | None = None
+    outcome_constraints: Sequence[str] = ()
     strategy: Strategy | str = "tpe"
     pruner: Pruner | str | None = None
     trials: int | None = 100
     timeout: str | float | None = None
+    gpu_hours: float | None = None
+    target: float | None = None
+    patience: int | None = None
     budget: int | None = None
     seed: int = 0
     workers: int | None = None
     cpus: int = 1
     gpus: float = 0.0
     retries: int = 2
+    start: Sequence[Mapping[str, Any]] = ()
+    warm_start: str | Path | Sequence[str | Path] = ()
+    repeats: int = 1
     checkpoint_every: str | float | None = "1m"
     executor: str = "ray"
     timeout_s: float | None = field(init=False)
     checkpoint_every_s: float = field(init=False)  # infinite for never
+    goals: tuple[Goal, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-][\w. -]*", self.name):
@@ -58,20 +68,14 @@ class Declaration:
             raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
         self._settle_parts()
         self._settle("space", self._space())
+        self._settle("goals", self._goals())
         self._settle("timeout_s", duration_s(self.timeout))
         self._settle("checkpoint_every_s", self._checkpoint_every_s())
-        for name, least in (("trials", 1), ("budget", 1), ("seed", 0), ("workers", 1), ("cpus", 1), ("retries", 0)):
-            self._check_number(name, least, optional=name in ("trials", "budget", "workers"))
-        if self.executor not in EXECUTORS:
-            raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
-        if isinstance(self.gpus, bool) or not isinstance(self.gpus, int | float) or self.gpus < 0:
-            raise SpecError(f"Study gpus must be a number of at least 0, got {self.gpus!r}")
-        if self.gpus > 1 and self.gpus != int(self.gpus):
-            raise SpecError(f"Study gpus must be a fraction of one GPU or a whole number, got {self.gpus!r}")
-        if self.trials is None and self.timeout_s is None:
-            raise SpecError("Study has neither trials nor timeout, and would never end; give one")
-        if self.goal.metric in ("step", "seconds"):
-            raise SpecError(f"the metric's name '{self.goal.metric}' is taken by the report itself; rename it")
+        for name, least in _WHOLE.items():
+            self._check_number(name, least, optional=name in ("trials", "budget", "workers", "patience"))
+        self._check_resources()
+        self._check_end()
+        self._check_record()
         for what, part in (("objective", self.objective), ("strategy", self.strategy)):
             if getattr(part, "needs_budget", False) and self.budget is None:
                 raise SpecError(
@@ -81,26 +85,35 @@ class Declaration:
         if hasattr(self.strategy, "check_study"):
             self.strategy.check_study(self.budget, self.trials)
 
-    @property
-    def goal(self) -> Goal:
-        """The metric and its direction."""
-        given = [(name, way) for name, way in ((self.maximize, True), (self.minimize, False)) if name is not None]
-        if len(given) != 1 or not isinstance(given[0][0], str) or not given[0][0]:
-            got = f"maximize={self.maximize!r}, minimize={self.minimize!r}"
-            raise SpecError(f"Study needs one metric, as maximize='val_accuracy' or minimize='val_loss'; got {got}")
-        return Goal(*given[0])
-
     def record(self) -> StudyRecord:
         """What of the declaration goes into the store."""
         return StudyRecord(
             name=self.name,
             space=self.space or Space(),
-            goal=self.goal,
+            goals=self.goals,
             budget=self.budget,
             seed=self.seed,
             strategy=repr(self.strategy),
             pruner=repr(self.pruner),
+            outcome_constraints=tuple(map(OutcomeConstraint.parse, _several(self.outcome_constraints))),
+            start=tuple(dict(config) for config in self.start),
+            repeats=self.repeats,
         )
+
+    def _goals(self) -> tuple[Goal, ...]:
+        """The metrics and their directions, in the order in which they are given, what is maximised before the rest."""
+        goals = []
+        for given, way in ((self.maximize, True), (self.minimize, False)):
+            goals += [Goal(name, way) for name in _several(() if given is None else given)]
+        metrics = [goal.metric for goal in goals]
+        if not goals or not all(isinstance(metric, str) and metric for metric in metrics):
+            got = f"maximize={self.maximize!r}, minimize={self.minimize!r}"
+            raise SpecError(
+                f"Study needs a metric, as maximize='val_accuracy' or minimize='val_loss', or a list of some; got {got}"
+            )
+        if len(set(metrics)) < len(metrics):
+            raise SpecError(f"Study names a metric twice as its goal: {', '.join(metrics)}; once is enough")
+        return tuple(goals)
 
     def _settle_parts(self) -> None:
         """Names become what they name."""
@@ -136,6 +149,35 @@ class Declaration:
             )
         return space.constrained(*self.constraints)
 
+    def _check_resources(self) -> None:
+        if self.executor not in EXECUTORS:
+            raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
+        if isinstance(self.gpus, bool) or not isinstance(self.gpus, int | float) or self.gpus < 0:
+            raise SpecError(f"Study gpus must be a number of at least 0, got {self.gpus!r}")
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise SpecError(f"Study gpus must be a fraction of one GPU or a whole number, got {self.gpus!r}")
+
+    def _check_end(self) -> None:
+        """What ends the study makes sense, and something does."""
+        for name in ("gpu_hours", "target"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if value is not None and not (number and (name == "target" or value > 0)):
+                raise SpecError(f"Study {name} must be a number{' above 0' * (name != 'target')}, got {value!r}")
+        if self.gpu_hours is not None and not self.gpus:
+            raise SpecError("Study gpu_hours is for trials that use a GPU, and gpus is 0; give gpus=1, or a timeout")
+        if all(limit is None for limit in (self.trials, self.timeout_s, self.gpu_hours, self.patience)):
+            raise SpecError("Study has neither trials nor timeout, and would never end; give one")
+
+    def _check_record(self) -> None:
+        if isinstance(self.start, Mapping) or not all(isinstance(config, Mapping) for config in self.start):
+            raise SpecError(f"Study start must be a list of configs, got {self.start!r}; write start=[{{'lr': 0.1}}]")
+        record = self.record()
+        for config in record.start:
+            record.space.check(config)
+        if taken := {"step", "seconds"}.intersection(record.metrics):
+            raise SpecError(f"the metric's name '{taken.pop()}' is taken by the report itself; rename it")
+
     def _checkpoint_every_s(self) -> float:
         if self.checkpoint_every == 0 and not isinstance(self.checkpoint_every, bool):
             return 0.0
@@ -153,6 +195,11 @@ class Declaration:
             raise SpecError(f"Study {name} must be a whole number of at least {least}, got {value!r}")
 
 
+def _several(given: Any) -> Sequence[Any]:
+    """One stands for a list of one."""
+    return given if isinstance(given, list | tuple) else [given]
+
+
 def _check_part(what: str, value: object, method: str, example: str) -> None:
     """The commonest slip is the class where an instance is meant."""
     if isinstance(value, type):
@@ -161,6 +208,7 @@ def _check_part(what: str, value: object, method: str, example: str) -> None:
         raise SpecError(f"{what} must have `{method}`, got {value!r}; try {example}")
 
 
+_WHOLE = {"trials": 1, "budget": 1, "seed": 0, "workers": 1, "cpus": 1, "retries": 0, "patience": 1, "repeats": 1}
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

@@ -196,15 +196,17 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
 
 def check_goal(study: Declaration, shared: Any) -> None:
     """Raises SpecError for a metric that the objective does not yield, if it says what it yields."""
-    metrics_of, metric = getattr(study.objective, "metrics_of", None), study.goal.metric
-    if metrics_of is None or metric in (known := metrics_of(shared)):
-        return
-    if metric in getattr(study.objective, "optional_metrics", ()):
-        call = type(study.objective).__name__
-        raise SpecError(
-            f"metric '{metric}' is reported only where it is named; write {call}(..., metrics=('{metric}',))"
-        )
-    raise SpecError(unknown("metric", metric, known))
+    metrics_of = getattr(study.objective, "metrics_of", None)
+    known = None if metrics_of is None else metrics_of(shared)
+    for metric in study.record().metrics:
+        if known is None or metric in known:
+            continue
+        if metric in getattr(study.objective, "optional_metrics", ()):
+            call = type(study.objective).__name__
+            raise SpecError(
+                f"metric '{metric}' is reported only where it is named; write {call}(..., metrics=('{metric}',))"
+            )
+        raise SpecError(unknown("metric", metric, known))
 
 
 def check_budget(study: Declaration, shared: Any) -> None:

@@ -22,6 +22,7 @@ from studies.records import (
     Proposal,
     Proposed,
     Pruned,
+    Repeated,
     Report,
     Reported,
     Started,
@@ -29,7 +30,7 @@ from studies.records import (
 
 Row = tuple[str, int | None, float, str]  # kind, trial, at, body
 
-_SESSION_FIELDS = ("trials", "timeout_s", "workers", "executor", "host", "pid")
+_SESSION_FIELDS = ("trials", "timeout_s", "workers", "executor", "host", "pid", "gpu_hours", "target", "patience")
 
 
 def encode(event: Event) -> Row:
@@ -65,7 +66,7 @@ def _body(event: Event) -> dict[str, Any]:
             return {"text": text}
         case Extended(_, _, budget, note, seen):
             return {"budget": budget, "note": dict(note), "seen": seen}
-        case Paused():
+        case Paused() | Repeated():
             return {}
         case Opened():
             return {name: getattr(event, name) for name in _SESSION_FIELDS}
@@ -105,6 +106,8 @@ def decode(kind: str, trial: int, at: float, text: str) -> Event:
             return Extended(at, trial, body["budget"], body["note"], body["seen"])
         case "paused":
             return Paused(at, trial)
+        case "repeated":
+            return Repeated(at, trial)
         case "opened":
             return Opened(at, **{name: body[name] for name in _SESSION_FIELDS})
         case "closed":

@@ -6,10 +6,12 @@ history. Opening a store folds all events at once (`fold`), which gives the same
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from studies.goals import Point
 from studies.records import (
     Closed,
     Ended,
@@ -24,6 +26,8 @@ from studies.records import (
     Paused,
     Proposed,
     Pruned,
+    Repeated,
+    Report,
     Reported,
     Started,
     State,
@@ -43,7 +47,10 @@ class History:
     closed: Closed | None = None  # how that session ended; None while it goes on, or when it was killed
     unfinished: tuple[int, ...] = ()  # numbers of trials that are waiting, running or paused
     best_number: int | None = None
+    front_numbers: tuple[int, ...] = ()
+    unimproved: int = 0  # trials that ended since the front last became better
     worked_s: float = 0.0  # wall-clock of all earlier sessions
+    trained_s: float = 0.0  # time that trials spent on workers, summed over them
     last_at: float = 0.0
 
     @classmethod
@@ -92,9 +99,18 @@ class History:
     def best(self) -> Trial | None:
         """The finished trial with the best value; the older one of equals. None before any has finished.
 
-        A pruned trial is not in question: its value was reached at a smaller budget.
+        A pruned trial is not in question: its value was reached at a smaller budget; nor is one that breaks an outcome
+        constraint. With several goals the first of them decides, and the next among equals; so it is on the front.
         """
         return None if self.best_number is None else self.trials[self.best_number]
+
+    @property
+    def front(self) -> list[Trial]:
+        """The finished trials that keep the outcome constraints and that no other such trial dominates, by number.
+
+        Of equals the oldest; so with one goal it is the best alone.
+        """
+        return [self.trials[number] for number in self.front_numbers]
 
     def value(self, trial: Trial) -> float | None:
         """The trial's value: its last report of the study's metric."""
@@ -105,22 +121,49 @@ class History:
         value = self.value(trial)
         return None if value is None else self.study.goal.loss(value)
 
+    def point(self, trial: Trial) -> Point | None:
+        """Where the trial stands by its values; None while it has none for one of the goals."""
+        return self._point({metric: trial.value(metric) for metric in self.study.metrics})
+
+    def point_at(self, trial: Trial, step: int) -> Point | None:
+        """Where the trial stood at exactly this step; None where one of the goals' metrics was not reported then."""
+        report = _report_at(trial, step)
+        return None if report is None else self._point(report.metrics)
+
     def loss_at(self, trial: Trial, step: int) -> float | None:
         """The trial's loss at exactly this step; None where the study's metric was not reported then."""
-        if trial.step < step:
-            return None
-        reports = trial.reports
-        # Steps count from 1 and hardly ever have gaps, so the report is sought first where it would then be.
-        report = reports[step - 1] if 1 <= step <= len(reports) else None
-        if report is None or report.step != step:
-            report = next((other for other in reports if other.step == step), None)
+        report = _report_at(trial, step)
         value = None if report is None else report.metrics.get(self.study.goal.metric)
         return None if value is None else self.study.goal.loss(value)
+
+    def _point(self, values: Mapping[str, float | None]) -> Point | None:
+        """A constraint whose metric is not there yet counts as kept."""
+        losses = [goal.loss(value) for goal in self.study.goals if (value := values.get(goal.metric)) is not None]
+        if len(losses) < len(self.study.goals):
+            return None
+        excesses = [
+            each.excess(value)
+            for each in self.study.outcome_constraints
+            if (value := values.get(each.metric)) is not None
+        ]
+        return Point(math.fsum(excesses), tuple(losses))
 
     @property
     def elapsed_s(self) -> float:
         """Wall-clock that the study was worked on, over all sessions, without the gaps between them."""
         return self.worked_s + (self.last_at - self.opened.at if self.opened else 0.0)
+
+
+def _report_at(trial: Trial, step: int) -> Report | None:
+    """The report of exactly this step."""
+    if trial.step < step:
+        return None
+    reports = trial.reports
+    # Steps count from 1 and hardly ever have gaps, so the report is sought first where it would then be.
+    report = reports[step - 1] if 1 <= step <= len(reports) else None
+    if report is None or report.step != step:
+        report = next((other for other in reports if other.step == step), None)
+    return report
 
 
 _STATE: dict[type[Outcome], State] = {Finished: "finished", Pruned: "pruned", Failed: "failed"}
@@ -135,8 +178,10 @@ class Fold:
         self.seq = start.seq
         self.opened, self.closed = start.opened, start.closed
         self.unfinished = dict.fromkeys(start.unfinished)
-        self.best_number = start.best_number
-        self.worked_s, self.last_at = start.worked_s, start.last_at
+        self.best_number, self.front_numbers = start.best_number, start.front_numbers
+        self.unimproved = start.unimproved
+        self.running = sum(self.trials[number].state == "running" for number in self.unfinished)
+        self.worked_s, self.trained_s, self.last_at = start.worked_s, start.trained_s, start.last_at
 
     def history(self) -> History:
         return History(
@@ -147,12 +192,17 @@ class Fold:
             closed=self.closed,
             unfinished=tuple(self.unfinished),
             best_number=self.best_number,
+            front_numbers=self.front_numbers,
+            unimproved=self.unimproved,
             worked_s=self.worked_s,
+            trained_s=self.trained_s,
             last_at=self.last_at,
         )
 
     def add(self, event: Event) -> None:
         self.seq += 1
+        if not isinstance(event, Opened):
+            self.trained_s += self.running * max(0.0, event.at - self.last_at)
         match event:
             case Opened():
                 # The gap since the last event of a killed or closed session is nobody's work.
@@ -166,17 +216,21 @@ class Fold:
             case Logged():
                 pass  # kept in the store, too bulky for here
             case _:
-                self.trials[event.trial] = self._next(self.trials[event.trial], event)
+                before = self.trials[event.trial]
+                self.trials[event.trial] = after = self._next(before, event)
+                self.running += (after.state == "running") - (before.state == "running")
         self.last_at = max(self.last_at, event.at)
 
     def _next(self, trial: Trial, event: Event) -> Trial:
         match event:
             case Reported(_, _, report):
-                return replace(trial, reports=(*trial.reports, report))
+                return _with_run(trial, (*trial.run, report))
             case Started(at, _, attempt, worker, from_step):
-                kept = tuple(report for report in trial.reports if report.step <= from_step)
+                trial = _with_run(trial, tuple(report for report in trial.run if report.step <= from_step))
                 trial = replace(trial, state="running", attempt=attempt, worker=worker, from_step=from_step)
-                return replace(trial, started_at=at, reports=kept, ended_at=None)
+                return replace(trial, started_at=at, ended_at=None)
+            case Repeated(at):
+                return replace(trial, state="waiting", repeats=(*trial.repeats, ()), from_step=0, ended_at=at)
             case Ended(at, number, outcome):
                 self.unfinished.pop(number, None)
                 trial = replace(trial, state=_STATE[type(outcome)], outcome=outcome, ended_at=at)
@@ -185,9 +239,9 @@ class Fold:
             case Lost(at, _, _, blame):
                 lost = trial.workers_lost + (blame == "worker")
                 # Where a worker dies before any report, it may be the checkpoint that it dies of.
-                if blame == "checkpoint" or (blame == "worker" and trial.step == trial.from_step):
-                    reports = tuple(replace(report, checkpoint="") for report in trial.reports)
-                    trial = replace(trial, reports=reports)
+                came = trial.run[-1].step if trial.run else 0
+                if blame == "checkpoint" or (blame == "worker" and came == trial.from_step):
+                    trial = _with_run(trial, tuple(replace(report, checkpoint="") for report in trial.run))
                 return replace(trial, state="waiting", workers_lost=lost, ended_at=at)
             case Paused(at):
                 return replace(trial, state="paused", ended_at=at)
@@ -197,10 +251,24 @@ class Fold:
                 raise TypeError(f"no event of a trial: {event!r}")
 
     def _rank(self, trial: Trial) -> None:
-        goal = self.start.study.goal
-        value = trial.value(goal.metric)
-        if trial.state != "finished" or value is None:
+        """Enter a trial that ended into the front, if it belongs there."""
+        self.unimproved += 1
+        point = self.start.point(trial) if trial.state == "finished" else None
+        if point is None or point.violation:
             return
-        best = None if self.best_number is None else self.trials[self.best_number].value(goal.metric)
-        if best is None or goal.better(value, best) or (value == best and trial.number < (self.best_number or 0)):
-            self.best_number = trial.number
+        standing = ((self.start.point(self.trials[number]), number) for number in self.front_numbers)
+        front = [(other, number) for other, number in standing if other is not None]
+        if any(other.covers(point) and (other != point or number < trial.number) for other, number in front):
+            return
+        if all(other != point for other, _ in front):  # of equals the oldest is named, which is no improvement
+            self.unimproved = 0
+        front = [*((other, number) for other, number in front if not point.covers(other)), (point, trial.number)]
+        self.front_numbers = tuple(sorted(number for _, number in front))
+        self.best_number = min(front)[1]
+
+
+def _with_run(trial: Trial, reports: tuple[Report, ...]) -> Trial:
+    """With these reports of the run that goes on."""
+    if trial.repeats:
+        return replace(trial, repeats=(*trial.repeats[:-1], reports))
+    return replace(trial, reports=reports)

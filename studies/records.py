@@ -6,34 +6,18 @@ curve and model sees the trial once. Events are the truth; a Trial is what `stud
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from spaces import Config, Space
+from spaces.domains import tupled
+from studies.goals import Goal, OutcomeConstraint
 
 Metrics = Mapping[str, float]
 State = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
 Blame = Literal["driver", "worker", "checkpoint"]
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """The metric that the study is about, and which way is better."""
-
-    metric: str
-    maximize: bool
-
-    def better(self, left: float, right: float) -> bool:
-        """Is `left` strictly better than `right`?"""
-        return left > right if self.maximize else left < right
-
-    def loss(self, value: float) -> float:
-        """The value turned so that lower is better, as every model and pruner wants it."""
-        return -value if self.maximize else value
-
-    def __str__(self) -> str:
-        return f"{'maximize' if self.maximize else 'minimize'} {self.metric}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +26,43 @@ class StudyRecord:
 
     name: str
     space: Space
-    goal: Goal
+    goals: tuple[Goal, ...]  # at least one
     budget: int | None  # reports of a full trial; None: a trial ends when its objective does
     seed: int
     strategy: str  # as shown, e.g. "TPE(startup_trials=10)"
     pruner: str
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+    start: tuple[Config, ...] = ()  # tried before what the strategy proposes
+    repeats: int = 1  # seeds under which a promising configuration is trained
+
+    @property
+    def goal(self) -> Goal:
+        """The first goal: the only one of most studies, and the one by which `History.best` is chosen."""
+        return self.goals[0]
+
+    @property
+    def aim(self) -> str:
+        """The goals and constraints in words."""
+        return ", ".join(map(str, (*self.goals, *self.outcome_constraints)))
+
+    @property
+    def metrics(self) -> list[str]:
+        """What every trial must report: the goals' metrics, and those of the outcome constraints."""
+        wanted: tuple[Goal | OutcomeConstraint, ...] = (*self.goals, *self.outcome_constraints)
+        return list(dict.fromkeys(each.metric for each in wanted))
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "space": self.space.to_json(),
-            "metric": self.goal.metric,
-            "maximize": self.goal.maximize,
+            "goals": [{"metric": goal.metric, "maximize": goal.maximize} for goal in self.goals],
+            "outcome_constraints": [str(each) for each in self.outcome_constraints],
             "budget": self.budget,
             "seed": self.seed,
             "strategy": self.strategy,
             "pruner": self.pruner,
+            "start": [dict(config) for config in self.start],
+            "repeats": self.repeats,
         }
 
     @classmethod
@@ -65,11 +70,14 @@ class StudyRecord:
         return cls(
             name=body["name"],
             space=Space.from_json(body["space"]),
-            goal=Goal(body["metric"], body["maximize"]),
+            goals=tuple(Goal(goal["metric"], goal["maximize"]) for goal in body["goals"]),
+            outcome_constraints=tuple(map(OutcomeConstraint.parse, body["outcome_constraints"])),
             budget=body["budget"],
             seed=body["seed"],
             strategy=body["strategy"],
             pruner=body["pruner"],
+            start=tuple({name: tupled(value) for name, value in config.items()} for config in body["start"]),
+            repeats=body["repeats"],
         )
 
 
@@ -131,7 +139,11 @@ Outcome = Finished | Pruned | Failed
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One configuration and what became of it. Times are seconds since the epoch."""
+    """One configuration and what became of it. Times are seconds since the epoch.
+
+    reports: of its first run, under its own seed. repeats: the reports of each further run, under other seeds; the
+    last of them may go on while the trial has no outcome.
+    """
 
     number: int
     proposal: Proposal
@@ -145,6 +157,7 @@ class Trial:
     worker: str | None = None
     started_at: float | None = None  # of the latest attempt
     ended_at: float | None = None
+    repeats: tuple[tuple[Report, ...], ...] = ()
 
     @property
     def config(self) -> Config:
@@ -156,9 +169,14 @@ class Trial:
         return self.reports[-1].step if self.reports else 0
 
     @property
+    def run(self) -> tuple[Report, ...]:
+        """The reports of the run that goes on, or went on last."""
+        return self.repeats[-1] if self.repeats else self.reports
+
+    @property
     def resumable(self) -> Report | None:
         """The last report with a checkpoint, which the next attempt goes on from; None: it begins anew."""
-        return next((report for report in reversed(self.reports) if report.checkpoint), None)
+        return next((report for report in reversed(self.run) if report.checkpoint), None)
 
     @property
     def reason(self) -> str:
@@ -172,8 +190,20 @@ class Trial:
                 return ""
 
     def value(self, metric: str) -> float | None:
-        """The metric as last reported, which is the trial's value; None before it was."""
-        return next((r.metrics[metric] for r in reversed(self.reports) if metric in r.metrics), None)
+        """The metric as last reported, which is the trial's value; None before it was.
+
+        Of a trial with repeats, the mean over its runs that are complete.
+        """
+        value = _last(metric, self.reports)
+        if value is None or not self.repeats:
+            return value
+        complete = self.repeats if isinstance(self.outcome, Finished) else self.repeats[:-1]
+        found = [value, *(last for reports in complete if (last := _last(metric, reports)) is not None)]
+        return math.fsum(found) / len(found)
+
+
+def _last(metric: str, reports: Sequence[Report]) -> float | None:
+    return next((report.metrics[metric] for report in reversed(reports) if metric in report.metrics), None)
 
 
 # Events. `at` is seconds since the epoch, by the driver's clock: workers' clocks may differ from it.
@@ -181,7 +211,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A driver began to work on the study, with these settings (totals of the study, not of the session)."""
+    """A driver began to work on the study, with these settings (totals of the study, not of the session).
+
+    trials to patience are what ends the study: `search.study.Study` says what each means.
+    """
 
     at: float
     trials: int | None
@@ -190,6 +223,9 @@ class Opened:
     executor: str
     host: str
     pid: int
+    gpu_hours: float | None = None
+    target: float | None = None
+    patience: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +273,14 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeated:
+    """The trial's run is complete and promising; it waits for another one under a further seed."""
+
+    at: float
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
 class Extended:
     """The strategy lets the trial go on, having been shown the events up to number `seen`."""
 
@@ -273,4 +317,4 @@ class Logged:
     text: str
 
 
-Event = Opened | Closed | Proposed | Started | Reported | Paused | Extended | Lost | Ended | Logged
+Event = Opened | Closed | Proposed | Started | Reported | Paused | Extended | Repeated | Lost | Ended | Logged

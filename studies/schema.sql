@@ -21,9 +21,12 @@ BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_stay BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
--- One row per report and metric. Reports that a later attempt made again do not count.
+-- One row per report and metric. Reports that a later attempt made again do not count. `run` is 0 for a trial's first
+-- run, under its own seed, and counts its repeats under further ones.
 CREATE VIEW curves AS
 SELECT e.trial                                AS trial,
+       (SELECT count(*) FROM events r
+        WHERE r.trial = e.trial AND r.kind = 'repeated' AND r.seq < e.seq) AS run,
        json_extract(e.body, '$.step')         AS step,
        m.key                                  AS metric,
        m.value                                AS value,
@@ -33,9 +36,12 @@ FROM events e, json_each(e.body, '$.metrics') m
 WHERE e.kind = 'reported'
   AND NOT EXISTS (SELECT 1 FROM events s
                   WHERE s.trial = e.trial AND s.kind = 'started' AND s.seq > e.seq
-                    AND json_extract(s.body, '$.from_step') < json_extract(e.body, '$.step'));
+                    AND json_extract(s.body, '$.from_step') < json_extract(e.body, '$.step')
+                    AND NOT EXISTS (SELECT 1 FROM events r
+                                    WHERE r.trial = e.trial AND r.kind = 'repeated'
+                                      AND r.seq BETWEEN e.seq AND s.seq));
 
--- One row per trial. `value` is the study's metric as last reported.
+-- One row per trial. `value` is the study's first metric as last reported, or its mean over the runs that are complete.
 CREATE VIEW trials AS
 SELECT p.trial AS number,
        CASE last.kind
@@ -44,10 +50,14 @@ SELECT p.trial AS number,
            WHEN 'paused' THEN 'paused'
            ELSE 'waiting'
        END AS state,
-       (SELECT c.value FROM curves c
-        WHERE c.trial = p.trial AND c.metric = (SELECT json_extract(value, '$.metric') FROM meta WHERE key = 'study')
-        ORDER BY c.step DESC LIMIT 1) AS value,
-       (SELECT max(c.step) FROM curves c WHERE c.trial = p.trial) AS steps,
+       (SELECT avg(c.value) FROM curves c
+        WHERE c.trial = p.trial
+          AND c.metric = (SELECT json_extract(value, '$.goals[0].metric') FROM meta WHERE key = 'study')
+          AND c.step = (SELECT max(d.step) FROM curves d
+                        WHERE d.trial = c.trial AND d.run = c.run AND d.metric = c.metric)
+          AND (c.run = 0 OR json_extract(last.body, '$.outcome') = 'finished'
+               OR c.run < (SELECT count(*) FROM events r WHERE r.trial = p.trial AND r.kind = 'repeated'))) AS value,
+       (SELECT max(c.step) FROM curves c WHERE c.trial = p.trial AND c.run = 0) AS steps,
        json_extract(p.body, '$.config') AS config,
        json_extract(p.body, '$.note') AS note,
        (SELECT count(*) FROM events s WHERE s.trial = p.trial AND s.kind = 'started') AS attempts,
@@ -58,5 +68,5 @@ SELECT p.trial AS number,
 FROM events p
 JOIN events last ON last.seq = (
     SELECT max(seq) FROM events
-    WHERE trial = p.trial AND kind IN ('proposed', 'started', 'paused', 'extended', 'lost', 'ended'))
+    WHERE trial = p.trial AND kind IN ('proposed', 'started', 'paused', 'extended', 'repeated', 'lost', 'ended'))
 WHERE p.kind = 'proposed';

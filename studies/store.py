@@ -27,7 +27,7 @@ from studies.history import History
 from studies.records import Event, Opened, StudyRecord
 
 APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
-FORMAT = 2
+FORMAT = 3
 FREE_DISK_BYTES = 64 * 2**20  # less than this free, and a study is not begun
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")

@@ -11,8 +11,9 @@ from search.protocols import Job, Metrics, Pruner, Strategy
 from search.pruners import pruner as pruner_named
 from search.strategies import strategy as strategy_named
 from spaces import Config
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Goal, Opened, StudyRecord
+from studies.records import Opened, StudyRecord
 
 
 def tried(problem: Problem, name: str, world: int, trials: int, equal_steps: bool) -> list[tuple[Config, float | None]]:
@@ -40,7 +41,7 @@ def study(
 
     executor = SimulatedExecutor(curve)
     goal = Goal("loss", maximize=False)
-    record = StudyRecord(problem.name, problem.space, goal, problem.budget, world, repr(strategy), repr(pruner))
+    record = StudyRecord(problem.name, problem.space, (goal,), problem.budget, world, repr(strategy), repr(pruner))
     limits = (None, float(trials * problem.budget)) if equal_steps else (trials, None)
     return Engine(
         History(record),

@@ -30,8 +30,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.strategies.distinct import untried
 from spaces import Choice, Config, Domain, Int, Parameter, Value, neighbour, repair
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Goal, Trial
+from studies.records import Trial
 
 _TRIES = 10  # suggestions until what breaks a constraint, or is no news, is repaired; each costs an ask
 _NEIGHBOURS = 100  # of the last suggestion, where all of them are no news

@@ -17,8 +17,9 @@ import numpy as np
 from search.protocols import Continue, Pruner, Stop
 from search.testing.simulation import study_of
 from spaces import Float, Space
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Ended, Finished, Goal, Metrics, Proposal, Proposed, Pruned, Report, Reported, Started, Trial
+from studies.records import Ended, Finished, Metrics, Proposal, Proposed, Pruned, Report, Reported, Started, Trial
 
 _SPACE = Space(x=Float(0.0, 1.0))
 
@@ -60,7 +61,7 @@ class PrunerContract:
     def test_maximising_mirrors_minimising(self) -> None:
         for trial, history in _moments():
             mirrored = tuple(_negated(t) for t in history.trials)
-            study = replace(history.study, goal=Goal("loss", maximize=True))
+            study = replace(history.study, goals=(Goal("loss", maximize=True),))
             verdict = self.make().judge(_negated(trial), replace(history, study=study, trials=mirrored))
             assert type(verdict) is type(self.make().judge(trial, history))
 

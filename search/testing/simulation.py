@@ -14,13 +14,13 @@ import numpy as np
 
 from search.protocols import Pruner, Stop, Strategy
 from spaces import Choice, Config, Float, Int, Repeat, Space, When, constraint, forbidden
+from studies.goals import Goal
 from studies.history import History
 from studies.records import (
     Ended,
     Extended,
     Failed,
     Finished,
-    Goal,
     Lost,
     Opened,
     Paused,
@@ -73,7 +73,7 @@ SPACES = {
 
 def study_of(space: Space, *, maximize: bool = False, budget: int | None = 9, seed: int = 0) -> StudyRecord:
     """A study of the metric "loss"."""
-    return StudyRecord("simulated", space, Goal("loss", maximize), budget, seed, strategy="", pruner="")
+    return StudyRecord("simulated", space, (Goal("loss", maximize),), budget, seed, strategy="", pruner="")
 
 
 def bowl(config: Config, step: int) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Goal
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.look import DASHES, STUDIES, axis, duration, figure, number, text, value_axis
 from studies.reports.panels.progress import better

@@ -15,7 +15,8 @@ import numpy as np
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from studies.records import Goal, State
+from studies.goals import Goal
+from studies.records import State
 
 STATE_COLOUR: dict[State, str] = {
     "finished": "#3b82c4",

@@ -13,8 +13,9 @@ from search.protocols import Job
 from search.pruners import Never
 from search.strategies.random import Random
 from spaces import Choice, Float, Int, Space, When
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Event, Goal, Opened, StudyRecord
+from studies.records import Event, Opened, StudyRecord
 
 SPACE = Space(
     lr=Float(1e-4, 1e-1, log=True),
@@ -71,7 +72,7 @@ class Slots:
 @pytest.fixture
 def record() -> StudyRecord:
     return StudyRecord(
-        "small", SPACE, Goal("loss", maximize=False), budget=3, seed=7, strategy="Random()", pruner="Never()"
+        "small", SPACE, (Goal("loss", maximize=False),), budget=3, seed=7, strategy="Random()", pruner="Never()"
     )
 
 

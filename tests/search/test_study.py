@@ -48,9 +48,10 @@ def test_no_duration(text: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"maximize": "loss"}, "needs one metric"),
-        ({"minimize": ""}, "needs one metric"),
-        ({"minimize": 3}, "needs one metric"),
+        ({"minimize": None}, "needs a metric"),
+        ({"maximize": "loss"}, "a metric twice as its goal: loss"),
+        ({"minimize": ""}, "needs a metric"),
+        ({"minimize": 3}, "needs a metric"),
         ({"retries": -1}, "retries must be a whole number of at least 0, got -1"),
         ({"workers": True}, "workers must be a whole number"),
         ({"gpus": -0.5}, "gpus must be a number of at least 0"),

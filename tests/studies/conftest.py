@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 from spaces import Float, Int, Space
+from studies.goals import Goal
 from studies.records import (
     Blame,
     Closed,
@@ -14,7 +15,6 @@ from studies.records import (
     Extended,
     Failed,
     Finished,
-    Goal,
     Logged,
     Lost,
     Opened,
@@ -23,6 +23,7 @@ from studies.records import (
     Proposal,
     Proposed,
     Pruned,
+    Repeated,
     Report,
     Reported,
     Started,
@@ -91,6 +92,11 @@ class Life:
         self.add(Extended(self.now, number, self.steps[number] + detail + 1))
         self.states[number] = "waiting"
 
+    def repeat(self, number: int, detail: int) -> None:
+        self.report(number, 1)  # a run that is complete has a value
+        self.add(Repeated(self.now, number))
+        self.states[number], self.steps[number] = "waiting", 0
+
     def lose(self, number: int, detail: int) -> None:
         self.add(Lost(self.now, number, "killed", BLAMES[detail % 3]))
         self.states[number] = "waiting"
@@ -109,6 +115,7 @@ NEEDS = {
     "report": ("running",),
     "pause": ("running",),
     "extend": ("paused",),
+    "repeat": ("running",),
     "lose": ("running",),
     "end": ("running", "waiting", "paused"),
     "log": ("running",),
@@ -134,4 +141,4 @@ def any_events() -> st.SearchStrategy[list[Event]]:
 @pytest.fixture(scope="session")
 def small_study() -> StudyRecord:
     space = Space(a=Float(0, 1), b=Int(0, 7))
-    return StudyRecord("small", space, Goal("loss", maximize=False), 9, 3, "Random()", "Never()")
+    return StudyRecord("small", space, (Goal("loss", maximize=False),), 9, 3, "Random()", "Never()")

@@ -28,6 +28,7 @@ from studies.records import (
     Proposal,
     Proposed,
     Pruned,
+    Repeated,
     Report,
     Reported,
     Started,
@@ -51,7 +52,19 @@ PROPOSALS = st.builds(
     NOTES,
 )
 EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
-    Opened: st.builds(Opened, TIMES, st.none() | NUMBERS, st.none() | TIMES, NUMBERS, TEXT, TEXT, NUMBERS),
+    Opened: st.builds(
+        Opened,
+        TIMES,
+        st.none() | NUMBERS,
+        st.none() | TIMES,
+        NUMBERS,
+        TEXT,
+        TEXT,
+        NUMBERS,
+        st.none() | TIMES,
+        st.none() | FINITE,
+        st.none() | NUMBERS,
+    ),
     Closed: st.builds(Closed, TIMES, TEXT),
     Proposed: st.builds(Proposed, TIMES, NUMBERS, PROPOSALS, NUMBERS),
     Started: st.builds(Started, TIMES, NUMBERS, NUMBERS, TEXT, NUMBERS),
@@ -59,6 +72,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
         Reported, TIMES, NUMBERS, st.builds(Report, NUMBERS, st.dictionaries(TEXT, FINITE, max_size=4), TIMES, TEXT)
     ),
     Paused: st.builds(Paused, TIMES, NUMBERS),
+    Repeated: st.builds(Repeated, TIMES, NUMBERS),
     Extended: st.builds(Extended, TIMES, NUMBERS, NUMBERS, NOTES, NUMBERS),
     Lost: st.builds(Lost, TIMES, NUMBERS, TEXT, st.sampled_from(get_args(Blame))),
     Ended: st.builds(Ended, TIMES, NUMBERS, st.just(Finished()) | st.builds(Pruned, TEXT) | st.builds(Failed, TEXT)),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from studies.goals import Goal
 from studies.history import History
 from studies.records import (
     Closed,
@@ -17,7 +19,6 @@ from studies.records import (
     Extended,
     Failed,
     Finished,
-    Goal,
     Logged,
     Lost,
     Opened,
@@ -25,6 +26,7 @@ from studies.records import (
     Proposal,
     Proposed,
     Pruned,
+    Repeated,
     Report,
     Reported,
     Started,
@@ -81,21 +83,19 @@ def told(number: int, events: list[Event]) -> Trial:
     assert isinstance(proposed, Proposed)
     extended = [e.budget for e in own if isinstance(e, Extended)]
     starts = [(place, e) for place, e in enumerate(own) if isinstance(e, Started)]
-    deaths = [place for place in range(len(own)) if died_where_it_began(own, place)]
-    reports = tuple(
-        replace(e.report, checkpoint="") if any(place < death for death in deaths) else e.report
-        for place, e in enumerate(own)
-        if isinstance(e, Reported) and all(e.report.step <= s.from_step for later, s in starts if later > place)
-    )
+    bounds = [0, *(place for place, e in enumerate(own) if isinstance(e, Repeated)), len(own)]
+    reports, *repeats = (kept(own[first:last]) for first, last in pairwise(bounds))
     ends = [e for e in own if isinstance(e, Ended)]
     states = {
         Proposed: "waiting",
         Started: "running",
         Paused: "paused",
         Extended: "waiting",
+        Repeated: "waiting",
         Lost: "waiting",
     }
-    stop = next((e for e in reversed(own) if isinstance(e, Started | Lost | Paused | Ended)), None)
+    stop = next((e for e in reversed(own) if isinstance(e, Started | Lost | Paused | Repeated | Ended)), None)
+    begun = next((e for e in reversed(own) if isinstance(e, Started | Repeated)), None)
     deciding = next(e for e in reversed(own) if not isinstance(e, Reported))
     return Trial(
         number,
@@ -105,11 +105,23 @@ def told(number: int, events: list[Event]) -> Trial:
         reports=reports,
         outcome=ends[0].outcome if ends else None,
         attempt=len(starts),
-        from_step=starts[-1][1].from_step if starts else 0,
+        from_step=begun.from_step if isinstance(begun, Started) else 0,
         workers_lost=sum(isinstance(e, Lost) and e.blame == "worker" for e in own),
         worker=starts[-1][1].worker if starts else None,
         started_at=starts[-1][1].at if starts else None,
         ended_at=None if stop is None or isinstance(stop, Started) else stop.at,
+        repeats=tuple(repeats),
+    )
+
+
+def kept(run: list[Event]) -> tuple[Report, ...]:
+    """The reports of one run that count."""
+    starts = [(place, e) for place, e in enumerate(run) if isinstance(e, Started)]
+    deaths = [place for place in range(len(run)) if died_where_it_began(run, place)]
+    return tuple(
+        replace(e.report, checkpoint="") if any(place < death for death in deaths) else e.report
+        for place, e in enumerate(run)
+        if isinstance(e, Reported) and all(e.report.step <= s.from_step for later, s in starts if later > place)
     )
 
 
@@ -127,7 +139,7 @@ def died_where_it_began(own: list[Event], place: int) -> bool:
 def test_best_is_the_oldest_of_the_best_finished(
     maximize: bool, data: Any, any_events: Any, small_study: StudyRecord
 ) -> None:
-    study = replace(small_study, goal=Goal("loss", maximize))
+    study = replace(small_study, goals=(Goal("loss", maximize),))
     history = History.fold(study, data.draw(any_events))
     finished = [t for t in history.trials if t.state == "finished" and history.value(t) is not None]
     sign = -1 if maximize else 1
@@ -160,7 +172,7 @@ def end(number: int, outcome: Any = None) -> Ended:
 def test_of_equals_the_older_is_best_whichever_ends_first(
     small_study: StudyRecord, maximize: bool, losses: tuple[float, ...], order: tuple[int, ...], best: int
 ) -> None:
-    history = History(replace(small_study, goal=Goal("loss", maximize)))
+    history = History(replace(small_study, goals=(Goal("loss", maximize),)))
     for number, loss in enumerate(losses):
         history = history.apply_all(run(number, 9.0, loss))
     assert history.best is None
@@ -237,6 +249,6 @@ def test_elapsed_is_the_sum_over_sessions(data: Any, any_events: Any, small_stud
 def test_a_study_record_survives_json(small_study: StudyRecord) -> None:
     import json
 
-    for study in (small_study, replace(small_study, budget=None, goal=Goal("größe", True))):
+    for study in (small_study, replace(small_study, budget=None, goals=(Goal("größe", True),))):
         assert StudyRecord.from_json(json.loads(json.dumps(study.to_json()))) == study
     assert str(Goal("loss", False)) == "minimize loss"

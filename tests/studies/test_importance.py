@@ -11,6 +11,7 @@ import pytest
 
 import studies.importance as importance_module
 from spaces import Choice, Float, Int, Space, When
+from studies.goals import Goal
 from studies.history import History
 from studies.importance import INACTIVE, MIN_TRIALS, Importances, NotYet, encode, importances
 from studies.records import (
@@ -18,7 +19,6 @@ from studies.records import (
     Event,
     Failed,
     Finished,
-    Goal,
     Outcome,
     Proposal,
     Proposed,
@@ -52,7 +52,7 @@ def sampled(
             Reported(number, number, Report(1, {"y": value}, 1.0)),
             Ended(number, number, outcome(number)),
         ]
-    return History.fold(StudyRecord("toy", space, Goal("y", maximize), 1, 0, "Random()", "none"), events)
+    return History.fold(StudyRecord("toy", space, (Goal("y", maximize),), 1, 0, "Random()", "none"), events)
 
 
 def found(history: History) -> Importances:

@@ -379,7 +379,7 @@ DRIVER = """
     from studies.records import Goal, Logged, Opened, StudyRecord
     from studies.store import Store
 
-    study = StudyRecord("small", Space(a=Float(0, 1)), Goal("loss", False), 9, 3, "Random()", "Never()")
+    study = StudyRecord("small", Space(a=Float(0, 1)), (Goal("loss", False),), 9, 3, "Random()", "Never()")
     store = Store.create(sys.argv[1], study, {})
 """
 HOLD = """

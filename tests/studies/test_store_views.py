@@ -85,15 +85,16 @@ def test_the_view_trials_agrees_with_history(data: Any, any_events: Any, ask: As
 def test_the_view_curves_agrees_with_history(data: Any, any_events: Any, ask: Ask, small_study: StudyRecord) -> None:
     events = data.draw(any_events)
     history = History.fold(small_study, events)
-    view = ask(events, "SELECT trial, step, metric, value, seconds FROM curves ORDER BY trial, step, metric")
+    view = ask(events, "SELECT trial, run, step, metric, value, seconds FROM curves ORDER BY trial, run, step, metric")
     expected = [
-        (trial.number, report.step, metric, value, report.seconds)
+        (trial.number, run, report.step, metric, value, report.seconds)
         for trial in history.trials
-        for report in trial.reports
+        for run, reports in enumerate((trial.reports, *trial.repeats))
+        for report in reports
         for metric, value in sorted(report.metrics.items())
     ]
     assert [tuple(row.values()) for row in view] == [
-        (*row[:3], pytest.approx(row[3], rel=1e-12), row[4]) for row in expected
+        (*row[:4], pytest.approx(row[4], rel=1e-12), row[5]) for row in expected
     ]
 
 

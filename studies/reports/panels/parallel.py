@@ -8,8 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from spaces import Parameter
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Goal
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.look import SCALE, figure, short, text, value_axis
 from studies.reports.scales import ends, framed, position

@@ -6,8 +6,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Goal, State
+from studies.records import State
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.look import BEST, STATE_COLOUR, STATE_SYMBOL, figure, text, value_axis, whole_axis
 from studies.reports.panels.headline import by

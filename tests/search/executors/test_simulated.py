@@ -16,10 +16,13 @@ from search.protocols import Continue, Job, Stop
 from search.pruners import Never
 from search.strategies import ASHA, TPE, Random
 from spaces import ExecutionError, Float, Space
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Ended, Event, Extended, Failed, Finished, Goal, Metrics, Opened, Reported, StudyRecord
+from studies.records import Ended, Event, Extended, Failed, Finished, Metrics, Opened, Reported, StudyRecord
 
-RECORD = StudyRecord("simulated", Space(x=Float(1.0, 2.0)), Goal("loss", maximize=False), 4, 7, "Random()", "Never()")
+RECORD = StudyRecord(
+    "simulated", Space(x=Float(1.0, 2.0)), (Goal("loss", maximize=False),), 4, 7, "Random()", "Never()"
+)
 
 
 def paced(job: Job) -> Iterator[tuple[float, Metrics]]:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from spaces import Choice, Float, Int, Space, When
+from studies.goals import Goal
 from studies.history import History
 from studies.records import (
     Ended,
     Event,
     Failed,
     Finished,
-    Goal,
     Opened,
     Outcome,
     Proposal,
@@ -47,7 +47,7 @@ class Told:
 
 
 def record(**over: Any) -> StudyRecord:
-    declared = {"name": "toy", "space": SPACE, "goal": Goal("accuracy", True), "budget": 3, "seed": 0}
+    declared = {"name": "toy", "space": SPACE, "goals": (Goal("accuracy", True),), "budget": 3, "seed": 0}
     return StudyRecord(**{**declared, "strategy": "TPE()", "pruner": "NoPruner()", **over})
 
 
@@ -89,7 +89,7 @@ def synthetic(n: int, *, seed: int = 0, skill: float = 1.0, name: str = "digits"
         batch_size=Choice(32, 64, 128),
         extra_units=When("layers >= 3", Int(8, 256, log=True)),
     )
-    study = record(name=name, space=space, goal=Goal("val_accuracy", True), budget=budget, seed=seed)
+    study = record(name=name, space=space, goals=(Goal("val_accuracy", True),), budget=budget, seed=seed)
     told: list[Told] = []
     free_at = dict.fromkeys([f"worker-{i}" for i in range(4)], 0.0)
     for number in range(n):

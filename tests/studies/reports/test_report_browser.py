@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from spaces import Choice, Float, Space, When
-from studies.records import Failed, Finished, Goal, Pruned
+from studies.goals import Goal
+from studies.records import Failed, Finished, Pruned
 from studies.reports import write
 
 pytestmark = pytest.mark.browser
@@ -183,7 +184,7 @@ def test_without_webgl_there_is_a_sentence(browser, make_synthetic, tmp_path) ->
 @pytest.mark.parametrize("policy", [True, False], ids=["with policy", "escaping alone"])
 def test_a_hostile_study_runs_nothing(policy, browser, told, make_history, make_record, tmp_path) -> None:
     space = Space({HOSTILE: Choice(HOSTILE, "b"), "<i>p</i>": Float(1e-3, 1, log=True), "q": When("True", Float(0, 1))})
-    study = make_record(name=HOSTILE, space=space, goal=Goal(HOSTILE, True), strategy=HOSTILE, pruner=HOSTILE)
+    study = make_record(name=HOSTILE, space=space, goals=(Goal(HOSTILE, True),), strategy=HOSTILE, pruner=HOSTILE)
     outcomes = [Failed(HOSTILE), Pruned(HOSTILE), Finished()]
     trials = [told([0.1, i / 9], outcomes[i % 3], None, HOSTILE, f"{i % 2}{HOSTILE}") for i in range(40)]
     history = make_history(*trials, study=study)

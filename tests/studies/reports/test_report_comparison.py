@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from studies.goals import Goal
 from studies.history import History
-from studies.records import Ended, Finished, Goal, Opened, Proposal, Proposed, Report, Reported, Started
+from studies.records import Ended, Finished, Opened, Proposal, Proposed, Report, Reported, Started
 from studies.reports import comparison
 from studies.reports.cards import Missing
 
@@ -66,7 +67,7 @@ def test_gaps_between_sessions_are_nobodys_work(make_record) -> None:
 
 def test_only_equal_goals_are_compared(told, make_history, make_record) -> None:
     goals = [Goal("accuracy", True), Goal("accuracy", False), Goal("accuracy", True), Goal("f1", True)]
-    histories = [make_history(told(), study=make_record(name=f"s{i}", goal=goal)) for i, goal in enumerate(goals)]
+    histories = [make_history(told(), study=make_record(name=f"s{i}", goals=(goal,))) for i, goal in enumerate(goals)]
     studies = comparison.entrants(histories)
     groups = comparison.groups(studies)
     assert [[e.label for e in group] for group in groups.values()] == [["s0", "s2"], ["s1"], ["s3"]]

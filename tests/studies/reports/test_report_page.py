@@ -66,10 +66,11 @@ def test_the_policy_names_every_script(make_synthetic) -> None:
 
 def test_every_text_of_a_study_is_escaped(told, make_history, make_record) -> None:
     from spaces import Choice, Float, Space
-    from studies.records import Failed, Goal, Pruned
+    from studies.goals import Goal
+    from studies.records import Failed, Pruned
 
     space = Space({HOSTILE: Choice(HOSTILE, "b"), "x" + HOSTILE: Float(0, 1)})
-    study = make_record(name=HOSTILE, space=space, goal=Goal(HOSTILE, True), strategy=HOSTILE, pruner=HOSTILE)
+    study = make_record(name=HOSTILE, space=space, goals=(Goal(HOSTILE, True),), strategy=HOSTILE, pruner=HOSTILE)
     trials = [
         told([0.1, i / 9], [Failed(HOSTILE), Pruned(HOSTILE), told().outcome][i % 3], None, HOSTILE, HOSTILE)
         for i in range(40)

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from spaces import Choice, Float, Int, Space, When
-from studies.records import Failed, Finished, Goal, Pruned
+from studies.goals import Goal
+from studies.records import Failed, Finished, Pruned
 from studies.reports.cards import Content, Missing
 from studies.reports.panels import (
     PANELS,
@@ -72,7 +73,7 @@ class TestHeadline:
     def test_chance_when_less_is_better_and_only_finished_trials_count(self, told, make_history, make_record) -> None:
         history = make_history(
             told([0.1], Pruned("early"), by="random"), told([0.5]), told([0.3], by="gp"),
-            study=make_record(goal=Goal("accuracy", False)),
+            study=make_record(goals=(Goal("accuracy", False),)),
         )  # fmt: skip
         assert "0.3, beats the best of 1 drawn at random, 0.5, by 0.2" in headline.chance(history)
 
@@ -93,7 +94,7 @@ class TestProgress:
         )
 
     def test_minimize(self, told, make_history, make_record) -> None:
-        history = make_history(told([0.5]), told([0.7]), study=make_record(goal=Goal("accuracy", False)))
+        history = make_history(told([0.5]), told([0.7]), study=make_record(goals=(Goal("accuracy", False),)))
         assert progress.table(history).column("best") == [0.5, 0.5]
 
     def test_before_the_first_report(self, told, make_history) -> None:
@@ -101,7 +102,7 @@ class TestProgress:
 
     def test_far_values_are_said_to_be_outside(self, told, make_history, make_record) -> None:
         values = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1e6]
-        history = make_history(*(told([v]) for v in values), study=make_record(goal=Goal("accuracy", False)))
+        history = make_history(*(told([v]) for v in values), study=make_record(goals=(Goal("accuracy", False),)))
         content = progress.panel(history)
         assert any("1 value lies far beyond the rest" in note for note in content.notes)
         assert content.figure.layout.yaxis.range[1] < 2

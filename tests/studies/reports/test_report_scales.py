@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import Choice, Float, Int
-from studies.records import Goal
+from studies.goals import Goal
 from studies.reports.look import clock, duration, number, script_json, text, value_axis
 from studies.reports.scales import ends, framed, position, ticks
 

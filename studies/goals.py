@@ -1,0 +1,138 @@
+"""What a study wants of its trials: metrics to maximise or minimise, constraints on metrics; and who ranks first."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import le
+from typing import NamedTuple
+
+import numpy as np
+
+from spaces import SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A metric that the study is about, and which way is better."""
+
+    metric: str
+    maximize: bool
+
+    def better(self, left: float, right: float) -> bool:
+        """Is `left` strictly better than `right`?"""
+        return left > right if self.maximize else left < right
+
+    def loss(self, value: float) -> float:
+        """The value turned so that lower is better, as every model and pruner wants it."""
+        return -value if self.maximize else value
+
+    def __str__(self) -> str:
+        return f"{'maximize' if self.maximize else 'minimize'} {self.metric}"
+
+
+_CONSTRAINT = re.compile(r"\s*([^\s<>=]+)\s*(<=|>=|<|>)\s*(\S+)\s*")
+_LEAST = 5e-324  # the excess of a value that lies on a bound which it may not reach
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeConstraint:
+    """A bound that a trial's metric must keep, for the trial to be one of the best: `parameters < 1e6`."""
+
+    metric: str
+    sense: str  # one of < <= > >=
+    bound: float
+
+    @classmethod
+    def parse(cls, text: str) -> OutcomeConstraint:
+        """Raises SpecError for what does not read `METRIC < NUMBER`, with any of < <= > >=."""
+        found = _CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
+        try:
+            bound = float(found[3]) if found else math.nan
+        except ValueError:
+            bound = math.nan
+        if found is None or not math.isfinite(bound):
+            raise SpecError(f"an outcome constraint must read like 'parameters < 1e6', got {text!r}")
+        return cls(found[1], found[2], bound)
+
+    def excess(self, value: float) -> float:
+        """How far the value is beyond the bound, in parts of the bound (of 1, where that is 0); 0 where it is kept."""
+        beyond = value - self.bound if "<" in self.sense else self.bound - value
+        if beyond < 0 or (beyond == 0 and "=" in self.sense):
+            return 0.0
+        return max(beyond / (abs(self.bound) or 1.0), _LEAST)
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.sense} {self.bound:g}"
+
+
+class Point(NamedTuple):
+    """Where a trial stands: how far beyond the outcome constraints (0: it keeps them), and each goal's loss.
+
+    With one goal the lower of two points is the better one.
+    """
+
+    violation: float
+    losses: tuple[float, ...]
+
+    def covers(self, other: Point) -> bool:
+        """Is it at least as good in everything?"""
+        return self.violation <= other.violation and all(map(le, self.losses, other.losses))
+
+
+def ranks(points: Sequence[Point]) -> list[int]:
+    """The rank of each point, from 0 for the best; points of which none is better share one.
+
+    Those that keep the constraints come first: with several goals by Pareto fronts, the points that no other of them
+    beats in one goal without losing in another, then those that only the first front beats, and so on. The others
+    follow by how far they are beyond the constraints (Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic
+    Algorithm: NSGA-II", sections III.A and VI).
+    """
+    if all(len(point.losses) == 1 for point in points):
+        keys: list[tuple[float, float]] = [(point.violation, point.losses[0]) for point in points]
+        keys = [(violation, 0.0 if violation else loss) for violation, loss in keys]
+    else:
+        fronts = iter(_fronts([point.losses for point in points if not point.violation]))
+        keys = [(point.violation, 0.0 if point.violation else next(fronts)) for point in points]
+    place = {key: rank for rank, key in enumerate(sorted(set(keys)))}
+    return [place[key] for key in keys]
+
+
+def order(points: Sequence[Point]) -> list[int]:
+    """The places of the points, the best first: by rank, and within a rank those that lie apart from the others first.
+
+    Apart, where there are several goals, by the crowding distance of NSGA-II (section III.B); equals stand in the order
+    in which they were given.
+    """
+    ranked = sorted(zip(ranks(points), range(len(points)), strict=True))
+    found: list[int] = []
+    for _, members in groupby(ranked, key=lambda each: each[0]):
+        front = [place for _, place in members]
+        apart = _crowding([points[place].losses for place in front])
+        found += [place for _, place in sorted(zip((-a for a in apart), front, strict=True))]
+    return found
+
+
+def _fronts(losses: Sequence[tuple[float, ...]]) -> list[float]:
+    """The front that each point is in, from 0."""
+    # Here and not above: with one goal nobody needs it.
+    import moocore  # type: ignore[import-untyped]  # it has no types
+
+    return [float(front) for front in moocore.pareto_rank(np.array(losses))] if losses else []
+
+
+def _crowding(losses: Sequence[tuple[float, ...]]) -> list[float]:
+    """How far each point's neighbours in its front lie apart, summed over the goals; infinite at either end of one."""
+    distances = np.zeros(len(losses))
+    if not losses or len(losses[0]) == 1:
+        return distances.tolist()
+    for column in np.array(losses).T:
+        places = np.argsort(column, kind="stable")
+        span = column[places[-1]] - column[places[0]]
+        if span > 0:
+            distances[places[1:-1]] += (column[places[2:]] - column[places[:-2]]) / span
+            distances[places[[0, -1]]] = math.inf
+    return distances.tolist()
