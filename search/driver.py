@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sys
@@ -40,16 +41,23 @@ class Settings:
     timeout_s: float | None = None
     workers: int | None = None
     executor: str | None = None
+    gpu_hours: float | None = None
+    target: float | None = None
+    patience: int | None = None
     address: str | None = None  # of an existing Ray cluster; not kept, since it is the machine's and not the study's
     ray_log: bool = False
 
     def __post_init__(self) -> None:
         if self.executor is not None and self.executor not in EXECUTORS:
             raise SpecError(unknown("executor", self.executor, EXECUTORS))
-        for name in ("trials", "workers"):
+        for name in ("trials", "workers", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SpecError(f"--{name} must be at least 1, got {value}")
+        if self.gpu_hours is not None and not 0 < self.gpu_hours < math.inf:
+            raise SpecError(f"--gpu-hours must be above 0, got {self.gpu_hours}")
+        if self.target is not None and not math.isfinite(self.target):
+            raise SpecError(f"--target must be a finite number, got {self.target}")
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,8 @@ class Driver:
                         executor=executor,
                         commit=commit,
                         retries=self.study.retries,
+                        gpus=self.study.gpus,
+                        ahead=executor.capacity > 1,
                         interruptible=interrupts.allowed,
                     ).run()
             except StudyFailed as error:
@@ -159,6 +169,9 @@ class Driver:
 
     def _checked(self, history: History, store: Store) -> History:
         if history.best is None and not history.unfinished:
+            if history.in_state("finished"):
+                kept = " and ".join(map(str, history.study.outcome_constraints))
+                raise StudyFailed(f"no finished trial keeps {kept}; see the nearest: archsearch show {store.path}")
             failed = history.in_state("failed")
             trial = f" {failed[-1].number} --log" if failed else ""
             raise StudyFailed(f"no trial finished; see why: archsearch show {store.path}{trial}")
@@ -190,6 +203,8 @@ class Driver:
     def _opened(self, before: Opened | None) -> Opened:
         """This session's settings: the command's where it gives any, else the last session's, else the study's."""
         mine, last = self.settings, before or self.study
+        if mine.gpu_hours is not None and not self.study.gpus:
+            raise SpecError("--gpu-hours is for trials that use a GPU, and these use none; give --timeout")
         trials = mine.trials or last.trials
         executor = mine.executor or last.executor
         if executor == "inline" and (mine.workers or 1) > 1:
@@ -199,6 +214,9 @@ class Driver:
             at=time.time(),
             trials=trials,
             timeout_s=mine.timeout_s or last.timeout_s,
+            gpu_hours=mine.gpu_hours or last.gpu_hours,
+            target=last.target if mine.target is None else mine.target,
+            patience=mine.patience or last.patience,
             workers=1 if executor == "inline" else wanted or self._default_workers(trials),
             executor=executor,
             host=socket.gethostname(),
@@ -247,6 +265,9 @@ def resume(
     *,
     trials: int | None = None,
     timeout: str | float | None = None,
+    gpu_hours: float | None = None,
+    target: float | None = None,
+    patience: int | None = None,
     workers: int | None = None,
     executor: str | None = None,
     address: str | None = None,
@@ -254,9 +275,10 @@ def resume(
 ) -> History:
     """Go on with a study after any kind of stop, or extend it; returns its history.
 
-    trials, timeout: the study's new totals. All that is None stays as it was. Raises ArchsearchError.
+    trials, timeout, gpu_hours, target, patience: the study's new totals and limits. All that is None stays as it was.
+    Raises ArchsearchError.
     """
-    settings = Settings(trials, duration_s(timeout), workers, executor, address)
+    settings = Settings(trials, duration_s(timeout), workers, executor, gpu_hours, target, patience, address)
     return stored(store, settings, quiet=quiet).resume()
 
 

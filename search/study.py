@@ -24,16 +24,26 @@ class Study(Declaration):
         Every trial has what it returned as `trial.shared`, whose arrays lie once in a machine's memory.
     space: what may vary; an objective that carries its own space needs none.
     constraints: what its parameters may not combine, `[constraint("units_1 >= units_2")]`, beside the space's own.
-    maximize, minimize: the one metric that the study is about.
+    maximize, minimize: the metric that the study is about, or a list of several; then there is no one best trial but a
+        front of them, `history.front`, of which `history.best` is the one that is best in the first goal.
+    outcome_constraints: what a trial's metrics must keep to count among the best, such as ["parameters < 1e6"].
     strategy, pruner: objects, or names as on the command line. Default: TPE, which found more than random search in
         every comparison that we know of, and no pruning, which cannot throw a late bloomer away.
     trials: how many configurations, in total. None: until the time-out.
     timeout: how long to work on the study in total, e.g. "20m", "1h30m", or seconds. None: until the trials are done.
+    gpu_hours: how long its trials may use GPUs in total, summed over them.
+    target: it ends once the first goal's value is as good as this.
+    patience: it ends once so many trials in a row have ended without one that is better than all before.
     budget: reports (epochs, or folds) of a full trial. None: a trial ends when its objective does.
     seed: of every random choice. The default is fixed, so that a spec file means one search.
     workers: trials at a time. None: as many as the cores (or GPUs) carry.
     cpus, gpus: what each trial uses; a fraction of a GPU is shared.
     retries: how often a trial whose worker died is started again, from its last checkpoint where it has one.
+    start: configurations that are tried first, such as the one in use today.
+    warm_start: stores of earlier studies, one or a list, whose best configurations are tried after `start`. Their
+        spaces may differ: what does not fit is brought into this one.
+    repeats: under so many seeds a promising configuration is trained: one that no other beats by its mean so far. The
+        study's best is that of the best mean, not the one with the luckiest seed.
     checkpoint_every: a trial keeps its state (`trial.save`; a `Supervised` does by itself) at most so often, which
         bounds what a dead worker or driver costs. A minute is next to nothing of a trial that it would hurt to lose.
         0: whenever it is saved; None: never.

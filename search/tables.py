@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.display import clock, one_line
-from search.engine import OUT_OF_TIME
+from search.ending import FURTHER
 from spaces import ArchsearchError, StoreError
 from studies.history import History
 from studies.records import Trial
@@ -173,10 +173,10 @@ def result(history: History, store: Path) -> RenderableType:
     if history.best is not None:
         parts.append(trial_table(history, history.best))
     waiting = len(history.open_trials("waiting", "running"))
-    if reason == OUT_OF_TIME:  # those that hold might have gone on
+    if reason in FURTHER:  # those that hold might have gone on
         waiting = len(history.unfinished)
     if waiting:
-        parts.append(Text(f"{waiting} trials wait: archsearch resume {store} --timeout TIME"))
+        parts.append(Text(f"{waiting} trials wait: archsearch resume {store} {FURTHER.get(reason, '')}".rstrip()))
     return Group(*parts, Text(f"store: {store}"))
 
 

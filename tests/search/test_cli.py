@@ -128,7 +128,7 @@ BAD_SPECS = {
     "unknown module": ("import nosuchthing\n", ["line 1", "no module named 'nosuchthing'"]),
     "wrong type": (GOOD.replace("trials=4", "trials='4'"), ["Study trials must be a whole number", "got '4'"]),
     "zero trials": (GOOD.replace("trials=4", "trials=0"), ["trials must be a whole number of at least 1, got 0"]),
-    "no metric": (GOOD.replace('minimize="loss"', "minimize=None"), ["Study needs one metric"]),
+    "no metric": (GOOD.replace('minimize="loss"', "minimize=None"), ["Study needs a metric"]),
     "no space": (GOOD.replace("space=Space(x=Float(0, 1), depth=Int(1, 4))", "space=None"), ["needs space=Space(...)"]),
     "empty space": (GOOD.replace("x=Float(0, 1), depth=Int(1, 4)", ""), ["the space is empty"]),
     "swapped bounds": (GOOD.replace("Float(0, 1)", "Float(1, 0)"), ["low is above high; swap them"]),

@@ -1,0 +1,83 @@
+"""How a session ends: by the limits of its study, or because something broke."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from spaces import ArchsearchError, ExecutionError
+from studies.history import History
+from studies.records import Opened
+
+OUT_OF_TIME = "the time is used up"
+OUT_OF_GPU_TIME = "the GPU time is used up"
+TARGET_REACHED = "the target is reached"
+OUT_OF_PATIENCE = "no trial was better for as many as the study is patient"
+
+# What a study that ended so may go on with.
+FURTHER = {
+    OUT_OF_TIME: "--timeout TIME",
+    OUT_OF_GPU_TIME: "--gpu-hours HOURS",
+    TARGET_REACHED: "--target VALUE",
+    OUT_OF_PATIENCE: "--patience TRIALS",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Exception):  # noqa: N818 - no error: how the loop leaves its depths
+    """The session ends here, for this reason; `error` is raised once everything is recorded."""
+
+    reason: str
+    error: Exception | None = None
+
+
+@contextmanager
+def blaming(what: str, who: object) -> Iterator[None]:
+    """An exception of a plug-in ends the session in good order, with its name."""
+    try:
+        yield
+    except Exception as error:
+        text = f"the {what} {who!r} failed: {error if isinstance(error, ArchsearchError) else repr(error)}"
+        raise Stopped(text, ExecutionError(text)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What ends a study, beside its number of trials: see `search.study.Study`. All are totals over its sessions."""
+
+    opened: Opened
+    gpus: float  # of each trial
+
+    def reached(self, history: History, now: float) -> str | None:
+        """Why the study ends at this time; None while it may go on."""
+        if self._time_left_s(history, now) == 0:
+            return OUT_OF_TIME
+        if self._gpu_time_left_s(history, now) == 0:
+            return OUT_OF_GPU_TIME
+        target, best = self.opened.target, history.best
+        if target is not None and best is not None:
+            goal, value = history.study.goal, history.value(best)
+            if value is not None and not goal.better(target, value):
+                return TARGET_REACHED
+        if self.opened.patience is not None and history.unimproved >= self.opened.patience:
+            return OUT_OF_PATIENCE
+        return None
+
+    def wait_s(self, history: History, now: float) -> float | None:
+        """How long to wait for news before a time is used up; None: for ever."""
+        times = (self._time_left_s(history, now), self._gpu_time_left_s(history, now))
+        return min((time for time in times if time is not None), default=None)
+
+    def _time_left_s(self, history: History, now: float) -> float | None:
+        if self.opened.timeout_s is None:
+            return None
+        return max(0.0, self.opened.timeout_s - (history.worked_s + now - self.opened.at))
+
+    def _gpu_time_left_s(self, history: History, now: float) -> float | None:
+        """At the pace of what runs now."""
+        if self.opened.gpu_hours is None:
+            return None
+        running = len(history.open_trials("running"))
+        trained_s = history.trained_s + running * max(0.0, now - history.last_at)
+        return max(0.0, self.opened.gpu_hours * 3600 / self.gpus - trained_s) / max(1, running)
