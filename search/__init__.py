@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from search.driver import resume
     from search.pruners import Median, Never, Patience, Percentile, SuccessiveHalving
+    from search.session import Session
     from search.strategies import ASHA, GP, TPE, Bayes, CmaEs, Evolution, Grid, Hyperband, QuasiRandom, Random, TopK
     from search.study import Study
 
@@ -33,6 +34,7 @@ __all__ = [
     "Percentile",
     "QuasiRandom",
     "Random",
+    "Session",
     "Study",
     "SuccessiveHalving",
     "TopK",
@@ -54,6 +56,7 @@ _HOME = {
     "QuasiRandom": "search.strategies",
     "Random": "search.strategies",
     "resume": "search.driver",
+    "Session": "search.session",
     "Study": "search.study",
     "SuccessiveHalving": "search.pruners",
     "TopK": "search.strategies",

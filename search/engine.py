@@ -95,11 +95,11 @@ class Engine:
         try:
             self.open()
             while True:
-                self._fill()
-                self._commit()
+                self.fill()
+                self.commit()
                 with self._interruptible():
                     events = self._executor.wait(self._limits.wait_s(self.history, self._clock()))
-                self._take(events)
+                self.take(events)
         except Stopped as stopped:
             self.close(stopped.reason)
             if stopped.error is not None:
@@ -120,12 +120,18 @@ class Engine:
             self._now = self._fold.history()
         return self._now
 
+    @property
+    def in_flight(self) -> int:
+        """How many trials the executor has."""
+        return len(self._in_flight)
+
     def open(self) -> None:
+        """The session begins: what ran when the last one was killed waits."""
         self._record(self._opened)
         for trial in self.history.open_trials("running"):
             self._record(Lost(self._clock(), trial.number, "the driver was killed", "driver"))
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
         """Give every free slot a trial: those that wait first, then those that hold, then new ones."""
         if (reason := self._limits.reached(self.history, self._clock())) is not None:
             raise Stopped(reason)
@@ -186,7 +192,7 @@ class Engine:
         self._in_flight.add(trial.number)
         self._record(Started(self._clock(), trial.number, job.attempt, worker, job.from_step))
 
-    def _take(self, events: Sequence[Event]) -> None:
+    def take(self, events: Sequence[Event]) -> None:
         """All of the events, also when one of them stops the study: each happened."""
         ending = {event.trial for event in events if isinstance(event, Ended)}
         now = self._clock()
@@ -238,8 +244,10 @@ class Engine:
         if self._runs(trial.number) >= self.history.study.repeats:
             return False
         point = self.history.point(replace(trial, outcome=Finished()))
+        if point is None or point.violation:
+            return False
         others = map(self.history.point, self.history.front)
-        return point is not None and not any(other != point and other.covers(point) for other in others if other)
+        return not any(other != point and other.covers(point) for other in others if other)
 
     def _runs(self, number: int) -> int:
         return 1 + len(self.history.trials[number].repeats)
@@ -291,7 +299,7 @@ class Engine:
         self._fold.add(event)
         self._now = None
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
         if self._batch:
             self._commit_batch(self.history, self._batch)
             self._batch = []
@@ -301,7 +309,7 @@ class Engine:
         for trial in self.history.open_trials("running"):
             self._record(Lost(self._clock(), trial.number, reason, "driver"))
         self._record(Closed(self._clock(), reason))
-        self._commit()
+        self.commit()
 
 
 def trial_seed(study_seed: int, number: int, *, run: int = 0) -> int:

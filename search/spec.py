@@ -127,6 +127,8 @@ Source = SpecFile | Pickled
 
 def source_from_json(body: Mapping[str, str]) -> Source:
     """The source that `to_json` wrote into the store."""
+    if body["kind"] == "session":
+        raise SpecError("its trials are run by a loop of your own: go on with Session(..., store=...) there")
     return SpecFile(body["path"], body["text"]) if body["kind"] == "file" else Pickled(body["data"])
 
 

@@ -120,7 +120,7 @@ class _Attempt:
             return [Ended(UNSTAMPED, number, Finished())]
         self._step += 1
         try:
-            numbers = _numbers(metrics, self._step)
+            numbers = checked_metrics(metrics, self._step)
         except Exception as error:  # noqa: BLE001 - a metric may be any object, and raise when it is looked at
             self.close()
             mistake = isinstance(error, TypeError | ValueError)
@@ -212,7 +212,7 @@ class _Tape(io.TextIOBase):
         return stack
 
 
-def _numbers(metrics: object, step: int) -> dict[str, float]:
+def checked_metrics(metrics: object, step: int) -> dict[str, float]:
     """The metrics as plain floats; TypeError or ValueError that tells the user what was yielded instead."""
     if not isinstance(metrics, Mapping) or not metrics:
         raise TypeError(

@@ -103,9 +103,12 @@ class Session:
         pruner: Any = None,
         retries: int = 2,
         clock: Callable[[], float] | None = None,
+        ahead: bool = False,
+        gpus: float = 0.0,
+        **limits: Any,
     ) -> History:
         clock = clock or (lambda: 0.0)
-        opened = Opened(clock(), trials, timeout_s, capacity, "test", "host", 1)
+        opened = Opened(clock(), trials, timeout_s, capacity, "test", "host", 1, **limits)
         executor = executor or Slots(objective, capacity)
         engine = Engine(
             self.history,
@@ -116,6 +119,8 @@ class Session:
             commit=lambda history, events: self.batches.append(list(events)),
             retries=retries,
             clock=clock,
+            ahead=ahead,
+            gpus=gpus,
         )
         try:
             return engine.run()

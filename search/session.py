@@ -1,0 +1,287 @@
+"""Session: the search turned inside out, for people who own their loop: they ask, train, report and tell."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from search.declaration import Declaration
+from search.ending import Stopped
+from search.engine import Engine
+from search.executors.worker import checked_metrics
+from search.origin import origin
+from search.protocols import UNSTAMPED, Job, Pruner, Strategy
+from spaces import Constraint, Space, SpecError, StoreError
+from studies.history import History
+from studies.records import Ended, Event, Failed, Finished, Opened, Outcome, Report, Reported, StudyRecord, Trial
+from studies.store import FORMAT, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trial to run.
+
+    config: the active parameters alone. steps: after so many reports it is to be told; None: whenever it is done.
+    from_step: so many it has made before, where it was paused and may now go on, from the state that you kept of it (or
+    from the start, reporting what follows alone); 0 for one that begins. seed: of this run.
+    """
+
+    number: int
+    config: dict[str, Any]
+    steps: int | None
+    seed: int
+    from_step: int = 0
+
+
+class Session:
+    """A search whose trials you run yourself, in whatever loop.
+
+        session = Session(space, maximize="accuracy", strategy="tpe", pruner="median", budget=20)
+        for _ in range(50):
+            trial = session.ask()
+            for step in range(1, 21):
+                accuracy = ...
+                if not session.report(trial, step, {"accuracy": accuracy}):
+                    break
+            session.tell(trial)
+        print(session.best.config)
+
+    Several trials may be asked for before any is told, also from several threads. Nothing is decided otherwise than in
+    a `Study`: strategies, pruners, promotion, repeats and several goals are the same.
+
+    - maximize, minimize, outcome_constraints, strategy, pruner, budget, seed, start, repeats: as in `Study`.
+    - trials: after so many `ask` has no new ones; None: it always has.
+    - store: a file that keeps everything; one that exists is gone on with: a trial that was asked for and never told is
+      given out again. It reads like any study's: `archsearch report`, `best`, `show`. None: nothing is kept.
+    - name: of the study, in the report.
+
+    Raises SpecError for whatever cannot be meant, StoreError for a store of another space or goal.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        maximize: str | Sequence[str] | None = None,
+        minimize: str | Sequence[str] | None = None,
+        outcome_constraints: Sequence[str] = (),
+        constraints: Sequence[Constraint] = (),
+        strategy: Strategy | str = Declaration.strategy,
+        pruner: Pruner | str | None = None,
+        budget: int | None = None,
+        trials: int | None = None,
+        seed: int = 0,
+        start: Sequence[Mapping[str, Any]] = (),
+        repeats: int = 1,
+        store: str | Path | None = None,
+        name: str = "session",
+    ) -> None:
+        declared = _Declared(
+            name=name,
+            objective=_by_hand,
+            space=space,
+            constraints=constraints,
+            maximize=maximize,
+            minimize=minimize,
+            outcome_constraints=outcome_constraints,
+            strategy=strategy,
+            pruner=pruner,
+            budget=budget,
+            trials=trials,
+            seed=seed,
+            start=start,
+            repeats=repeats,
+        )
+        record = declared.record()
+        self._lock = threading.RLock()
+        self._store = None if store is None else _store(Path(store), record)
+        history = History(record)
+        if self._store is not None:
+            history = replace(self._store.history(), study=record)
+        self._hands = _Hands()
+        self._engine = Engine(
+            history,
+            Opened(time.time(), trials, None, 1, "session", socket.gethostname(), os.getpid()),
+            strategy=declared.strategy,  # type: ignore[arg-type]  # names were resolved at construction
+            pruner=declared.pruner,  # type: ignore[arg-type]  # likewise
+            executor=self._hands,
+            commit=self._keep,
+            retries=0,
+        )
+        self._engine.open()
+        self._engine.commit()
+
+    @property
+    def history(self) -> History:
+        """All trials so far."""
+        return self._engine.history
+
+    @property
+    def best(self) -> Trial | None:
+        """The best finished trial; None before any has finished."""
+        return self.history.best
+
+    def ask(self) -> Asked | None:
+        """The next trial to run. None: there is none at this moment; where no trial is running, none will come."""
+        with self._lock:
+            self._hands.capacity = self._engine.in_flight + 1
+            try:
+                self._engine.fill()
+            except Stopped as stopped:
+                if stopped.error is not None:
+                    self._raise(stopped)
+                return None
+            finally:
+                self._engine.commit()
+            job = self._hands.given()
+            if job is None:
+                return None
+            return Asked(job.number, dict(job.config), job.last_step, job.seed, job.from_step)
+
+    def report(self, trial: Asked, step: int, metrics: Mapping[str, float]) -> bool:
+        """What the trial has come to after its step, counted from 1. Returns whether it should go on.
+
+        It should not where the pruner has stopped it, where it has made its steps, or where a metric is no finite
+        number, which fails it. Raises SpecError for a trial that is not running, or a step that is not the next.
+        """
+        with self._lock:
+            running = self._running(trial)
+            before = running.run[-1].step if running.run else 0
+            if isinstance(step, bool) or not isinstance(step, int) or not before < step <= (trial.steps or math.inf):
+                most = "" if trial.steps is None else f", and at most {trial.steps}"
+                raise SpecError(f"trial {trial.number} reported step {step!r}; the next is {before + 1}{most}")
+            self._take(trial, step, metrics, None)
+            going = self.history.trials[trial.number].state == "running"
+            return going and step != trial.steps
+
+    def tell(self, trial: Asked, metrics: Mapping[str, float] | None = None, *, failed: str | None = None) -> None:
+        """The trial is done: with its last report as its value, or with these metrics.
+
+        failed: it is not, for this reason. A trial that `report` has ended already may be told, and stays as it is.
+        Raises SpecError for one that was told before.
+        """
+        with self._lock:
+            if self._of(trial).state in ("pruned", "failed"):
+                return
+            running = self._running(trial)
+            last = running.run[-1].step if running.run else trial.steps or 1
+            self._take(trial, last, metrics, Finished() if failed is None else Failed(failed))
+
+    def close(self) -> None:
+        """The end of this session; a store may be gone on with by another. Trials that still run will wait there."""
+        with self._lock:
+            self._engine.close("the session was closed")
+            if self._store is not None:
+                self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _take(self, trial: Asked, step: int, metrics: Mapping[str, float] | None, outcome: Outcome | None) -> None:
+        events: list[Event] = []
+        if metrics is not None:
+            try:
+                numbers = checked_metrics(metrics, step)
+            except TypeError as error:
+                raise SpecError(str(error)) from error
+            except ValueError as error:  # not finite: the training's fault, as on a worker
+                outcome = Failed(f"ValueError: {error}")
+            else:
+                since = self._of(trial).started_at or 0.0
+                # Where a trial pauses, its state is the caller's to keep.
+                kept = "the caller's" if step == trial.steps != self.history.study.budget else ""
+                report = Report(step, numbers, time.time() - since, kept)
+                events.append(Reported(UNSTAMPED, trial.number, report))
+        if outcome is not None:
+            events.append(Ended(UNSTAMPED, trial.number, outcome))
+        try:
+            self._engine.take(events)
+        except Stopped as stopped:
+            self._raise(stopped)
+        finally:
+            self._engine.commit()
+
+    def _of(self, trial: Asked) -> Trial:
+        if not isinstance(trial, Asked) or trial.number >= len(self.history.trials):
+            raise SpecError(f"no trial of this session: {trial!r}; give what ask() returned")
+        return self.history.trials[trial.number]
+
+    def _running(self, trial: Asked) -> Trial:
+        found = self._of(trial)
+        if found.state != "running":
+            raise SpecError(f"trial {trial.number} is {found.state}, and is not running; ask() for another")
+        return found
+
+    def _keep(self, history: History, events: Sequence[Event]) -> None:
+        if self._store is not None:
+            self._store.append(events)
+
+    def _raise(self, stopped: Stopped) -> NoReturn:
+        raise stopped.error or SpecError(stopped.reason) from stopped.__cause__
+
+
+class _Declared(Declaration):
+    """A declaration that need not end."""
+
+    def _check_end(self) -> None:
+        """It ends when nobody asks."""
+
+
+class _Hands:
+    """The executor of a session: the jobs are the caller's to do."""
+
+    capacity = 0
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+
+    def submit(self, job: Job) -> str:
+        self._job = job
+        return "session"
+
+    def given(self) -> Job | None:
+        """The job that was ordered last, once."""
+        job, self._job = self._job, None
+        return job
+
+    def wait(self, timeout_s: float | None) -> list[Event]:
+        return []
+
+    def stop(self, trial: int) -> None:
+        """`report` says so."""
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def _by_hand(trial: object) -> NoReturn:
+    raise SpecError("the trials of a Session are run by who asks for them")
+
+
+def _store(path: Path, record: StudyRecord) -> Store:
+    """The session's store, new or to be gone on with."""
+    if not path.exists():
+        meta = {"format": FORMAT, "source": {"kind": "session"}, "overrides": {}, **origin(None, gpus=False)}
+        return Store.create(path, record, meta)
+    store = Store.open(path, write=True)
+    differences = [str(change) for change in store.study.space.diff(record.space)]
+    if store.study.aim != record.aim:
+        differences.append(f"the goal is {record.aim}, and was {store.study.aim}")
+    if differences:
+        store.close()
+        lines = "".join(f"\n  {change}" for change in differences)
+        raise StoreError(f"{path} is of another search; name another file, or bring the former back:{lines}")
+    return store
