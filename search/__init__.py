@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from search.driver import resume
-    from search.pruners import Median, Never, Patience, Percentile, SuccessiveHalving
+    from search.pruners import Extrapolation, Median, Never, Patience, Percentile, SuccessiveHalving
     from search.session import Session
     from search.strategies import ASHA, GP, TPE, Bayes, CmaEs, Evolution, Grid, Hyperband, QuasiRandom, Random, TopK
     from search.study import Study
@@ -26,6 +26,7 @@ __all__ = [
     "Bayes",
     "CmaEs",
     "Evolution",
+    "Extrapolation",
     "Grid",
     "Hyperband",
     "Median",
@@ -46,6 +47,7 @@ _HOME = {
     "Bayes": "search.strategies",
     "CmaEs": "search.strategies",
     "Evolution": "search.strategies",
+    "Extrapolation": "search.pruners",
     "GP": "search.strategies",
     "Grid": "search.strategies",
     "Hyperband": "search.strategies",

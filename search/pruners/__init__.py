@@ -11,17 +11,19 @@ from search.names import NameTable
 from search.protocols import Pruner
 
 if TYPE_CHECKING:
+    from search.pruners.extrapolation import Extrapolation
     from search.pruners.halving import SuccessiveHalving
     from search.pruners.median import Median
     from search.pruners.never import Never
     from search.pruners.patience import Patience
     from search.pruners.percentile import Percentile
 
-__all__ = ["PRUNERS", "Median", "Never", "Patience", "Percentile", "SuccessiveHalving", "pruner"]
+__all__ = ["PRUNERS", "Extrapolation", "Median", "Never", "Patience", "Percentile", "SuccessiveHalving", "pruner"]
 
 PRUNERS = NameTable(
     "pruner",
     {
+        "extrapolation": "search.pruners.extrapolation:Extrapolation",
         "halving": "search.pruners.halving:SuccessiveHalving",
         "median": "search.pruners.median:Median",
         "none": "search.pruners.never:Never",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 import search.pruners
-from search.pruners import PRUNERS, Median, Never, Patience, Percentile, SuccessiveHalving, pruner
+from search.pruners import PRUNERS, Extrapolation, Median, Never, Patience, Percentile, SuccessiveHalving, pruner
 from spaces import SpecError
 
 
 def test_each_name_gives_the_pruner_with_its_defaults() -> None:
     made = {name: pruner(name) for name in PRUNERS}
-    known = {"halving": SuccessiveHalving(), "median": Median(), "none": Never()}
+    known = {"extrapolation": Extrapolation(), "halving": SuccessiveHalving(), "median": Median(), "none": Never()}
     assert made == {**known, "patience": Patience(), "percentile": Percentile()}
     assert set(search.pruners.__all__) <= set(dir(search.pruners))
 
 
 def test_a_mistaken_name_is_corrected() -> None:
-    with pytest.raises(SpecError, match=r"unknown pruner 'medain'; known: halving, .*; did you mean 'median'"):
+    with pytest.raises(SpecError, match=r"unknown pruner 'medain'; known: extrapolation, .*; did you mean 'median'"):
         pruner("medain")
