@@ -48,6 +48,11 @@ def test_the_readme_s_own_objective_runs(archsearch: Any, tmp_path: Path, comman
     assert archsearch("show", "mine.db", 3, "--log").stdout.startswith("epoch 0\nepoch 1\n")
 
 
+def test_the_readme_s_own_loop_runs(capsys: Any) -> None:
+    exec(compile(blocks(README, "python")[2], "README.md", "exec"), {})
+    assert "'lr':" in capsys.readouterr().out
+
+
 def test_the_guide_s_code_runs() -> None:
     for code in blocks(GUIDE, "python"):
         exec(compile(code, "guide.md", "exec"), {})
