@@ -15,7 +15,7 @@ from search.protocols import Pruner, Strategy
 from search.pruners import pruner
 from search.sharing import Sharing
 from search.strategies import strategy
-from spaces import Constraint, Space, SpecError
+from spaces import Config, Constraint, Space, SpecError, carried
 from spaces.errors import unknown
 from studies.goals import Goal, OutcomeConstraint
 from studies.records import StudyRecord
@@ -85,6 +85,11 @@ class Declaration:
         if hasattr(self.strategy, "check_study"):
             self.strategy.check_study(self.budget, self.trials)
 
+    @property
+    def warm_stores(self) -> list[Path]:
+        """The stores of `warm_start`."""
+        return [*map(Path, _several(self.warm_start))]
+
     def record(self) -> StudyRecord:
         """What of the declaration goes into the store."""
         return StudyRecord(
@@ -96,9 +101,21 @@ class Declaration:
             strategy=repr(self.strategy),
             pruner=repr(self.pruner),
             outcome_constraints=tuple(map(OutcomeConstraint.parse, _several(self.outcome_constraints))),
-            start=tuple(dict(config) for config in self.start),
+            start=tuple(map(self._started, self.start)),
             repeats=self.repeats,
         )
+
+    def _started(self, config: Mapping[str, Any]) -> Config:
+        """A config of `start`, with what it leaves out. Raises SpecError where it says what the space does not have."""
+        space = self.space or Space()
+        if strange := [name for name in config if name not in space]:
+            raise SpecError(f"Study start: {unknown('parameter', strange[0], space)}")
+        whole = carried(config, space)
+        if changed := [name for name, value in config.items() if name not in whole or whole[name] != value]:
+            name = changed[0]
+            why = f"becomes {whole[name]!r}" if name in whole else "means nothing there"
+            raise SpecError(f"Study start: {dict(config)} is no config of the space: its '{name}' {why}; mend it")
+        return whole
 
     def _goals(self) -> tuple[Goal, ...]:
         """The metrics and their directions, in the order in which they are given, what is maximised before the rest."""
@@ -170,11 +187,12 @@ class Declaration:
             raise SpecError("Study has neither trials nor timeout, and would never end; give one")
 
     def _check_record(self) -> None:
-        if isinstance(self.start, Mapping) or not all(isinstance(config, Mapping) for config in self.start):
+        if not isinstance(self.start, list | tuple) or not all(isinstance(config, Mapping) for config in self.start):
             raise SpecError(f"Study start must be a list of configs, got {self.start!r}; write start=[{{'lr': 0.1}}]")
+        for path in _several(self.warm_start):
+            if not isinstance(path, str | Path) or not path:
+                raise SpecError(f"Study warm_start must name a store, or a list of some, got {path!r}")
         record = self.record()
-        for config in record.start:
-            record.space.check(config)
         if taken := {"step", "seconds"}.intersection(record.metrics):
             raise SpecError(f"the metric's name '{taken.pop()}' is taken by the report itself; rename it")
 

@@ -29,8 +29,11 @@ from search.spec import Source, source_from_json, source_of
 from spaces import SpecError, StoreError, StudyFailed
 from spaces.errors import unknown
 from studies.history import History
-from studies.records import Event, Opened
+from studies.records import Event, Opened, StudyRecord
 from studies.store import FORMAT, Store
+from studies.transfer import best_configs
+
+WARM = 5  # configurations of each earlier study; few, for they come before anything is learnt here
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,10 @@ class Driver:
             "overrides": self.overrides,
             **origin(self.source.folder, gpus=bool(self.study.gpus)),
         }
-        with Store.create(self.store_path, self.study.record(), meta) as store:
+        record = self._record()
+        with Store.create(self.store_path, record, meta) as store:
             try:
-                return self._work(store, History(self.study.record()), opened)
+                return self._work(store, History(record), opened)
             except SpecError as error:
                 if store.empty:
                     raise
@@ -95,6 +99,18 @@ class Driver:
             finally:
                 if store.empty:  # nothing began, so nothing is kept that would stand in the way
                     store.discard()
+
+    def _record(self) -> StudyRecord:
+        """The study's, with the best configurations of the studies that warm it up among those it starts with."""
+        record = self.study.record()
+        start = [*record.start]
+        for path in self.study.warm_stores:
+            with Store.open(path) as store:
+                found = best_configs(store.history(), record.space, WARM)
+            if not found:
+                raise SpecError(f"Study warm_start: no trial of {path} has finished; name another store, or none")
+            start += [config for config in found if config not in start]
+        return replace(record, start=tuple(start))
 
     def resume(self) -> History:
         """Go on where the store ends: trials that ran are run again, those that ended are not."""

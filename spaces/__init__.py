@@ -21,6 +21,7 @@ from spaces.moves import crossover, mutate, neighbour, repair
 from spaces.priors import Prior
 from spaces.space import Config, Space
 from spaces.structure import Parameter, Repeat, When
+from spaces.transfer import carried
 
 __all__ = [
     "ArchsearchError",
@@ -46,6 +47,7 @@ __all__ = [
     "StudyFailed",
     "Value",
     "When",
+    "carried",
     "constraint",
     "crossover",
     "forbidden",

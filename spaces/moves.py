@@ -75,7 +75,11 @@ def repair(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
     """
     if space.legal(config):
         return dict(config)
-    start = space.walk(lambda parameter: _inside(parameter, config, rng))
+
+    def drawn(domain: Domain) -> Value:
+        return domain.sample(rng)
+
+    start = space.walk(partial(nearest, config=config, otherwise=drawn))
     if not space.broken(start):
         return start
     near = (_moved(space, start, rng) for _ in range(_NEAR))
@@ -85,7 +89,7 @@ def repair(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
     names = list(start)
     for place in rng.permutation(len(names)):
         taken_back = {**start, **best, names[place]: start[names[place]]}
-        nearer = space.walk(partial(_inside, config=taken_back, rng=rng))
+        nearer = space.walk(partial(nearest, config=taken_back, otherwise=drawn))
         if not space.broken(nearer) and np.diff(distances([best, nearer])) < 0:
             best = nearer
     return best
@@ -137,18 +141,26 @@ def _another(domain: Domain, value: Value, rng: np.random.Generator) -> Value:
     return value
 
 
-def _inside(parameter: Parameter, config: Config, rng: np.random.Generator) -> Value:
-    """The config's value, or the one of the domain that is nearest to it, or any where it has none."""
+def nearest(parameter: Parameter, config: Config, otherwise: Callable[[Domain], Value]) -> Value:
+    """The config's value, or the one of the domain that is nearest to it; `otherwise` where nothing is near: where it
+    has none, or one that is no number among numbers.
+    """
     domain = parameter.domain
     value: Any = config.get(parameter.name)
     if parameter.name in config and value in domain:
         return config[parameter.name]
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if isinstance(domain, Choice) or not number or math.isnan(value):
-        return domain.sample(rng)
-    nearest = min(max(value, domain.low), domain.high)
+    if not _is_number(value) or math.isnan(value):
+        return otherwise(domain)
+    if isinstance(domain, Choice):
+        numbers: Any = domain.values
+        return min(numbers, key=lambda each: abs(each - value)) if all(map(_is_number, numbers)) else otherwise(domain)
+    clipped = min(max(value, domain.low), domain.high)
     continuous = isinstance(domain, Float) and domain.step is None
-    return float(nearest) if continuous else domain.from_unit(domain.to_unit(nearest))
+    return float(clipped) if continuous else domain.from_unit(domain.to_unit(clipped))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _distances_from(space: Space, config: Config) -> Callable[[list[dict[str, Value]]], NDArray[np.float64]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.settings import check_whole
+from search.strategies.belief import Belief
 from search.strategies.candidates import Rows
 from search.strategies.observed import observed
 from search.strategies.random import drawn
@@ -48,8 +49,8 @@ class Bayes:
     good ones.
 
     Of more than 300 trials the model is told of the 150 best and the 150 newest. An inactive parameter stands in it at
-    its domain's middle. No config is proposed twice while the candidates
-    hold another.
+    its domain's middle. The space's priors multiply the expected improvement, by a power that fades
+    (`search.strategies.belief`). No config is proposed twice while the candidates hold another.
     """
 
     startup_trials: int = 10
@@ -76,7 +77,7 @@ class Bayes:
         pool = self._pool(study.space, [tried[place].config for place in _lowest(losses)], rng)
         with undisturbed():
             model = Surrogate.fit(known, losses, seed=int(rng.integers(2**32))).believing(pending)
-            configs = _promising(model, study.space, rows, pool, taken, n, rng)
+            configs = _promising(model, Belief.after(history), rows, pool, taken, n, rng)
         return [Proposal(config, study.budget, {"by": "bayes"}) for config in configs]
 
     def tell(self, trial: Trial) -> None:
@@ -90,7 +91,7 @@ class Bayes:
 
 def _promising(
     model: Surrogate,
-    space: Space,
+    belief: Belief,
     rows: Rows,
     pool: list[Config],
     taken: set[bytes],
@@ -98,12 +99,13 @@ def _promising(
     rng: np.random.Generator,
 ) -> list[Config]:
     """`n` configs, each the most promising once the model believes in those before it."""
-    pool_rows = rows.of(pool)
+    pool_rows, pool_factors = rows.of(pool), np.exp(belief.of(pool))
     chosen: list[Config] = []
     for _ in range(n):
-        near = _around(space, [pool[place] for place in _lowest(-model.improvement(pool_rows))], rng)
+        leaders = _lowest(-model.improvement(pool_rows) * pool_factors)
+        near = _around(belief.space, [pool[place] for place in leaders], rng)
         all_rows = np.vstack([pool_rows, rows.of(near)])
-        promise = model.improvement(all_rows)
+        promise = model.improvement(all_rows) * np.concatenate([pool_factors, np.exp(belief.of(near))])
         fresh = np.array([row.tobytes() not in taken for row in all_rows])
         choice = int(np.argmax(np.where(fresh, promise, -1.0) if fresh.any() else promise))
         chosen.append([*pool, *near][choice])

@@ -45,9 +45,10 @@ class CmaEs:
     a failed one with the worst value told so far. Each proposal notes the generation it was drawn from and where
     (`drawn`), and the first after a generation the trials that it was told (`told`): these make the distribution again.
 
-    A draw that breaks a constraint is drawn anew; after a hundred, the nearest legal config is taken. Once a
-    distribution has shrunk to a point, or sees no differences any more, another one begins anywhere, with twice the
-    population (IPOP, Auger & Hansen 2005).
+    A draw that breaks a constraint, or is a config that was tried before, is drawn anew; after a hundred, the nearest
+    legal config is taken, or a neighbour that was not tried, and told as if drawn where it is. Once a distribution has
+    shrunk to a point, or sees no differences any more, another one begins anywhere, with twice the population (IPOP,
+    Auger & Hansen 2005).
 
     Asking raises SpecError for a space without a number to search.
     """
@@ -71,9 +72,11 @@ class CmaEs:
             generations = self._warm.generations = Generations(study, self.population)
             generations.follow(history)
         told = generations.advance(history)
+        tried = [trial.config for trial in history.trials]
         proposals = []
         for each in apart(history, n, rng):
-            config, place = generations.draw(each)
+            config, place = generations.draw(tried, each)
+            tried.append(config)
             note: dict[str, Any] = {"by": "cmaes", "generation": generations.number, "drawn": place}
             if told:
                 note["told"], told = told, []

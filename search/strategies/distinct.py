@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from spaces import Config, Space
@@ -23,6 +24,16 @@ def untried(space: Space, tried: Sequence[Config], candidates: Iterable[Config])
             return _listed(space, tried) or first
         config = following
     return config
+
+
+def is_new(space: Space, tried: Sequence[Config], config: Config) -> bool:
+    """Is the config none of those tried?"""
+    return sure_to_be_new(space, config) or not _among(config, tried)
+
+
+def sure_to_be_new(space: Space, config: Config) -> bool:
+    """No number of a continuum is drawn twice; so most draws need no look at the history."""
+    return any(parameter.name in config and math.isinf(parameter.domain.size()) for parameter in space.free)
 
 
 def _among(config: Config, tried: Sequence[Config]) -> bool:

@@ -13,12 +13,13 @@ import numpy as np
 from cmaes import CMAwM
 from numpy.typing import NDArray
 
-from spaces import Choice, Config, Domain, Int, Parameter, Space, SpecError, Value, repair
+from search.strategies.distinct import is_new, untried
+from spaces import Choice, Config, Domain, Int, Parameter, Space, SpecError, Value, neighbour, repair
 from studies.history import History
 from studies.records import StudyRecord, Trial
 
 _WIDTH = 1 / 6  # the first deviation, in unit intervals: three of them reach from the middle to either end
-_TRIES = 100  # draws until one that breaks a constraint is repaired
+_TRIES = 100  # draws until one that breaks a constraint or is known is repaired, and then so many neighbours of it
 _FINE = 10**6  # values; more are a continuum
 _LATE = 3  # generations; what was drawn longer ago lies too far outside of a distribution that has shrunk since
 
@@ -71,16 +72,20 @@ class Generations:
         ended = (trial for trial in _drawn(history) if trial.outcome is not None and trial.number not in told)
         return [trial for trial in ended if trial.proposal.note["generation"] >= oldest]
 
-    def draw(self, rng: np.random.Generator) -> tuple[Config, list[float]]:
-        """A legal config, and where it was drawn, (columns,); a repaired value counts as drawn where it is now."""
+    def draw(self, tried: Sequence[Config], rng: np.random.Generator) -> tuple[Config, list[float]]:
+        """A legal config, and where it was drawn, (columns,); a repaired value counts as drawn where it is now.
+
+        None of the tried configs while there is another.
+        """
         space = self._study.space
         self._cma.reseed_rng(int(rng.integers(2**32)))
         for _ in range(_TRIES):
             encoded, place = self._cma.ask()
             config = self._config(space, encoded, rng)
-            if not space.broken(config):
+            if not space.broken(config) and is_new(space, tried, config):
                 return config, place.tolist()
-        mended = repair(space, config, rng)
+        legal = repair(space, config, rng)
+        mended = untried(space, tried, (legal, *(neighbour(space, legal, rng) for _ in range(_TRIES))))
         for column, parameter in enumerate(self._columns):
             if parameter.name in mended and mended[parameter.name] != config.get(parameter.name):
                 place[column] = parameter.domain.to_unit(mended[parameter.name])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.settings import check_whole
+from search.strategies.belief import Belief
 from search.strategies.distinct import untried
 from search.strategies.observed import cut, observed
 from search.strategies.random import drawn
@@ -33,7 +34,8 @@ class GP:
     What ended enters the model as a finished trial: a pruned one with its last value, though it is one of a smaller
     budget, and a failed one with the worst value seen. Optuna itself sees neither, and would stay random for ever where
     most trials are pruned. Diverged values are cut, and long histories shortened, as by `Bayes`. Trials that still run,
-    and the earlier proposals of the same ask, are averaged over what the model believes of them.
+    and the earlier proposals of the same ask, are averaged over what the model believes of them. The space's priors
+    multiply the expected improvement, by a power that fades (`search.strategies.belief`).
 
     An inactive parameter stands in the model at its domain's middle, and the expected improvement is asked for legal
     configs alone. A config that is known already gives way to one nearby: none is proposed twice while another is left.
@@ -56,7 +58,7 @@ class GP:
 
         known = [trial.config for trial in history.trials]
         with undisturbed():
-            model = OptunaGP(study.space, seed=int(rng.integers(2**32)))
+            model = OptunaGP(Belief.after(history), seed=int(rng.integers(2**32)))
             model.add([trial.config for trial in tried], cut(losses).tolist())
             pending = history.open_trials("waiting", "running", "paused")
             model.add([trial.config for trial in pending], [None] * len(pending))

@@ -4,8 +4,8 @@ from the kernel that it found last, and would answer otherwise than a fresh one.
 Every trial holds every free parameter, for Optuna models those alone that all trials share. A number stands in its
 domain's unit interval, where Optuna's own places agree with ours, and an unordered choice as its index.
 
-Optuna knows neither conditions nor constraints of parameters, so where the space has any, its acquisition function is
-asked only for points that stand for a config: see `_Legal`.
+Optuna knows neither conditions nor constraints of parameters, nor priors of where the optimum is. So where the space
+has any, its acquisition function is asked only for points that stand for a config (`_Legal`), and leans (`_Lean`).
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import GPSampler
 from optuna.trial import TrialState
 
+from search.strategies.belief import Belief
 from spaces import Choice, Config, Domain, Encoding, Int, Space
 
 _LISTED = (
     1000  # Optuna lists the values of a discrete domain; larger ones are continuous to the model, and then rounded
 )
 _WORTHLESS = -1e6  # the logarithm of what an illegal point promises; legal ones lie far above
+_KNOTS = 1001  # places of the unit interval where a prior is looked up; a bell of width 0.01 spans a hundred
 
 
 class OptunaGP:
     """An Optuna study of the space's free parameters, lower values being better."""
 
-    def __init__(self, space: Space, seed: int) -> None:
+    def __init__(self, belief: Belief, seed: int) -> None:
+        space = belief.space
         self._encoding = Encoding(space)
         # By number, because Optuna sorts them by name, and the columns are to stay in our order.
         self._domains = {f"{column:06}": parameter.domain for column, parameter in enumerate(space.free)}
         self._distributions = {name: _distribution(domain) for name, domain in self._domains.items()}
-        bound = space.constraints or any(parameter.condition for parameter in space.parameters)
-        sampler = _LegalSampler(space, seed) if bound else GPSampler(seed=seed, n_startup_trials=1)
-        self._study = optuna.create_study(sampler=sampler)
+        self._study = optuna.create_study(sampler=_Sampler(belief, seed))
 
     def add(self, configs: Sequence[Config], losses: Sequence[float | None]) -> None:
         """Finished trials; where the loss is None, trials that still run."""
@@ -94,16 +95,56 @@ def _unit(domain: Domain, suggested: float) -> float:
             return (suggested + 0.5) / domain.size()
 
 
-class _LegalSampler(GPSampler):
-    """Asks the acquisition function for configs alone."""
+class _Sampler(GPSampler):
+    """Asks the acquisition function for configs alone, and leans it by the priors."""
 
-    def __init__(self, space: Space, seed: int) -> None:
+    def __init__(self, belief: Belief, seed: int) -> None:
         super().__init__(seed=seed, n_startup_trials=1)
-        self._space = space
+        self._space = belief.space
+        self._lean = _Lean(belief) if belief else None
 
     # A hook that Optuna leaves to "advanced users" and may move; the tests fail where it is no longer called.
     def _optimize_acqf(self, acqf: BaseAcquisitionFunc, best_params: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        return super()._optimize_acqf(_Legal(acqf, self._space), best_params)
+        if self._space.constraints or any(parameter.condition for parameter in self._space.parameters):
+            acqf = _Legal(acqf, self._space, self._lean)
+        elif self._lean:
+            acqf = _Leaning(acqf, self._lean)
+        return super()._optimize_acqf(acqf, best_params)
+
+
+class _Lean:
+    """The factor of the priors, as its natural logarithm, with a gradient: straight lines between knots."""
+
+    def __init__(self, belief: Belief) -> None:
+        domains = [parameter.domain for parameter in belief.space.free]
+        unordered = [isinstance(domain, Choice) and not domain.ordered for domain in domains]
+        counts = [len(domain.values) if isinstance(domain, Choice) else 0 for domain in domains]
+        self._logs = torch.zeros(len(domains), max(_KNOTS, *counts, 0) + 1, dtype=torch.float64)  # (columns, knots)
+        for column, (domain, indexed, count) in enumerate(zip(domains, unordered, counts, strict=True)):
+            units = (np.arange(count) + 0.5) / count if indexed else np.linspace(0, 1, _KNOTS)
+            logs = [belief.of_value(domain, domain.from_unit(unit)) for unit in units.tolist()]
+            self._logs[column, : len(logs)] = torch.tensor(logs, dtype=torch.float64)
+        self._scale = torch.tensor([1.0 if indexed else _KNOTS - 1.0 for indexed in unordered], dtype=torch.float64)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., columns) -> (..., columns): each column a place in the unit interval, or an unordered choice's index"""
+        places = x * self._scale
+        left = places.detach().floor().long()
+        column = torch.arange(x.shape[-1])
+        low, high = self._logs[column, left], self._logs[column, left + 1]
+        return low + (places - left) * (high - low)
+
+
+class _Leaning(BaseAcquisitionFunc):
+    """What a point promises, leant by the priors; both are logarithms."""
+
+    def __init__(self, inner: BaseAcquisitionFunc, lean: _Lean) -> None:
+        super().__init__(inner.length_scales, inner.search_space)
+        self._inner, self._lean = inner, lean
+
+    def eval_acqf(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., columns) -> (...)"""
+        return self._inner.eval_acqf(x) + self._lean(x).sum(dim=-1)
 
 
 class _Legal(BaseAcquisitionFunc):
@@ -112,12 +153,12 @@ class _Legal(BaseAcquisitionFunc):
     Otherwise the model believes that the other values of an inactive parameter are worth a try, and proposes one config
     again and again: on `valley` of `search.testing.problems`, whose momentum is SGD's alone, the best of 40 trials was
     at 0.268 (mean of 6 seeds; random 0.358), and is at 0.006. A point that stands for an illegal config is worth
-    nothing.
+    nothing, and the prior of what is not active counts for nothing.
     """
 
-    def __init__(self, inner: BaseAcquisitionFunc, space: Space) -> None:
+    def __init__(self, inner: BaseAcquisitionFunc, space: Space, lean: _Lean | None) -> None:
         super().__init__(inner.length_scales, inner.search_space)
-        self._inner, self._space, self._encoding = inner, space, Encoding(space)
+        self._inner, self._space, self._encoding, self._lean = inner, space, Encoding(space), lean
         domains = [parameter.domain for parameter in space.free]
         self._unordered = np.array([isinstance(domain, Choice) and not domain.ordered for domain in domains])
         self._sizes = np.array([domain.size() for domain in domains])
@@ -130,6 +171,9 @@ class _Legal(BaseAcquisitionFunc):
         points = x.detach().numpy().reshape(-1, x.shape[-1])
         configs = [self._encoding.decode(p) for p in np.where(self._unordered, (points + 0.5) / self._sizes, points)]
         active = torch.tensor([[name in config for name in self._encoding.columns] for config in configs])
+        active = active.reshape(x.shape)
         legal = torch.tensor([not self._space.broken(config) for config in configs])
-        promise = self._inner.eval_acqf(torch.where(active.reshape(x.shape), x, self._middle))
+        promise = self._inner.eval_acqf(torch.where(active, x, self._middle))
+        if self._lean:
+            promise = promise + torch.where(active, self._lean(x), 0.0).sum(dim=-1)
         return torch.where(legal.reshape(x.shape[:-1]), promise, _WORTHLESS)

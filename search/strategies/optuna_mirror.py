@@ -1,4 +1,4 @@
-"""A history as an in-memory Optuna study, kept up to date; the only file of the strategies that imports optuna.
+"""A history as an in-memory Optuna study, kept up to date, and asked for what its TPE suggests.
 
 Trials stand in the Optuna study in the order of their numbers, as running, complete or pruned; a failed one as pruned
 without a value, because samplers do not see Optuna's own failed trials, and would go where they failed again and again.
@@ -21,6 +21,7 @@ import warnings
 from bisect import insort
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,9 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from search.strategies.belief import Belief
 from search.strategies.distinct import untried
+from search.strategies.leaning_tpe import LeaningTPE
 from spaces import Choice, Config, Domain, Int, Parameter, Value, neighbour, repair
 from studies.goals import Goal
 from studies.history import History
@@ -134,14 +137,17 @@ class Mirror:
             self._enter(trial)
         return all(self._update(trial) for trial in (*changed, *new))
 
-    def suggest(self, n: int, candidates: int, remembered: int, rng: np.random.Generator) -> list[tuple[Config, bool]]:
+    def suggest(
+        self, n: int, belief: Belief, candidates: int, remembered: int, rng: np.random.Generator
+    ) -> list[tuple[Config, bool]]:
         """`n` legal configs by a new TPE sampler, none of them known if there is a choice; each with whether it is
         another than was suggested.
 
         The sampler is shown no more ended trials than `remembered`, by the rule that TPE states, and all open ones.
         """
         with _quiet():
-            self.study.sampler = optuna.samplers.TPESampler(
+            self.study.sampler = LeaningTPE(
+                {name: partial(self._factor, belief, name) for name in belief.names},
                 n_startup_trials=0,
                 n_ei_candidates=candidates,
                 seed=int(rng.integers(2**32)),
@@ -193,13 +199,25 @@ class Mirror:
             return domain.from_unit(0.5)
         match self._distributions[name]:
             case CategoricalDistribution(choices=choices):
-                return domain.from_unit((choices.index(trial.suggest_categorical(name, choices)) + 0.5) / len(choices))
-            case IntDistribution(low=low, high=high, log=True):
-                return trial.suggest_int(name, low, high, log=True)
-            case IntDistribution(high=high):
-                return domain.from_unit((trial.suggest_int(name, 0, high) + 0.5) / (high + 1))
+                return self._value(name, choices.index(trial.suggest_categorical(name, choices)))
+            case IntDistribution(low=low, high=high, log=log):
+                return self._value(name, trial.suggest_int(name, low, high, log=log))
             case _:
-                return domain.from_unit(trial.suggest_float(name, 0.0, 1.0))
+                return self._value(name, trial.suggest_float(name, 0.0, 1.0))
+
+    def _factor(self, belief: Belief, name: str, internal: float) -> float:
+        return belief.of_value(self._domains[name], self._value(name, internal))
+
+    def _value(self, name: str, internal: float) -> Value:
+        """The domain's value that Optuna stores so; the inverse of `_internal`."""
+        domain = self._domains[name]
+        match self._distributions[name]:
+            case FloatDistribution():
+                return domain.from_unit(internal)
+            case IntDistribution(log=True):
+                return int(internal)
+            case _:
+                return domain.from_unit((internal + 0.5) / domain.size())
 
     def _remembered(self, most: int) -> list[int]:
         """The numbers of the trials that the sampler is shown."""

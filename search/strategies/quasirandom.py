@@ -8,18 +8,20 @@ learn. The sequence is of Sobol 1967 ("On the distribution of points in a cube")
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search.strategies.distinct import is_new, untried
 from search.strategies.random import apart, drawn
 from spaces import Config, Space, SpecError
 from studies.history import History
 from studies.records import Proposal, StudyRecord, Trial
 
 _TRIES = 1000  # points in a row that break a constraint, after which a config is drawn at random
+_REPEATS = 20  # points that are configs tried before, after which it is too
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,11 @@ class QuasiRandom:
 
     Each free parameter has a dimension of its own, which goes unused where the parameter is not active; a prior leans
     it as it leans random draws. A point that breaks a constraint is skipped: those that are left are spread over the
-    legal part as all are over the whole. After 1,000 such points in a row one config is drawn at random.
+    legal part as all are over the whole. After 1,000 such points in a row one config is drawn at random. A point that
+    stands for a config tried before is skipped too; after 20 of these it is a random one of what is left.
 
     A proposal notes its `point`, its place in the sequence, and the next one goes on behind the last that the history
-    holds; without constraints that is the trial's number. 2, 4, 8, … trials are spread best.
+    holds; in a continuum without constraints that is the trial's number. 2, 4, 8, … trials are spread best.
 
     Asking raises SpecError for a space of more than 21,201 free parameters, for which there is no such sequence.
     """
@@ -43,20 +46,35 @@ class QuasiRandom:
             return drawn(history, n, rng)
         last = max((trial.proposal.note.get("point", -1) for trial in history.trials), default=-1)
         points = _sobol(study, last + 1)
-        return [_proposal(study, points, each) for each in apart(history, n, rng)]
+        tried = [trial.config for trial in history.trials]
+        proposals = []
+        for each in apart(history, n, rng):
+            proposals.append(_proposal(study, points, tried, each))
+            tried.append(proposals[-1].config)
+        return proposals
 
     def tell(self, trial: Trial) -> None:
         """Nothing to learn."""
 
 
 def _proposal(
-    study: StudyRecord, points: Iterator[tuple[int, NDArray[np.float64]]], rng: np.random.Generator
+    study: StudyRecord,
+    points: Iterator[tuple[int, NDArray[np.float64]]],
+    tried: Sequence[Config],
+    rng: np.random.Generator,
 ) -> Proposal:
+    repeats = 0
     for place, point in (next(points) for _ in range(_TRIES)):
         config = _config(study.space, point)
-        if not study.space.broken(config):
+        if study.space.broken(config):
+            continue
+        if is_new(study.space, tried, config):
             return Proposal(config, study.budget, {"by": "quasirandom", "point": place})
-    return Proposal(study.space.sample(rng), study.budget, {"by": "random", "point": place})
+        repeats += 1
+        if repeats == _REPEATS:
+            break
+    left = untried(study.space, tried, (study.space.sample(rng) for _ in range(_REPEATS)))
+    return Proposal(left, study.budget, {"by": "random", "point": place})
 
 
 def _sobol(study: StudyRecord, start: int) -> Iterator[tuple[int, NDArray[np.float64]]]:

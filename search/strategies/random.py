@@ -6,13 +6,12 @@ Bengio 2012, "Random Search for Hyper-Parameter Optimization", section 4).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from search.strategies.distinct import untried
-from spaces import Config, Space
+from search.strategies.distinct import sure_to_be_new, untried
+from spaces import Config
 from studies.history import History
 from studies.records import Proposal, Trial
 
@@ -39,7 +38,7 @@ def drawn(history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
     configs: list[Config] = []
     for each in apart(history, n, rng):
         config: Config = study.space.sample(each)
-        if not _sure_to_be_new(study.space, config):
+        if not sure_to_be_new(study.space, config):
             tried = [*(trial.config for trial in history.trials), *configs]
             config = untried(study.space, tried, (config, *(study.space.sample(each) for _ in range(_REDRAWN))))
         configs.append(config)
@@ -53,8 +52,3 @@ def apart(history: History, n: int, rng: np.random.Generator) -> list[np.random.
     """
     number = len(history.trials)
     return [rng, *(np.random.default_rng([history.study.seed, number + offset]) for offset in range(1, n))][:n]
-
-
-def _sure_to_be_new(space: Space, config: Config) -> bool:
-    """No number of a continuum is drawn twice; so most draws need no look at the history."""
-    return any(parameter.name in config and math.isinf(parameter.domain.size()) for parameter in space.free)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.settings import check_whole
+from search.strategies.belief import Belief
 from search.strategies.random import drawn
 from studies.history import History
 from studies.records import Proposal, Trial
@@ -45,7 +46,8 @@ class TPE:
     Parameters are modelled jointly (Falkner et al. 2018, "BOHB", section 4.1), those under a condition in groups that
     are active together. A trial that still runs counts as a bad one, so that parallel proposals keep apart (constant
     liar, Ginsbourger et al. 2010). A pruned trial ranks behind the finished ones: first those that came further, then
-    those with the better last value. A failed trial ranks last of all.
+    those with the better last value. A failed trial ranks last of all. The space's priors multiply the ratio of the
+    two densities, by a power that fades (`search.strategies.belief`).
 
     A suggestion that breaks a constraint, or that was tried before, is asked for anew; after ten, the nearest legal
     config is taken, or a neighbour that was not tried, and the proposal notes that it was repaired. Of a space of up
@@ -73,7 +75,7 @@ class TPE:
         mirror = self._warm.mirror
         if mirror is None or not mirror.follow(history):
             mirror = self._warm.mirror = Mirror(history)
-        suggested = mirror.suggest(n, self.candidates, self.remembered, rng)
+        suggested = mirror.suggest(n, Belief.after(history), self.candidates, self.remembered, rng)
         notes = ({"by": "tpe", "repaired": True} if repaired else {"by": "tpe"} for _, repaired in suggested)
         return [Proposal(config, study.budget, note) for (config, _), note in zip(suggested, notes, strict=True)]
 

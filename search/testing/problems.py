@@ -4,7 +4,8 @@
 
 `valley` is what a network's loss may look like over its hyperparameters: a narrow valley in the rate, some that matter
 less, one that exists only for one optimiser. `cells` is what it may look like over architectures: choices without an
-order, of which each matters most together with the one before it, and layers that may be there or not.
+order, of which each matters most together with the one before it, and layers that may be there or not. `basin` is there
+to be known beforehand, well or badly.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from search.protocols import Strategy
 from search.testing.simulation import Curve, finished, study_of
-from spaces import Choice, Config, Float, Int, Repeat, Space, When
+from spaces import Choice, Config, Float, Int, Prior, Repeat, Space, When
 
 VALLEY = Space(
     optimizer=Choice("sgd", "adam", "rmsprop"),
@@ -68,6 +69,23 @@ def cells(config: Config, step: int = 1) -> float:
         gain -= (math.log2(values[f"layer_{place + 1}.units"]) - _WIDTHS[place]) ** 2 / 4
         gain += (values[f"layer_{place + 1}.skip"] == place % 2) / 2
     return -float(gain)
+
+
+def _basin(prior: Prior | None, weights: tuple[float, ...] | None) -> Space:
+    return Space({f"x{k}": Float(0.0, 1.0, prior=prior) for k in range(4)}, kind=Choice("a", "b", "c", prior=weights))
+
+
+BASINS = {
+    "no prior": _basin(None, None),
+    "a good prior": _basin(Prior(0.6), (2, 1, 1)),
+    "a wrong prior": _basin(Prior(0.2), (1, 1, 2)),
+}
+
+
+def basin(config: Config, step: int = 1) -> float:
+    """0 for 0.7 in each direction and kind "a"; 0.2 for "c". The middle of the wrong prior is at 1."""
+    values: dict[str, Any] = dict(config)
+    return float(sum((values[f"x{k}"] - 0.7) ** 2 for k in range(4))) + {"a": 0.0, "b": 0.1, "c": 0.2}[values["kind"]]
 
 
 def best_losses(

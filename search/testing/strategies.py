@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 
 from search.protocols import Strategy
-from search.testing.simulation import SPACES, Asked, bowl, simulate, study_of
-from spaces import Float, Space, SpaceError, constraint
+from search.testing.simulation import SPACES, Asked, bowl, finished, simulate, study_of
+from spaces import Choice, Float, Int, Space, SpaceError, When, constraint
 from studies.history import History
 from studies.records import Ended, Failed, Proposal, Proposed, Started
 
@@ -58,6 +58,11 @@ class StrategyContract:
             assert proposal.budget is not None
             assert study.budget is not None
             assert 1 <= proposal.budget <= study.budget
+
+    def test_a_small_space_is_gone_through_without_repeats(self) -> None:
+        space = Space(depth=Int(1, 3), flag=Choice(True, 1), width=When("depth > 1", Choice(8, 16)))
+        history = finished(self.make(), study_of(space), trials=10, workers=3)
+        assert len({repr(trial.config) for trial in history.trials}) == len(history.trials) == 10 == space.size()
 
     def test_notes_are_json_and_name_their_author(self) -> None:
         for proposal in _proposals(list(simulate(self.make(), study_of(SPACES["mixed"]), trials=15))):

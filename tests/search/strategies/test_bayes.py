@@ -15,7 +15,7 @@ from search.strategies.surrogate import Surrogate
 from search.testing.problems import best_losses, valley
 from search.testing.simulation import SPACES, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
-from spaces import Choice, Config, Float, Int, Space, SpecError
+from spaces import Config, Float, Space, SpecError
 from studies.records import Failed, Pruned, Trial
 
 
@@ -35,15 +35,6 @@ def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
         assert {p.note["by"] for p in ask.proposals} == {"bayes" if valued >= 6 else "random"}
-
-
-def test_no_config_is_proposed_twice_while_another_is_left() -> None:
-    study = study_of(Space(depth=Int(1, 4), kind=Choice("a", "b", "c"), flag=Choice(True, 1)), budget=1)
-    for workers in (1, 5):
-        history = finished(Bayes(startup_trials=1), study, trials=25, workers=workers)
-        # The first trials are random, and may repeat; from there each is new until none of the 24 is left.
-        model = [repr(t.config) for t in history.trials if t.proposal.note["by"] == "bayes"]
-        assert len(set(model[: 24 - workers])) == len(model[: 24 - workers])
 
 
 def test_proposals_of_one_ask_keep_apart() -> None:

@@ -19,7 +19,7 @@ from search.strategies.random import Random
 from search.testing.problems import best_losses
 from search.testing.simulation import SPACES, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
-from spaces import Choice, Config, Float, Int, Prior, Space, SpecError, constraint
+from spaces import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, constraint
 from studies.history import History
 from studies.records import Failed, Pruned, Trial
 
@@ -136,7 +136,7 @@ def test_a_trial_that_failed_counts_as_the_worst_that_was_told() -> None:
         changed = replace(history.trials[0], state=state, reports=reports)
         generations = Generations(history.study, 4)
         assert generations.follow(replace(history, trials=(changed, *history.trials[1:])))
-        return generations.draw(np.random.default_rng(0))[0]
+        return generations.draw([], np.random.default_rng(0))[0]
 
     assert next_config(-1.0, "failed") == next_config(worst + 1, "finished") != next_config(-1.0, "finished")
 
@@ -155,6 +155,19 @@ def test_draws_that_break_a_constraint_are_drawn_anew_or_mended() -> None:
         for trial in finished(CmaEs(), study_of(space, budget=1), trials=12).trials:
             space.check(trial.config)
             assert list(trial.config.values()) == pytest.approx(trial.proposal.note["drawn"])
+
+
+def test_where_a_config_stands_is_where_it_counts_as_drawn_also_when_the_space_runs_out() -> None:
+    space = Space(x=Int(0, 4), y=Int(0, 4), z=Choice("a", "b"))
+    study = study_of(space, budget=1)
+    asks = list(simulate(CmaEs(population=4), study, lambda config, step: float(str(config["x"])), trials=60))
+    shown = [repr(trial.config) for trial in asks[-1].history.trials]
+    assert len(shown) == 60
+    assert len(set(shown[:50])) == 50
+    for trial in asks[-1].history.trials:
+        assert Encoding(space).decode(trial.proposal.note["drawn"]) == trial.config
+    for ask in asks[:-1:7]:
+        assert ask.again(CmaEs(population=4)) == ask.proposals
 
 
 def test_once_it_has_converged_it_begins_anew_with_twice_the_population() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from search.strategies import Bayes, Evolution, Random
+from search.protocols import Strategy
+from search.strategies import Bayes, CmaEs, Evolution, QuasiRandom, Random
 from search.strategies.distinct import untried
 from search.testing.simulation import finished, study_of
 from spaces import Choice, Float, Int, Space, When, constraint
@@ -29,11 +30,16 @@ def test_equal_values_of_two_kinds_are_two() -> None:
     assert untried(space, [{"flag": 1}], [{"flag": 1}, {"flag": True}])["flag"] is True
 
 
-@pytest.mark.parametrize("strategy", [Random(), Evolution(population=3, sample=2), Bayes(startup_trials=3)], ids=repr)
+@pytest.mark.parametrize(
+    "strategy",
+    [Random(), QuasiRandom(), Evolution(population=3, sample=2), Bayes(startup_trials=3), CmaEs(population=4)],
+    ids=repr,
+)
 @pytest.mark.parametrize("workers", [1, 5])
-def test_a_small_space_is_gone_through_without_repeats(strategy: Random | Evolution | Bayes, workers: int) -> None:
+def test_a_small_space_is_gone_through_and_then_repeated(strategy: Strategy, workers: int) -> None:
     history = finished(strategy, study_of(SMALL, budget=1), trials=26, workers=workers)
     shown = [repr(trial.config) for trial in history.trials]
+    assert len(shown) == 26
     assert len(set(shown[:24])) == 24 == SMALL.size()
 
 

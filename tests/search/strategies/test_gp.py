@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from optuna._gp.acqf import BaseAcquisitionFunc
 
+from search.strategies.belief import Belief
 from search.strategies.gp import GP
+from search.strategies.optuna_gp import _Lean, _Leaning, _Legal
 from search.strategies.random import Random
 from search.testing.problems import best_losses
 from search.testing.simulation import SPACES, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
-from spaces import Choice, Config, Float, Int, Space, SpecError, constraint
+from spaces import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, When, constraint
 from studies.records import Failed, Pruned, Trial
 
 
@@ -93,16 +97,39 @@ def test_proposals_of_one_ask_keep_apart_from_each_other_and_from_what_runs() ->
     assert distances[~np.eye(4, dtype=bool)].min() > 1e-3
 
 
-def test_no_config_is_proposed_twice_while_another_is_left() -> None:
-    space = Space(depth=Int(1, 4), kind=Choice("a", "b", "c"))
-    shown = [repr(t.config) for t in finished(GP(3), study_of(space, budget=1), trials=12, workers=3).trials]
-    assert len(set(shown)) == 12
-
-
 def test_the_optimum_on_the_border_of_what_is_legal_is_found() -> None:
     space = Space(constraint("x + y <= 0.25"), x=Float(0.0, 1.0), y=Float(0.0, 1.0))
     history = finished(GP(5), study_of(space, budget=1), lambda config, step: -config["x"] - config["y"], trials=14)
     assert max(t.config["x"] + t.config["y"] for t in history.trials) > 0.245
+
+
+class Flat(BaseAcquisitionFunc):
+    """Promises the same everywhere."""
+
+    def eval_acqf(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(x.shape[:-1], dtype=torch.float64)
+
+
+def test_a_point_leans_by_the_priors_of_what_is_active_in_its_config() -> None:
+    space = Space(
+        kind=Choice("a", "b", "c", prior=(1, 2, 5)),
+        rate=Float(1e-5, 1e-1, log=True, prior=Prior(1e-3)),
+        momentum=When("kind == 'a'", Float(0.0, 1.0, prior=Prior(0.9, width=0.1))),
+        layers=Int(1, 9, prior=Prior(2)),
+    )
+    belief, encoding, free = Belief(space, 10), Encoding(space), Space(rate=space["rate"].domain)
+    configs = [space.sample(np.random.default_rng(seed)) for seed in range(40)]
+    points = encoding.encode(configs)
+    points[:, 0] = np.floor(points[:, 0] * 3)  # a choice without order stands as its index
+    flat = Flat(np.ones(4), None)  # type: ignore[arg-type]  # only the optimiser looks at the search space
+    leant = _Legal(flat, space, _Lean(belief)).eval_acqf(torch.from_numpy(points))
+    np.testing.assert_allclose(leant.numpy(), belief.of(configs), atol=1e-3)  # between two knots the bell is a line
+    place = torch.tensor([[0.3]], dtype=torch.float64, requires_grad=True)
+    leant = _Leaning(Flat(np.ones(1), None), _Lean(Belief(free, 10))).eval_acqf(place)  # type: ignore[arg-type]  # as above
+    leant.sum().backward()
+    (slope,) = np.diff([Belief(free, 10).of([{"rate": free["rate"].domain.from_unit(u)}])[0] for u in (0.299, 0.301)])
+    assert place.grad is not None
+    assert place.grad.item() == pytest.approx(slope / 0.002, rel=0.02)
 
 
 @pytest.mark.parametrize("domain", [Int(0, 2**31), Int(1, 10**9, log=True), Int(1, 900, log=True), Int(-3, 11, step=4)])

@@ -245,7 +245,7 @@ def _shown(monkeypatch: pytest.MonkeyPatch, history: History, strategy: TPE) -> 
             seen.extend(other for other in study.get_trials() if other.number != trial.number)
 
     with monkeypatch.context() as patched:
-        patched.setattr(optuna.samplers, "TPESampler", lambda **settings: Spy())
+        patched.setattr("search.strategies.optuna_mirror.LeaningTPE", lambda factors, **settings: Spy())
         strategy.ask(history, 1, np.random.default_rng(0))
     return seen
 

@@ -1,0 +1,87 @@
+"""What a study starts with: configurations of the spec, and the best ones of earlier studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import Random, Study, resume
+from spaces import Choice, Float, Int, Space, SpecError, StoreError, When
+from studies.store import Store
+
+SPACE = Space(
+    rate=Float(1e-4, 1e-1, log=True),
+    depth=Int(1, 9),
+    optimizer=Choice("sgd", "adam"),
+    momentum=When("optimizer == 'sgd'", Float(0.0, 0.9)),
+)
+
+
+def study(space: Space = SPACE, **given: Any) -> Study:
+    settings = {"name": "s", "minimize": "loss", "strategy": Random(), "executor": "inline", "trials": 8, **given}
+    return Study(space=space, objective=lambda trial: {"loss": abs(trial.config.get("depth", 5) - 4.0)}, **settings)
+
+
+def test_what_start_leaves_out_stands_at_its_middle() -> None:
+    config = study(start=[{"depth": 3, "optimizer": "adam"}]).record().start[0]
+    assert config == {"rate": pytest.approx(10**-2.5), "depth": 3, "optimizer": "adam"}
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ({"depth": 3}, "must be a list of configs"),
+        ([3], "must be a list of configs"),
+        ([{"deep": 3}], "unknown parameter 'deep'.*did you mean 'depth'"),
+        ([{"depth": 30}], "'depth' becomes 9"),
+        ([{"optimizer": "lion"}], "'optimizer' becomes 'sgd'"),
+        ([{"optimizer": "adam", "momentum": 0.5}], "'momentum' means nothing there"),
+    ],
+)
+def test_a_start_that_cannot_be_meant(start: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=f"(?s)Study start.*{message}"):
+        study(start=start)
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    study(trials=12, seed=5).run(tmp_path / "earlier.db", quiet=True)
+    return tmp_path / "earlier.db"
+
+
+def test_an_earlier_study_warms_up_a_later_one(earlier: Path, tmp_path: Path) -> None:
+    wider = Space(
+        rate=Float(1e-4, 1e-1, log=True),
+        depth=Int(3, 20),
+        optimizer=Choice("sgd", "adam"),
+        momentum=When("optimizer == 'sgd'", Float(0.0, 0.9)),
+        width=Int(8, 64),
+    )
+    history = study(wider, start=[{"depth": 20}], warm_start=earlier).run(tmp_path / "later.db", quiet=True)
+    with Store.open(earlier) as store:
+        best = store.history()
+    begun = [trial.config for trial in history.trials if trial.proposal.note["by"] == "start"]
+    assert 3 <= len(begun) <= 6
+    assert begun[0]["depth"] == 20
+    assert best.best is not None
+    assert begun[1] == {**best.best.config, "depth": max(3, best.best.config["depth"]), "width": 36}
+    assert [trial.number for trial in history.trials if trial.proposal.note["by"] == "start"] == list(range(len(begun)))
+
+
+def test_a_resume_does_not_need_the_earlier_store(earlier: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later.db"
+    study(warm_start=[earlier], trials=2).run(later, quiet=True)
+    earlier.unlink()
+    history = resume(later, trials=9, quiet=True)
+    assert [trial.proposal.note["by"] for trial in history.trials[:5]] == ["start"] * 5
+    assert history.trials[8].proposal.note["by"] == "random"
+
+
+def test_an_earlier_study_that_has_nothing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no store at .*gone\.db"):
+        study(warm_start=tmp_path / "gone.db").run(tmp_path / "later.db", quiet=True)
+    assert not (tmp_path / "later.db").exists()
+    with pytest.raises(SpecError, match="warm_start must name a store"):
+        study(warm_start=3)
