@@ -90,6 +90,19 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
     assert "plotly" in (tmp_path / "both.html").read_text(encoding="utf-8")
 
 
+def test_a_target_and_patience_end_a_study_that_may_go_on(archsearch: Any, spec: Path, tmp_path: Path) -> None:
+    ran = archsearch("run", spec, "--trials", 60, "--target", 0.2, "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    assert "tiny: the target is reached; " in ran.stdout
+    reached = json.loads(archsearch("best", "tiny.db", "--json").stdout)["value"]
+    assert reached <= 0.2
+    further = archsearch("resume", "tiny.db", "--target", reached / 2, "--patience", 7, "--quiet")
+    assert further.returncode == 0, further.stderr
+    assert "tiny: the target is reached; " in further.stdout or "no trial was better" in further.stdout
+    again = archsearch("resume", "tiny.db", "--target", -1, "--trials", 60, "--quiet")
+    assert "tiny: no trial was better for as many as the study is patient; " in again.stdout
+
+
 def test_the_command_line_has_the_last_word_and_resume_remembers_it(
     archsearch: Any, spec: Path, tmp_path: Path
 ) -> None:
@@ -179,6 +192,10 @@ BAD_CALLS = {
     "executor": (["run", "tiny.py", "--executor", "rai"], ["unknown executor 'rai'", "did you mean 'ray'?"]),
     "timeout": (["run", "tiny.py", "--timeout", "soon"], ["must be like 90s, 20m or 1h30m, got 'soon'"]),
     "trials": (["run", "tiny.py", "--trials", "0"], ["--trials must be at least 1, got 0"]),
+    "patience": (["run", "tiny.py", "--patience", "0"], ["--patience must be at least 1, got 0"]),
+    "target": (["run", "tiny.py", "--target", "nan"], ["--target must be a finite number, got nan"]),
+    "GPU hours": (["run", "tiny.py", "--gpu-hours", "-1"], ["--gpu-hours must be above 0, got -1"]),
+    "no GPU": (["run", "tiny.py", "--gpu-hours", "1"], ["for trials that use a GPU", "give --timeout"]),
     "inline workers": (["run", "tiny.py", "--workers", "2"], ["the inline executor has one worker"]),
     "no folder": (["run", "tiny.py", "--store", "no/such/x.db"], ["the folder", "does not exist", "mkdir -p"]),
     "no store": (["resume", "nosuch.db"], ["no store at nosuch.db"]),
