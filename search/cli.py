@@ -190,7 +190,7 @@ def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
 @_json
 @_debug
 def best(store: Path, as_json: bool) -> None:
-    """Show the best trial: its value and its configuration."""
+    """Show the best trial: its value and its configuration; with several goals also the Pareto front."""
     from search import tables
     from studies.store import Store
 
@@ -199,8 +199,8 @@ def best(store: Path, as_json: bool) -> None:
     if history.best is None:
         paused = len(history.open_trials("paused"))
         more = f"; {paused} are paused: archsearch show {store}" if paused else ""
-        raise StudyFailed(f"no trial of {store} has finished yet{more}")
-    _answer(tables.trial_json(history, history.best), tables.trial_table(history, history.best), as_json)
+        raise StudyFailed(f"{store}: {tables.without_best(history)}{more}")
+    _answer(tables.best_json(history, history.best), tables.best_table(history, history.best), as_json)
 
 
 @cli.command()

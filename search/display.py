@@ -116,10 +116,11 @@ class Panel:
         for trial in running[:RUNNING_SHOWN]:
             of = f"/{trial.proposal.budget}" if trial.proposal.budget else ""
             value = history.value(trial)
+            again = f"run {len(trial.repeats) + 1}, " if trial.repeats else ""
             rows.add_row(
                 Text(f"trial {trial.number}", style="cyan"),
-                Text(f"step {trial.step}{of}"),
-                Text("" if value is None else f"{value:.4g}"),
+                Text(f"{again}step {trial.run[-1].step if trial.run else 0}{of}"),
+                Text("" if value is None else number(value)),
                 Text(one_line(trial.config), style="dim", no_wrap=True, overflow="ellipsis"),
             )
         if len(running) > RUNNING_SHOWN:
@@ -164,22 +165,33 @@ def _announce(console: Console, store: Path, history: History, opened: Opened) -
     within = f" within {clock(opened.timeout_s)}" if opened.timeout_s else ""
     done = f", {history.settled} done before" if history.settled else ""
     on = "in this process" if opened.executor == "inline" else f"on {opened.workers} Ray workers"
-    text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.goal}; kept in {store}"
+    text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; kept in {store}"
     console.print(text, markup=False, soft_wrap=True)
 
 
 def _outcome(history: History, trial: Trial) -> str:
-    value = history.value(trial)
-    shown = f" {history.study.goal.metric} {value:.4f}" if value is not None else ""
+    values = ((metric, trial.value(metric)) for metric in history.study.metrics)
+    shown = ",".join(f" {metric} {number(value)}" for metric, value in values if value is not None)
+    runs = len(trial.values(history.study.goal.metric))
+    mean = f" (mean of {runs} runs)" if runs > 1 else ""
     why = f" ({trial.reason})" if trial.reason else ""
-    return f"trial {trial.number} {trial.state}{shown} after {trial.step} steps{why}"
+    breaks = f", breaks {', '.join(map(str, broken))}" if (broken := history.broken(trial)) else ""
+    return f"trial {trial.number} {trial.state}{shown}{mean} after {trial.step} steps{why}{breaks}"
 
 
 def _best(history: History) -> str:
     best = history.best
     if best is None:
         return ""
-    return f"best {history.study.goal.metric} {history.value(best):.4f} (trial {best.number})"
+    front = f"front of {len(history.front)}; " if len(history.study.goals) > 1 else ""
+    return f"{front}best {history.study.goal.metric} {number(history.value(best))} (trial {best.number})"
+
+
+def number(value: object) -> str:
+    """A float by its five digits that count, or in full where it is whole; anything else as it is."""
+    if not isinstance(value, float):
+        return str(value)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.5g}"
 
 
 def one_line(config: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ from operator import le
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spaces import SpecError
 
@@ -116,10 +117,21 @@ def order(points: Sequence[Point]) -> list[int]:
     return found
 
 
-def _fronts(losses: Sequence[tuple[float, ...]]) -> list[float]:
-    """The front that each point is in, from 0."""
+def hypervolume(losses: NDArray[np.float64]) -> float:
+    """The share of the unit cube that points with losses of 0 to 1, (points, goals), beat.
+
+    Zitzler and Thiele 1998, "Multiobjective Optimization Using Evolutionary Algorithms: A Comparative Case Study",
+    which calls it the size of the space covered.
+    """
     # Here and not above: with one goal nobody needs it.
     import moocore  # type: ignore[import-untyped]  # it has no types
+
+    return float(moocore.hypervolume(losses, ref=np.ones(losses.shape[1])))
+
+
+def _fronts(losses: Sequence[tuple[float, ...]]) -> list[float]:
+    """The front that each point is in, from 0."""
+    import moocore
 
     return [float(front) for front in moocore.pareto_rank(np.array(losses))] if losses else []
 

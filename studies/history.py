@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from studies.goals import Point
+from studies.goals import OutcomeConstraint, Point
 from studies.records import (
     Closed,
     Ended,
@@ -135,6 +135,11 @@ class History:
         report = _report_at(trial, step)
         value = None if report is None else report.metrics.get(self.study.goal.metric)
         return None if value is None else self.study.goal.loss(value)
+
+    def broken(self, trial: Trial) -> list[OutcomeConstraint]:
+        """The outcome constraints that the trial's values break."""
+        values = ((each, trial.value(each.metric)) for each in self.study.outcome_constraints)
+        return [each for each, value in values if value is not None and each.excess(value)]
 
     def _point(self, values: Mapping[str, float | None]) -> Point | None:
         """A constraint whose metric is not there yet counts as kept."""

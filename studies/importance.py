@@ -3,6 +3,7 @@ loss of accuracy is read off, on the trials that each tree was not shown (out-of
 
 Rules, all of which the report states:
 
+- Of several goals the first one counts, and no constraint on metrics does.
 - Finished trials count with their value. Pruned and paused ones count with the last value that they reported: leaving
   them out would leave only what was let through. Failed, waiting and running trials are left out.
 - Values far worse than most (beyond the upper quartile by 1.5 times the distance between the quartiles) count as that

@@ -194,12 +194,16 @@ class Trial:
 
         Of a trial with repeats, the mean over its runs that are complete.
         """
-        value = _last(metric, self.reports)
-        if value is None or not self.repeats:
-            return value
+        if not self.repeats:
+            return _last(metric, self.reports)
+        found = self.values(metric)
+        return math.fsum(found) / len(found) if found else None
+
+    def values(self, metric: str) -> list[float]:
+        """The metric as last reported in the first run, and in each repeat that is complete."""
         complete = self.repeats if isinstance(self.outcome, Finished) else self.repeats[:-1]
-        found = [value, *(last for reports in complete if (last := _last(metric, reports)) is not None)]
-        return math.fsum(found) / len(found)
+        found = (_last(metric, reports) for reports in (self.reports, *complete))
+        return [value for value in found if value is not None]
 
 
 def _last(metric: str, reports: Sequence[Report]) -> float | None:

@@ -1,4 +1,4 @@
-"""Several studies beside each other. Values are compared only between studies with the same goal."""
+"""Several studies beside each other. Values are compared only between studies with the same goals and constraints."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from studies.goals import Goal
 from studies.history import History
+from studies.records import StudyRecord
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.look import DASHES, STUDIES, axis, duration, figure, number, text, value_axis
 from studies.reports.panels.progress import better
+from studies.reports.standing import by_first, feasible
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +43,27 @@ def _label(index: int, histories: Sequence[History]) -> str:
     return mine.name
 
 
-def groups(studies: Sequence[Entrant]) -> dict[Goal, list[Entrant]]:
-    """Studies by goal, in the order of their first."""
-    found: dict[Goal, list[Entrant]] = {}
+def groups(studies: Sequence[Entrant]) -> list[list[Entrant]]:
+    """Studies with the same goals and the same constraints on metrics together, in the order of their first."""
+    found: dict[object, list[Entrant]] = {}
     for entrant in studies:
-        found.setdefault(entrant.history.study.goal, []).append(entrant)
-    return found
+        study = entrant.history.study
+        found.setdefault((study.goals, frozenset(study.outcome_constraints)), []).append(entrant)
+    return list(found.values())
+
+
+def _study(group: Sequence[Entrant]) -> StudyRecord:
+    """One of them, to speak of what they share."""
+    return group[0].history.study
 
 
 def overview(studies: Sequence[Entrant]) -> Content:
     """The table of studies, and what of them cannot be compared."""
     made = table_of_studies(studies)
-    by_goal = groups(studies)
-    if len(by_goal) == 1:
-        return Content((f"All have the same goal: {next(iter(by_goal))}.",), tables=(made,))
-    told = "; ".join(f"{goal}: {', '.join(e.label for e in group)}" for goal, group in by_goal.items())
+    alike = groups(studies)
+    if len(alike) == 1:
+        return Content((f"All have the same goal: {_study(studies).aim}.",), tables=(made,))
+    told = "; ".join(f"{_study(group).aim}: {', '.join(e.label for e in group)}" for group in alike)
     warning = f"These studies have different goals, and only equal goals are compared below. {told}."
     return Content(tables=(made,), warning=warning)
 
@@ -81,7 +88,7 @@ def _row(entrant: Entrant) -> tuple[Any, ...]:
     history, best = entrant.history, entrant.history.best
     study = history.study
     return (
-        *(entrant.label, str(study.goal), study.strategy, study.pruner),
+        *(entrant.label, study.aim, study.strategy, study.pruner),
         *(len(history.trials), history.counts().get("finished", 0)),
         *((history.value(best), best.number) if best else (None, None)),
         *(duration(history.elapsed_s), study.seed),
@@ -99,7 +106,7 @@ def table_by_trial(studies: Sequence[Entrant]) -> Table:
     rows: list[tuple[Any, ...]] = []
     for entrant in studies:
         history = entrant.history
-        finished = [(t.number, v) for t in history.in_state("finished") if (v := history.value(t)) is not None]
+        finished = [(trial.number, value) for trial, value in feasible(history)]
         rows += _improvements(entrant, finished, len(history.trials) - 1)
     return Table("Best so far by trial", ("study", "trial", "best"), tuple(rows))
 
@@ -122,9 +129,9 @@ def table_by_time(studies: Sequence[Entrant]) -> Table:
     for entrant in studies:
         history = entrant.history
         finished = sorted(
-            (worked_at(history, t.ended_at), v)
-            for t in history.in_state("finished")
-            if t.ended_at is not None and (v := history.value(t)) is not None
+            (worked_at(history, trial.ended_at), value)
+            for trial, value in feasible(history)
+            if trial.ended_at is not None
         )
         rows += _improvements(entrant, finished, history.elapsed_s)
     return Table("Best so far by seconds of work", ("study", "seconds", "best"), tuple(rows))
@@ -155,7 +162,7 @@ def best_values(studies: Sequence[Entrant]) -> Content | Missing:
     )
     if not made.rows:
         return Missing("None of these studies has a finished trial yet.")
-    goal = studies[0].history.study.goal
+    goal = _study(studies).goal
     order = {entrant.label: place for place, entrant in enumerate(studies)}
     lanes = [order[label] for label in made.column("study")]
     bars = go.Bar(
@@ -178,7 +185,7 @@ def best_values(studies: Sequence[Entrant]) -> Content | Missing:
         xaxis=axis(f"best {goal.metric}"),
         yaxis=y_axis,
     )
-    return Content((f"Goal: {goal}.",), drawn)
+    return Content(by_first(_study(studies)) or (f"Goal: {_study(studies).aim}.",), drawn)
 
 
 def _improvements(entrant: Entrant, points: Sequence[tuple[float, float]], end: float) -> list[tuple[Any, ...]]:
@@ -196,7 +203,8 @@ def _improvements(entrant: Entrant, points: Sequence[tuple[float, float]], end: 
 def _lines(studies: Sequence[Entrant], made: Table, along: str, told: str) -> Content | Missing:
     if not made.rows:
         return Missing("None of these studies has a finished trial yet.")
-    y_axis, notes = value_axis(studies[0].history.study.goal, made.column("best"))
+    study = _study(studies)
+    y_axis, notes = value_axis(study.goal, made.column("best"))
     traces = []
     for place, entrant in enumerate(studies):
         mine = made.where("study", entrant.label)
@@ -212,4 +220,4 @@ def _lines(studies: Sequence[Entrant], made: Table, along: str, told: str) -> Co
         )
         traces.append(trace)
     drawn = figure(traces, height=400, showlegend=True, xaxis=axis(along, rangemode="tozero"), yaxis=y_axis)
-    return Content((told, *notes), drawn)
+    return Content((told, *by_first(study), *notes), drawn)

@@ -16,18 +16,20 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from studies.goals import Goal
-from studies.records import State
+from studies.reports.standing import Standing
 
-STATE_COLOUR: dict[State, str] = {
+STATE_COLOUR: dict[Standing, str] = {
     "finished": "#3b82c4",
+    "infeasible": "#c2578f",
     "pruned": "#b08526",
     "failed": "#d64550",
     "running": "#2a9d6f",
     "paused": "#8a63b8",
     "waiting": "#868e96",
 }
-STATE_SYMBOL: dict[State, str] = {
+STATE_SYMBOL: dict[Standing, str] = {
     "finished": "circle",
+    "infeasible": "triangle-down",
     "pruned": "x",
     "failed": "diamond",
     "running": "circle-open",
@@ -50,7 +52,7 @@ def figure(traces: Sequence[Any], height: int = 380, **layout: Any) -> Any:
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """An axis with a title, which is a study's text and so is escaped here."""
-    return {"title": {"text": text(title, 44)}, "automargin": True, "zeroline": False, **more}
+    return {"title": {"text": text(title, 44), "standoff": 10}, "automargin": True, "zeroline": False, **more}
 
 
 def whole_axis(title: str, last: float) -> dict[str, Any]:
@@ -101,18 +103,21 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def value_axis(goal: Goal, values: Sequence[float]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def value_axis(
+    goal: Goal, values: Sequence[float], keep: Sequence[float] = ()
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The axis of the goal's metric, and what to say of it.
 
     Where some values are far worse than most (beyond the upper quartile by three times the distance between the
     quartiles), the axis opens without them, so that one diverged run does not flatten the rest.
+    `keep`: values that stay in view whatever they are.
     """
     losses = np.array([goal.loss(value) for value in values])
     losses = losses[np.isfinite(losses)]
     if len(losses) < 8:
         return axis(goal.metric), ()
     q1, q3 = np.quantile(losses, [0.25, 0.75])
-    fence = q3 + 3 * (q3 - q1)
+    fence = max([q3 + 3 * (q3 - q1), *map(goal.loss, keep)])
     hidden = int((losses > fence).sum())
     if not hidden or q1 == q3:
         return axis(goal.metric), ()

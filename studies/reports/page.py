@@ -24,7 +24,7 @@ from studies.history import History
 from studies.reports import comparison
 from studies.reports.cards import Card, Cell, Content, Table, card
 from studies.reports.look import clock, number
-from studies.reports.panels import PANELS
+from studies.reports.panels import PANELS, SEVERAL_GOALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +76,20 @@ def render(histories: Sequence[History], *, metadata: Sequence[Mapping[str, str]
 
 
 def _cards(history: History, metadata: Mapping[str, str]) -> tuple[Card, ...]:
-    made = [card(title, partial(panel, history)) for title, panel in PANELS]
+    several = len(history.study.goals) > 1
+    panels = [(title, panel) for title, panel in PANELS if several or panel not in SEVERAL_GOALS]
+    made = [card(title, partial(panel, history)) for title, panel in panels]
     return (*made, card("How it was made", partial(_making, history, metadata)))
 
 
 def _making(history: History, metadata: Mapping[str, str]) -> Content:
     study = history.study
     declared: dict[str, Cell] = {
-        "goal": str(study.goal),
+        "goals" if len(study.goals) > 1 else "goal": study.aim,
         "strategy": study.strategy,
         "pruner": study.pruner,
         "budget": "none" if study.budget is None else study.budget,
+        "repeats": study.repeats,
         "seed": study.seed,
         "last event": clock(history.last_at),
         "space digest": study.space.digest(),
@@ -105,11 +108,11 @@ def _making(history: History, metadata: Mapping[str, str]) -> Content:
 
 def _comparison(studies: Sequence[comparison.Entrant]) -> list[Card]:
     made = [card("Studies", partial(comparison.overview, studies))]
-    by_goal = comparison.groups(studies)
-    for goal, group in by_goal.items():
+    groups = comparison.groups(studies)
+    for group in groups:
         if len(group) < 2:
             continue
-        suffix = f" ({goal})" if len(by_goal) > 1 else ""
+        suffix = f" ({group[0].history.study.aim})" if len(groups) > 1 else ""
         made += [
             card(f"Best so far by trial{suffix}", partial(comparison.by_trial, group)),
             card(f"Best so far by time{suffix}", partial(comparison.by_time, group)),

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,23 @@ import pytest
 from rich.console import Console
 
 from search.display import Lines, Panel, clock, display, one_line
-from studies.records import Lost, Opened
+from studies.goals import Goal, OutcomeConstraint
+from studies.history import History
+from studies.records import (
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Lost,
+    Opened,
+    Proposal,
+    Proposed,
+    Repeated,
+    Report,
+    Reported,
+    Started,
+    StudyRecord,
+)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0s"), (59, "59s"), (185, "3m05s"), (7620, "2h07m")])
@@ -70,6 +87,58 @@ def test_the_panel_draws_progress_best_and_what_runs(session: Any) -> None:
     assert "best loss" in text
     assert "step " in text
     assert "lr=" in text
+
+
+@pytest.fixture
+def two_goals(record: StudyRecord) -> History:
+    """A trial with a repeat; one that breaks the constraint; one that has none of the values yet."""
+    study = replace(
+        record,
+        goals=(Goal("accuracy", maximize=True), Goal("size", maximize=False)),
+        outcome_constraints=(OutcomeConstraint.parse("size < 100"),),
+        repeats=2,
+    )
+    events: list[Event] = []
+    for number, runs in enumerate([[0.5, 0.75], [0.9], []]):
+        size = 10.0 if number == 0 else 1e6
+        events.append(Proposed(0, number, Proposal({"lr": 0.1}, 3), 0))
+        for attempt, accuracy in enumerate(runs, start=1):
+            events += [Repeated(0, number)] if attempt > 1 else []
+            report = Report(3, {"accuracy": accuracy, "size": size}, 1.0)
+            events += [Started(0, number, attempt, "w0"), Reported(0, number, report)]
+        events.append(Ended(0, number, Finished() if runs else Failed("ValueError: no")))
+    return History.fold(study, events)
+
+
+def test_lines_of_several_goals_a_constraint_and_repeats(two_goals: History) -> None:
+    out = io.StringIO()
+    lines = Lines(Console(file=out, width=200), Opened(0.0, 3, None, 1, "test", "host", 1))
+    lines.show(two_goals, [Ended(0, number, Finished()) for number in range(3)])
+    best = "front of 1; best accuracy 0.625 (trial 0)"
+    assert out.getvalue().splitlines() == [
+        f"3/3  trial 0 finished accuracy 0.625, size 10 (mean of 2 runs) after 3 steps  {best}",
+        f"3/3  trial 1 finished accuracy 0.9, size 1000000 after 3 steps, breaks size < 100  {best}",
+        f"3/3  trial 2 failed after 0 steps (ValueError: no)  {best}",
+    ]
+
+
+def test_the_panel_tells_which_run_goes_on(two_goals: History) -> None:
+    events = [
+        *(Proposed(0, 3, Proposal({"lr": 0.1}, 3), 0), Started(0, 3, 1, "w0")),
+        *(Reported(0, 3, Report(3, {"accuracy": 0.5, "size": 1.0}, 1.0)), Repeated(0, 3), Started(0, 3, 2, "w0")),
+        Reported(0, 3, Report(1, {"accuracy": 0.1, "size": 1.0}, 1.0)),
+    ]
+    history = two_goals.apply_all(events)
+    out = io.StringIO()
+    console = Console(file=out, width=120)
+    panel = Panel(console, history, Opened(0.0, 4, None, 1, "test", "host", 1))
+    console.print(panel._draw())
+    assert "run 2, step 1/3" in out.getvalue()
+
+
+def test_all_goals_and_constraints_are_announced(two_goals: History, capsys: pytest.CaptureFixture[str]) -> None:
+    display(Path("s.db"), two_goals, Opened(0.0, 3, None, 1, "inline", "host", 1), quiet=False)
+    assert "; maximize accuracy, minimize size, size < 100; kept in s.db" in capsys.readouterr().err
 
 
 def test_quiet_shows_nothing(session: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studies.goals import Goal
+from studies.goals import Goal, OutcomeConstraint
 from studies.history import History
 from studies.records import (
     Closed,
@@ -252,3 +252,25 @@ def test_a_study_record_survives_json(small_study: StudyRecord) -> None:
     for study in (small_study, replace(small_study, budget=None, goals=(Goal("größe", True),))):
         assert StudyRecord.from_json(json.loads(json.dumps(study.to_json()))) == study
     assert str(Goal("loss", False)) == "minimize loss"
+
+
+def test_broken_names_the_constraints_that_a_trial_s_values_break(small_study: StudyRecord) -> None:
+    kept, broken, unknown = map(OutcomeConstraint.parse, ("loss < 1", "loss < 0.25", "size < 1"))
+    study = replace(small_study, outcome_constraints=(kept, broken, unknown))
+    history = History.fold(study, [Proposed(0, 0, Proposal({}, 1), 0), Reported(1, 0, Report(1, {"loss": 0.5}, 1))])
+    assert history.broken(history.trials[0]) == [broken]
+
+
+def test_values_are_of_the_runs_that_are_complete(small_study: StudyRecord) -> None:
+    def run(value: float) -> list[Event]:
+        return [Started(0, 0, 1, "w"), Reported(0, 0, Report(1, {"loss": value}, 1))]
+
+    again = Repeated(0, 0)
+    history = History.fold(
+        small_study, [Proposed(0, 0, Proposal({}, 1), 0), *run(0.5), again, *run(0.3), again, *run(0.1)]
+    )
+    assert history.trials[0].values("loss") == [0.5, 0.3]
+    assert history.trials[0].value("loss") == 0.4
+    assert history.apply(Ended(0, 0, Finished())).trials[0].values("loss") == [0.5, 0.3, 0.1]
+    assert history.trials[0].values("other") == []
+    assert history.trials[0].value("other") is None

@@ -7,7 +7,9 @@ from studies.reports.cards import Content, Missing
 from studies.reports.panels import (
     curves,
     failures,
+    front,
     headline,
+    hypervolume,
     importance,
     parallel,
     progress,
@@ -20,6 +22,8 @@ Panel = Callable[[History], Content | Missing]
 
 PANELS: tuple[tuple[str, Panel], ...] = (
     ("In short", headline.panel),
+    ("Pareto front", front.panel),
+    ("Hypervolume", hypervolume.panel),
     ("Optimisation history", progress.panel),
     ("Learning curves", curves.panel),
     ("Parameter importance", importance.panel),
@@ -30,4 +34,7 @@ PANELS: tuple[tuple[str, Panel], ...] = (
     ("All trials", trials.panel),
 )
 
-__all__ = ["PANELS", "Panel"]
+# Left out where a study has one goal.
+SEVERAL_GOALS: frozenset[Panel] = frozenset({front.panel, hypervolume.panel})
+
+__all__ = ["PANELS", "SEVERAL_GOALS", "Panel"]

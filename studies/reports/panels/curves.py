@@ -14,13 +14,14 @@ from typing import Any
 import plotly.graph_objects as go
 
 from studies.history import History
-from studies.records import State, Trial
+from studies.records import Trial
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.look import BEST, STATE_COLOUR, STATE_SYMBOL, figure, value_axis, whole_axis
+from studies.reports.standing import Standing, by_first, standing
 
 MAX_CURVES = 240
 MAX_POINTS = 200  # of one curve
-DASH: dict[State, str] = {"pruned": "dot", "failed": "dash"}
+DASH: dict[Standing, str] = {"pruned": "dot", "failed": "dash"}
 
 
 def panel(history: History) -> Content | Missing:
@@ -28,7 +29,8 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     y_axis, notes = value_axis(history.study.goal, made.column("value"))
-    return Content((*_thinned(history), *notes), _figure(made, history.best_number, y_axis))
+    told = (*by_first(history.study), *_thinned(history), *_first_runs(history), *notes)
+    return Content(told, _figure(made, history.best_number, y_axis))
 
 
 def table(history: History) -> Table | Missing:
@@ -38,7 +40,7 @@ def table(history: History) -> Table | Missing:
     curves = [(trial, _curve(history, trial)) for trial in drawn(history)]
     if all(len(curve) < 2 for _, curve in curves):
         return Missing("Every trial reported once, so there is no curve to draw.")
-    rows = [(trial.number, trial.state, *point) for trial, curve in curves for point in curve]
+    rows = [(trial.number, standing(history, trial), *point) for trial, curve in curves for point in curve]
     return Table("Learning curves", ("trial", "state", "step", "value"), tuple(rows))
 
 
@@ -70,6 +72,12 @@ def _thinned(history: History) -> tuple[str, ...]:
     return (f"{shown:,} of {total:,} curves are drawn, evenly spaced by number, the best one among them.",)
 
 
+def _first_runs(history: History) -> tuple[str, ...]:
+    if not any(trial.repeats for trial in history.trials):
+        return ()
+    return ("Of a trial with repeats, the curve of its first run.",)
+
+
 def _figure(made: Table, best: int | None, y_axis: dict[str, Any]) -> Any:
     traces = []
     for state in STATE_COLOUR:
@@ -81,7 +89,7 @@ def _figure(made: Table, best: int | None, y_axis: dict[str, Any]) -> Any:
     return figure(traces, height=420, xaxis=whole_axis("step", max(made.column("step"))), yaxis=y_axis)
 
 
-def _lines(rows: Sequence[tuple[Any, ...]], state: State) -> list[Any]:
+def _lines(rows: Sequence[tuple[Any, ...]], state: Standing) -> list[Any]:
     points: list[tuple[Any, ...]] = []
     ends: list[tuple[Any, ...]] = []
     for _, group in groupby(rows, key=lambda row: row[0]):
@@ -107,7 +115,7 @@ def _best(made: Table) -> Any:
     return line
 
 
-def _trace(rows: Sequence[tuple[Any, ...]], state: State, mode: str, name: str) -> Any:
+def _trace(rows: Sequence[tuple[Any, ...]], state: Standing, mode: str, name: str) -> Any:
     return go.Scatter(
         x=[row[2] for row in rows],
         y=[row[3] for row in rows],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from statistics import median
+from statistics import fmean, median
 
 from studies.history import History
 from studies.records import Trial
 from studies.reports.cards import Cell, Content, Missing, Table
 from studies.reports.look import count, duration, number
+from studies.reports.standing import by_first, feasible
 
 RANDOM = "random"  # note["by"] of a trial that was drawn at random
 
@@ -18,9 +19,10 @@ def panel(history: History) -> Content | Missing:
     best = history.best
     if best is None:
         return Content(
-            (_effort(history), "No trial has finished yet, so there is no best one."), tables=(states(history),)
+            (_effort(history), *_infeasible(history), f"{_none(history)}, so there is no best one."),
+            tables=(states(history),),
         )
-    notes = (_effort(history), _best(history, best), chance(history))
+    notes = (_effort(history), *_infeasible(history), *by_first(history.study), _best(history, best), chance(history))
     return Content(notes, tables=(states(history), config(history, best), metrics(best)))
 
 
@@ -35,8 +37,13 @@ def config(history: History, trial: Trial) -> Table:
 
 
 def metrics(trial: Trial) -> Table:
-    last = {name: value for report in trial.reports for name, value in report.metrics.items()}
-    return Table(f"Last metrics of trial {trial.number}", ("metric", "value"), tuple(last.items()))
+    """As last reported; of a trial with repeats the mean over its runs, and how far they spread."""
+    values = {name: trial.values(name) for report in trial.reports for name in report.metrics}
+    caption = f"Last metrics of trial {trial.number}"
+    if not trial.repeats:
+        return Table(caption, ("metric", "value"), tuple((name, *found) for name, found in values.items()))
+    rows = tuple((name, fmean(found), min(found), max(found), len(found)) for name, found in values.items())
+    return Table(caption, ("metric", "mean", "least", "most", "runs"), rows)
 
 
 def shown(value: object) -> Cell:
@@ -54,17 +61,18 @@ def chance(history: History) -> str:
     """One honest sentence: how far the best trial beats those that were drawn at random."""
     goal, best = history.study.goal, history.best
     if best is None:
-        return "No trial has finished yet, so there is nothing to compare with chance."
-    finished = [(t, v) for t in history.in_state("finished") if (v := history.value(t)) is not None]
+        return f"{_none(history)}, so there is nothing to compare with chance."
+    finished = feasible(history)
+    kind = "feasible trial" if history.study.outcome_constraints else "finished trial"
     drawn = [v for t, v in finished if by(t) == RANDOM]
     chosen = len(finished) - len(drawn)
     if not drawn:
-        return "No finished trial was drawn at random, so this page cannot say how far the search beat chance."
+        return f"No {kind} was drawn at random, so this page cannot say how far the search beat chance."
     pick = max if goal.maximize else min
     top, top_drawn, middle = pick(value for _, value in finished), pick(drawn), median(drawn)
     if not chosen:
         return (
-            f"All {count(len(drawn), 'finished trial')} were drawn at random, so the best is what chance alone found; "
+            f"All {count(len(drawn), kind)} were drawn at random, so the best is what chance alone found; "
             f"their median is {number(middle)}."
         )
     if by(best) == RANDOM:
@@ -78,16 +86,16 @@ def chance(history: History) -> str:
             f"the best of {len(drawn):,} drawn at random is as good as the best trial, {number(top_drawn)}."
         )
     return (
-        f"The best of {count(chosen, 'finished trial')} that the search chose, {number(top)}, beats the best of "
+        f"The best of {count(chosen, kind)} that the search chose, {number(top)}, beats the best of "
         f"{len(drawn):,} drawn at random, {number(top_drawn)}, by {number(abs(top - top_drawn))}, and their "
         f"median, {number(middle)}, by {number(abs(top - middle))}."
     )
 
 
 def _effort(history: History) -> str:
-    text = (
-        f"Goal: {history.study.goal}. {count(len(history.trials), 'trial')} in {duration(history.elapsed_s)} of work."
-    )
+    study = history.study
+    goals = "Goals" if len(study.goals) > 1 else "Goal"
+    text = f"{goals}: {study.aim}. {count(len(history.trials), 'trial')} in {duration(history.elapsed_s)} of work."
     if paused := history.open_trials("paused"):
         text += (
             f" {count(len(paused), 'trial')} paused below the full budget, and may go on when the study is extended."
@@ -97,7 +105,29 @@ def _effort(history: History) -> str:
     return text
 
 
+def _none(history: History) -> str:
+    return "No finished trial is feasible" if history.in_state("finished") else "No trial has finished yet"
+
+
+def _infeasible(history: History) -> tuple[str, ...]:
+    broken = [trial for trial in history.in_state("finished") if history.broken(trial)]
+    if not broken:
+        return ()
+    which = dict.fromkeys(str(each) for trial in broken for each in history.broken(trial))
+    trials = count(len(broken), "finished trial")
+    return (f"Infeasible, and so not in question for the best: {trials}, for breaking {' and '.join(which)}.",)
+
+
 def _best(history: History, best: Trial) -> str:
-    value = history.value(best)
+    study = history.study
     who = f", proposed by {by(best)}" if by(best) else ""
-    return f"Best: trial {best.number}{who}, with {history.study.goal.metric} = {number(value or 0.0)}."
+    values = ((metric, best.value(metric)) for metric in study.metrics)
+    text = f"Best: trial {best.number}{who}, with "
+    text += ", ".join(f"{metric} = {number(value)}" for metric, value in values if value is not None)
+    runs = best.values(study.goal.metric)
+    if len(runs) > 1:
+        text += f", the mean of {len(runs)} runs from {number(min(runs))} to {number(max(runs))}"
+    elif study.repeats > 1:
+        text += ", in a single run"
+    others = len(history.front) - 1
+    return f"{text}. {count(others, 'other trial')} on the Pareto front." if len(study.goals) > 1 else f"{text}."

@@ -10,6 +10,7 @@ from studies.history import History
 from studies.importance import Importances, NotYet, importances
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.look import STUDIES, axis, figure, number, text
+from studies.reports.standing import by_first
 
 TRUSTED = 0.3  # out-of-bag R² below which the bars are not to be trusted
 MAX_BARS = 25
@@ -26,7 +27,10 @@ def panel(history: History) -> Content | Missing:
                 f"The forest explains little of what was seen (out-of-bag R² {found.explained:.2f}, below {TRUSTED}): "
                 "do not trust these bars."
             )
-            return Content(_told(found), _figure(made, weak), (made,), warning if weak else "")
+            notes = (*by_first(history.study), *_told(found))
+            if history.study.outcome_constraints:
+                notes += ("Infeasible trials count like feasible ones, by their value.",)
+            return Content(notes, _figure(made, weak), (made,), warning if weak else "")
 
 
 def table(found: Importances) -> Table:

@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 
 from studies.goals import Goal
 from studies.history import History
-from studies.records import State
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.look import BEST, STATE_COLOUR, STATE_SYMBOL, figure, text, value_axis, whole_axis
 from studies.reports.panels.headline import by
+from studies.reports.standing import Standing, by_first, standing
 
 
 def panel(history: History) -> Content | Missing:
@@ -20,20 +20,21 @@ def panel(history: History) -> Content | Missing:
         return made
     y_axis, notes = value_axis(history.study.goal, made.column("value"))
     told = "Every trial that reported, with its last value; the line is the best finished trial up to that number."
-    return Content((told, *notes), _figure(made, y_axis))
+    return Content((told, *by_first(history.study), *notes), _figure(made, y_axis))
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each trial with a value; `best` is that of the finished trials up to this number."""
+    """One row for each trial with a value; `best` is that of the finished, feasible trials up to this number."""
     goal, best = history.study.goal, None
     rows = []
     for trial in history.trials:
         value = history.value(trial)
         if value is None:
             continue
-        if trial.state == "finished":
+        stands = standing(history, trial)
+        if stands == "finished":
             best = better(goal, best, value)
-        rows.append((trial.number, trial.state, value, best, by(trial)))
+        rows.append((trial.number, stands, value, best, by(trial)))
     if not rows:
         return Missing("No trial has reported yet.")
     return Table("Value by trial", ("trial", "state", "value", "best", "by"), tuple(rows))
@@ -56,7 +57,7 @@ def _figure(made: Table, y_axis: dict[str, Any]) -> Any:
     return figure([*traces, line], xaxis=whole_axis("trial", max(made.column("trial"))), yaxis=y_axis)
 
 
-def _points(made: Table, state: State) -> Any:
+def _points(made: Table, state: Standing) -> Any:
     return go.Scatter(
         x=made.column("trial"),
         y=made.column("value"),

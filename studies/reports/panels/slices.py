@@ -13,6 +13,7 @@ from studies.history import History
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.look import SCALE, STATE_SYMBOL, axis, figure, short, text, value_axis
 from studies.reports.scales import ends, position, ticks
+from studies.reports.standing import by_first, standing
 
 MAX_SLICES = 24
 COLUMNS = 3
@@ -25,11 +26,17 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     free = history.study.space.free
-    notes = ["Circles finished, squares hold, crosses were pruned. Points that share a setting are spread sideways."]
+    broken = ", triangles are infeasible" if "infeasible" in made.column("state") else ""
+    notes = [
+        f"Circles finished, squares hold, crosses were pruned{broken}. Points that share a setting are spread sideways."
+    ]
     if len(free) > MAX_SLICES:
         notes.append(f"The first {MAX_SLICES} of {len(free)} parameters are drawn.")
     y_axis, far = value_axis(history.study.goal, made.column("value"))
-    return Content((*notes, *far), _figure(made, free[:MAX_SLICES], text(history.study.goal.metric, 22), y_axis))
+    return Content(
+        (*by_first(history.study), *notes, *far),
+        _figure(made, free[:MAX_SLICES], text(history.study.goal.metric, 22), y_axis),
+    )
 
 
 def table(history: History) -> Table | Missing:
@@ -37,9 +44,10 @@ def table(history: History) -> Table | Missing:
     if not history.study.space.free:
         return Missing("The space has no free parameter.")
     rows = tuple(
-        (p.name, trial.number, trial.state, str(trial.config[p.name]), position(p.domain, trial.config[p.name]), value)
+        (p.name, trial.number, stands, str(trial.config[p.name]), position(p.domain, trial.config[p.name]), value)
         for trial in history.in_state("finished", "paused", "pruned")
         if (value := history.value(trial)) is not None and math.isfinite(value)
+        for stands in [standing(history, trial)]
         for p in history.study.space.free
         if p.name in trial.config
     )

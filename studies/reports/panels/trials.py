@@ -14,19 +14,29 @@ def panel(history: History) -> Content | Missing:
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each trial. A parameter that is not active is a gap; constants are left out."""
+    """One row for each trial. A parameter that is not active is a gap; constants are left out.
+
+    Of a trial with repeats, the values are the means over its runs.
+    """
     if not history.trials:
         return Missing("No trial has been proposed yet.")
-    names = tuple(parameter.name for parameter in history.study.space.free)
+    study = history.study
+    names = tuple(parameter.name for parameter in study.space.free)
+    metrics = study.metrics
     rows = tuple(
         (
-            *(trial.number, trial.state, history.value(trial), trial.step, _seconds(trial)),
+            *(trial.number, trial.state, *map(trial.value, metrics)),
+            *([len(trial.values(study.goal.metric))] if study.repeats > 1 else []),
+            *(trial.step, _seconds(trial)),
             *(shown(trial.config[name]) if name in trial.config else None for name in names),
+            *([", ".join(map(str, history.broken(trial)))] if study.outcome_constraints else []),
             *(by(trial), trial.reason),
         )
         for trial in history.trials
     )
-    before, after = ("trial", "state", "value", "steps", "seconds"), ("proposed by", "reason")
+    values = ("value",) if len(metrics) == 1 else metrics
+    before = ("trial", "state", *values, *(["runs"] if study.repeats > 1 else []), "steps", "seconds")
+    after = (*(["breaks"] if study.outcome_constraints else []), "proposed by", "reason")
     return Table("All trials", (*before, *names, *after), rows, tools=True)
 
 

@@ -23,6 +23,7 @@ from studies.records import (
     Proposal,
     Proposed,
     Pruned,
+    Repeated,
     Report,
     Reported,
     Started,
@@ -35,7 +36,10 @@ SPACE = Space(lr=Float(1e-4, 1e-1, log=True), optimizer=Choice("sgd", "adamw"))
 
 @dataclass(frozen=True)
 class Told:
-    """A trial by hand. `values` are its reports of the goal's metric; no `outcome`: it still runs."""
+    """A trial by hand. `values` are its reports of the goal's metric; no `outcome`: it still runs.
+
+    `also` is reported beside each of them. `repeats` are what further runs report of the goal's metric, once each.
+    """
 
     values: Sequence[float] = (0.5,)
     outcome: Outcome | None = Finished()  # noqa: RUF009
@@ -44,6 +48,8 @@ class Told:
     worker: str = "w0"
     start: float | None = None  # seconds after the study's
     seconds: float = 10.0
+    also: Mapping[str, float] | None = None
+    repeats: Sequence[float] = ()
 
 
 def record(**over: Any) -> StudyRecord:
@@ -68,14 +74,26 @@ def _events(study: StudyRecord, trials: Sequence[Told]) -> Iterator[Event]:
         yield Started(at, number, 1, told.worker)
         for step, value in enumerate(told.values, start=1):
             worked = told.seconds * step / len(told.values)
-            yield Reported(at + worked, number, Report(step, {study.goal.metric: value, "loss": 1 - value}, worked))
+            metrics = {study.goal.metric: value, "loss": 1 - value, **(told.also or {})}
+            yield Reported(at + worked, number, Report(step, metrics, worked))
+        for attempt, value in enumerate(told.repeats, start=2):
+            yield Repeated(at + told.seconds, number)
+            yield Started(at + told.seconds, number, attempt, told.worker)
+            metrics = {study.goal.metric: value, "loss": 1 - value, **(told.also or {})}
+            yield Reported(at + told.seconds, number, Report(1, metrics, told.seconds))
         clock = at - START + told.seconds
         if told.outcome is not None:
             yield Ended(at + told.seconds, number, told.outcome)
 
 
-def synthetic(n: int, *, seed: int = 0, skill: float = 1.0, name: str = "digits", budget: int = 20) -> History:
-    """A study as one comes out of a search: curves, pruned, failed and running trials, conditional parameters."""
+def synthetic(
+    n: int, *, seed: int = 0, skill: float = 1.0, name: str = "digits", budget: int = 20, **over: Any
+) -> History:
+    """A study as one comes out of a search: curves, pruned, failed and running trials, conditional parameters.
+
+    `over`: of the record; `goals` and constraints may speak of "parameters" and "step_ms" too, and where
+    `repeats` are asked for, every fifth trial that finishes has them.
+    """
     rng = np.random.default_rng(seed)
     space = Space(
         layers=Int(1, 4),
@@ -89,7 +107,8 @@ def synthetic(n: int, *, seed: int = 0, skill: float = 1.0, name: str = "digits"
         batch_size=Choice(32, 64, 128),
         extra_units=When("layers >= 3", Int(8, 256, log=True)),
     )
-    study = record(name=name, space=space, goals=(Goal("val_accuracy", True),), budget=budget, seed=seed)
+    declared = {"name": name, "space": space, "goals": (Goal("val_accuracy", True),), "budget": budget, "seed": seed}
+    study = record(**{**declared, **over})
     told: list[Told] = []
     free_at = dict.fromkeys([f"worker-{i}" for i in range(4)], 0.0)
     for number in range(n):
@@ -108,7 +127,11 @@ def synthetic(n: int, *, seed: int = 0, skill: float = 1.0, name: str = "digits"
         elif number >= n - 3 and n > 10:
             curve, outcome = curve[: 3 + n - number], None
         seconds = (0.4 + rng.random()) * (1 + len(curve))
-        told.append(Told(curve, outcome, config, "tpe" if guided else "random", worker, free_at[worker], seconds))
+        more = study.repeats - 1 if outcome == Finished() and number % 5 == 0 else 0
+        again = [curve[-1] + 0.01 * (i + 1) * (-1) ** i for i in range(more)]
+        also = {"parameters": _parameters(config), "step_ms": 6.4 * config["layers"] / config["batch_size"]}
+        by = "tpe" if guided else "random"
+        told.append(Told(curve, outcome, config, by, worker, free_at[worker], seconds, also, again))
         free_at[worker] += seconds + 0.05
     return history(*told, study=study)
 
@@ -119,21 +142,25 @@ def _quality(config: Mapping[str, Any]) -> float:
     return rate * depth * (1 - 0.5 * config["dropout"]) * (1.0 if config["optimizer"] == "adamw" else 0.85)
 
 
-@pytest.fixture
+def _parameters(config: Mapping[str, Any]) -> float:
+    return float(64 * config["units"] + (config["layers"] - 1) * config["units"] ** 2 + 10 * config["units"])
+
+
+@pytest.fixture(scope="session")
 def told() -> type[Told]:
     return Told
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> Callable[..., StudyRecord]:
     return record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_history() -> Callable[..., History]:
     return history
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_synthetic() -> Callable[..., History]:
     return synthetic

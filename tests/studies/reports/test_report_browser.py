@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spaces import Choice, Float, Space, When
-from studies.goals import Goal
+from studies.goals import Goal, OutcomeConstraint
 from studies.records import Failed, Finished, Pruned
 from studies.reports import write
 
@@ -93,6 +93,20 @@ def opened(browser, tmp_path) -> Iterator[object]:
 def test_draws_every_figure_without_a_complaint(trials, opened, make_synthetic) -> None:
     it = opened([make_synthetic(trials)])
     assert it.draw_all() == (5 if trials == 5 else 6)
+    it.check_quiet()
+
+
+@pytest.mark.parametrize("goals", [2, 3])
+def test_draws_several_goals_constraints_and_repeats(goals, opened, make_synthetic) -> None:
+    declared = (Goal("val_accuracy", True), Goal("parameters", False), Goal("step_ms", False))[:goals]
+    constraint = OutcomeConstraint.parse("step_ms < 0.35")
+    it = opened([make_synthetic(60, goals=declared, outcome_constraints=(constraint,), repeats=3)])
+    assert it.draw_all() == 8
+    it.page.locator("summary").first.click()  # of the front, which is a sortable table
+    assert 1 < len(it.cells(1)) < 60
+    it.page.set_viewport_size({"width": 420, "height": 900})
+    it.page.wait_for_function("document.querySelector('.figure .main-svg').getBoundingClientRect().width < 420")
+    assert it.page.evaluate("document.documentElement.scrollWidth") == 420  # nothing sticks out of a narrow page
     it.check_quiet()
 
 
@@ -184,9 +198,11 @@ def test_without_webgl_there_is_a_sentence(browser, make_synthetic, tmp_path) ->
 @pytest.mark.parametrize("policy", [True, False], ids=["with policy", "escaping alone"])
 def test_a_hostile_study_runs_nothing(policy, browser, told, make_history, make_record, tmp_path) -> None:
     space = Space({HOSTILE: Choice(HOSTILE, "b"), "<i>p</i>": Float(1e-3, 1, log=True), "q": When("True", Float(0, 1))})
-    study = make_record(name=HOSTILE, space=space, goals=(Goal(HOSTILE, True),), strategy=HOSTILE, pruner=HOSTILE)
+    goals = (Goal(HOSTILE, True), Goal("loss", False), Goal("x" + HOSTILE, True))
+    study = make_record(name=HOSTILE, space=space, goals=goals, strategy=HOSTILE, pruner=HOSTILE)
     outcomes = [Failed(HOSTILE), Pruned(HOSTILE), Finished()]
-    trials = [told([0.1, i / 9], outcomes[i % 3], None, HOSTILE, f"{i % 2}{HOSTILE}") for i in range(40)]
+    also = {"x" + HOSTILE: 1.0}
+    trials = [told([0.1, i / 9], outcomes[i % 3], None, HOSTILE, f"{i % 2}{HOSTILE}", also=also) for i in range(40)]
     history = make_history(*trials, study=study)
     path = write([history, history], tmp_path / "page.html", metadata=[{HOSTILE: HOSTILE}] * 2)
     if not policy:
@@ -196,7 +212,7 @@ def test_a_hostile_study_runs_nothing(policy, browser, told, make_history, make_
 
     it = Opened(browser, path)
     it.page.locator("details.study > summary").first.click()
-    assert it.draw_all() == 9
+    assert it.draw_all() == 10  # without the hypervolume, for the third goal is the same in all
     for figure in it.page.locator(".figure:visible").all():  # hover texts are built late
         figure.scroll_into_view_if_needed()
         box = figure.bounding_box()

@@ -70,7 +70,7 @@ def test_only_equal_goals_are_compared(told, make_history, make_record) -> None:
     histories = [make_history(told(), study=make_record(name=f"s{i}", goals=(goal,))) for i, goal in enumerate(goals)]
     studies = comparison.entrants(histories)
     groups = comparison.groups(studies)
-    assert [[e.label for e in group] for group in groups.values()] == [["s0", "s2"], ["s1"], ["s3"]]
+    assert [[e.label for e in group] for group in groups] == [["s0", "s2"], ["s1"], ["s3"]]
     warning = comparison.overview(studies).warning
     assert "different goals" in warning
     assert "minimize accuracy: s1" in warning

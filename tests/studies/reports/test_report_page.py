@@ -66,13 +66,20 @@ def test_the_policy_names_every_script(make_synthetic) -> None:
 
 def test_every_text_of_a_study_is_escaped(told, make_history, make_record) -> None:
     from spaces import Choice, Float, Space
-    from studies.goals import Goal
+    from studies.goals import Goal, OutcomeConstraint
     from studies.records import Failed, Pruned
 
     space = Space({HOSTILE: Choice(HOSTILE, "b"), "x" + HOSTILE: Float(0, 1)})
-    study = make_record(name=HOSTILE, space=space, goals=(Goal(HOSTILE, True),), strategy=HOSTILE, pruner=HOSTILE)
+    goals = (Goal(HOSTILE, True), Goal("loss", False), Goal("x" + HOSTILE, True))
+    constraint = OutcomeConstraint(HOSTILE, "<", 2.0)
+    study = make_record(
+        name=HOSTILE, space=space, goals=goals, outcome_constraints=(constraint,), strategy=HOSTILE, pruner=HOSTILE
+    )
     trials = [
-        told([0.1, i / 9], [Failed(HOSTILE), Pruned(HOSTILE), told().outcome][i % 3], None, HOSTILE, HOSTILE)
+        told(
+            *([0.1, i / 9], [Failed(HOSTILE), Pruned(HOSTILE), told().outcome][i % 3], None, HOSTILE, HOSTILE),
+            also={"x" + HOSTILE: i % 7},
+        )
         for i in range(40)
     ]
     history = make_history(*trials, study=study)
@@ -86,7 +93,7 @@ def test_every_text_of_a_study_is_escaped(told, make_history, make_record) -> No
         *("table", "caption", "thead", "tbody", "tr", "th", "td", "button"),
     }
     data = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', html, re.DOTALL)
-    assert len(data) == 15  # 3 for the comparison, 6 for each study
+    assert len(data) == 19  # 3 for the comparison, 8 for each study
     assert not any(set(text) & set("<>&\u2028") for text in data)
     # What plotly will read as HTML: every text of a figure, but for our own templates and parcoords' ticks.
     texts = [text for figure in data for text in texts_in(json.loads(figure))]

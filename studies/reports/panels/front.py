@@ -1,0 +1,132 @@
+"""Pareto front, of a study with several goals: the finished trials that no other one beats in one goal without losing
+in another. The first two goals are the axes; where there is a third, it is the colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from studies.goals import Goal
+from studies.history import History
+from studies.records import Trial
+from studies.reports.cards import Cell, Content, Missing, Table
+from studies.reports.look import BEST, SCALE, STATE_COLOUR, STATE_SYMBOL, axis, figure, number, text, value_axis
+from studies.reports.panels.headline import by, shown
+from studies.reports.standing import standing
+
+SPREAD = 4.0  # an axis is logarithmic where its upper quartile is so many times the lower one
+# Drawn in this order, the front on top.
+LEGEND = {"infeasible": "infeasible", "finished": "dominated", "front": "Pareto front"}
+MARKERS: dict[str, dict[str, Any]] = {
+    "infeasible": {"color": STATE_COLOUR["infeasible"], "symbol": STATE_SYMBOL["infeasible"], "opacity": 0.6},
+    "finished": {"color": STATE_COLOUR["finished"], "opacity": 0.6},
+    "front": {"color": BEST, "size": 10, "line": {"color": BEST, "width": 1.5}},
+}
+
+
+def panel(history: History) -> Content | Missing:
+    made = table(history)
+    if isinstance(made, Missing):
+        return made
+    goals, total = history.study.goals, len(made.rows)
+    told = f"{len(history.front):,} of {total:,} finished trials are on the front, listed under “The numbers”."
+    if not history.front:
+        told = f"None of {total:,} finished trials is feasible, so the front is empty."
+    notes = [told]
+    if len(goals) > 2:
+        broken = "; triangles are infeasible" if "infeasible" in made.column("state") else ""
+        notes.append(
+            f"Two goals are the axes and the third, {goals[2].metric}, is the colour. Large points are the front, also "
+            f"where two goals alone would have them beaten{broken}."
+        )
+    if rest := ", ".join(goal.metric for goal in goals[3:]):
+        notes.append(f"Only in the table: {rest}.")
+    drawn, far = _figure(made, goals)
+    if far:
+        notes.append("Values far worse than most are outside the plot as it opens; double-click it to see all.")
+    return Content(tuple(notes), drawn, (members(history),) if history.front else ())
+
+
+def table(history: History) -> Table | Missing:
+    """One row for each finished trial, by the first goal: how it stands, then its values of the goals."""
+    front = set(history.front_numbers)
+    rows = []
+    for trial in history.in_state("finished"):
+        values = [value for goal in history.study.goals if (value := trial.value(goal.metric)) is not None]
+        if len(values) == len(history.study.goals):
+            stands = "front" if trial.number in front else standing(history, trial)
+            rows.append((trial.number, stands, by(trial), *values))
+    if not rows:
+        return Missing("No trial has finished yet.")
+    columns = (f"goal {place}" for place, _ in enumerate(history.study.goals))
+    rows.sort(key=lambda row: (row[3], row[0]))
+    return Table("Finished trials by their goals", ("trial", "state", "by", *columns), tuple(rows))
+
+
+def members(history: History) -> Table:
+    """The front, by the first goal: the metrics that the study is about, and the configurations."""
+    study = history.study
+    names = tuple(parameter.name for parameter in study.space.free)
+
+    def row(trial: Trial) -> tuple[Cell, ...]:
+        config = (shown(trial.config[name]) if name in trial.config else None for name in names)
+        return (trial.number, *map(trial.value, study.metrics), *config)
+
+    front = sorted(history.front, key=lambda trial: (history.loss(trial), trial.number))
+    return Table("The Pareto front", ("trial", *study.metrics, *names), tuple(map(row, front)), tools=True)
+
+
+def _figure(made: Table, goals: Sequence[Goal]) -> tuple[Any, bool]:
+    """The figure, and whether values lie outside it."""
+    front = made.where("state", "front")
+    axes = [_axis(goal, made.column(f"goal {i}"), front.column(f"goal {i}")) for i, goal in enumerate(goals[:3])]
+    (x_axis, x_notes), (y_axis, y_notes), *third = axes
+    # A legend would show the colours that stand for values as black.
+    layout: dict[str, Any] = {"xaxis": x_axis, "yaxis": y_axis, "showlegend": not third}
+    for colours, _ in third:
+        layout["coloraxis"] = _colours(goals[2], colours.get("range"))
+    traces = [_points(made.where("state", state), state, goals) for state in LEGEND if state in made.column("state")]
+    return figure(traces, 460, **layout), bool(x_notes or y_notes)
+
+
+def _axis(goal: Goal, values: list[float], front: list[float]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """As `value_axis`, with the whole front in view; logarithmic where the values spread widely, as sizes do."""
+    least, q1, q3, most = np.quantile(values, [0, 0.25, 0.75, 1])
+    if least > 0 and q3 >= SPREAD * q1:
+        return axis(goal.metric, type="log", dtick="D2" if most < 1000 * least else 1), ()
+    return value_axis(goal, values, keep=front)
+
+
+def _points(made: Table, state: str, goals: Sequence[Goal]) -> Any:
+    values = [made.column(f"goal {i}") for i in range(len(goals))]
+    points = zip(made.column("trial"), made.column("by"), zip(*values, strict=True), strict=True)
+    trace = go.Scatter(
+        x=values[0],
+        y=values[1],
+        customdata=[(trial, text(name) or "?", *map(number, point)) for trial, name, point in points],
+        name=LEGEND[state],
+        mode="markers",
+        marker=MARKERS[state],
+        meta=[text(goal.metric) for goal in goals],  # not in the template: a name may hold what looks like a template
+        hovertemplate="trial %{customdata[0]}, proposed by %{customdata[1]}"
+        + "".join(f"<br>%{{meta[{i}]}} %{{customdata[{i + 2}]}}" for i in range(len(goals)))
+        + "<extra></extra>",
+    )
+    if len(goals) > 2 and state != "infeasible":
+        trace.marker.update(color=values[2], coloraxis="coloraxis")
+    elif state == "front":
+        # Between two points of the front, what they beat reaches to the worse x and the worse y of both.
+        line = {"color": BEST, "width": 2, "shape": "vh" if goals[0].maximize else "hv"}
+        trace.update(mode="lines+markers", line=line)
+    return trace
+
+
+def _colours(goal: Goal, span: tuple[float, float] | None) -> dict[str, Any]:
+    """From the worst to the best; `span`: the ends, where some values lie far beyond the rest."""
+    bar = {"title": {"text": text(goal.metric, 24), "side": "top"}, "thickness": 12, "len": 0.7}
+    ends = {} if span is None else {"cmin": span[0], "cmax": span[1]}
+    return {"colorscale": SCALE, "reversescale": not goal.maximize, "colorbar": bar, **ends}

@@ -1,0 +1,73 @@
+"""Hypervolume, of a study with several goals: the share of the room between the worst and the best that is beaten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from studies.goals import Goal, hypervolume
+from studies.history import History
+from studies.reports.cards import Content, Missing, Table
+from studies.reports.look import BEST, axis, figure, number, whole_axis
+from studies.reports.standing import feasible
+
+MAX_GOALS = 5  # beyond, the exact volume takes minutes where the front is long
+
+
+def panel(history: History) -> Content | Missing:
+    made = table(history)
+    if isinstance(made, Missing):
+        return made
+    losses = _losses(history)
+    worst, best = _ends(history.study.goals, losses.max(axis=0)), _ends(history.study.goals, losses.min(axis=0))
+    told = (
+        "The share of the box between the worst and the best value of each goal that the trials up to each number beat "
+        f"together. The box is that of this study's finished, feasible trials, from {worst} to {best}, so that two "
+        "studies are not compared by it."
+    )
+    return Content((told,), _figure(made, len(history.trials) - 1))
+
+
+def table(history: History) -> Table | Missing:
+    """One row for each trial that added to it."""
+    if len(history.study.goals) > MAX_GOALS:
+        return Missing(f"The hypervolume of more than {MAX_GOALS} goals takes too long.")
+    losses = _losses(history)  # (trials, goals)
+    spans = np.ptp(losses, axis=0) if len(losses) else np.zeros(1)
+    if not spans.all():
+        return Missing("The hypervolume needs finished, feasible trials that differ in each of the goals.")
+    points = (losses - losses.min(axis=0)) / spans
+    rows: list[tuple[int, float]] = []
+    front = points[:0]
+    for (trial, _), point in zip(feasible(history), points, strict=True):
+        if (front <= point).all(axis=1).any():
+            continue
+        front = np.vstack([front[~(front >= point).all(axis=1)], point])
+        rows.append((trial.number, hypervolume(front)))
+    return Table("Hypervolume by trial", ("trial", "hypervolume"), tuple(rows))
+
+
+def _losses(history: History) -> NDArray[np.float64]:
+    """(trials, goals): of the finished trials that keep the constraints."""
+    points = (history.point(trial) for trial, _ in feasible(history))
+    return np.array([point.losses for point in points if point is not None])
+
+
+def _ends(goals: tuple[Goal, ...], losses: NDArray[np.float64]) -> str:
+    return ", ".join(f"{goal.metric} {number(goal.loss(loss))}" for goal, loss in zip(goals, losses, strict=True))
+
+
+def _figure(made: Table, last: int) -> Any:
+    numbers, volumes = made.column("trial"), made.column("hypervolume")
+    line = go.Scatter(
+        x=[*numbers, last],
+        y=[*volumes, volumes[-1]],
+        mode="lines",
+        line={"color": BEST, "width": 2.5, "shape": "hv"},
+        hovertemplate="up to trial %{x}: %{y:.4f}<extra></extra>",
+    )
+    share = axis("hypervolume", range=[0, 1.02])
+    return figure([line], 300, xaxis=whole_axis("trial", last), yaxis=share)
