@@ -16,13 +16,27 @@ if TYPE_CHECKING:
     from search.driver import resume
     from search.pruners import Extrapolation, Median, Never, Patience, Percentile, SuccessiveHalving
     from search.session import Session
-    from search.strategies import ASHA, GP, TPE, Bayes, CmaEs, Evolution, Grid, Hyperband, QuasiRandom, Random, TopK
+    from search.strategies import (
+        ASHA,
+        GP,
+        TPE,
+        Auto,
+        Bayes,
+        CmaEs,
+        Evolution,
+        Grid,
+        Hyperband,
+        QuasiRandom,
+        Random,
+        TopK,
+    )
     from search.study import Study
 
 __all__ = [
     "ASHA",
     "GP",
     "TPE",
+    "Auto",
     "Bayes",
     "CmaEs",
     "Evolution",
@@ -44,6 +58,7 @@ __all__ = [
 
 _HOME = {
     "ASHA": "search.strategies",
+    "Auto": "search.strategies",
     "Bayes": "search.strategies",
     "CmaEs": "search.strategies",
     "Evolution": "search.strategies",

@@ -39,7 +39,7 @@ class Declaration:
     maximize: str | Sequence[str] | None = None
     minimize: str | Sequence[str] | None = None
     outcome_constraints: Sequence[str] = ()
-    strategy: Strategy | str = "tpe"
+    strategy: Strategy | str = "auto"
     pruner: Pruner | str | None = None
     trials: int | None = 100
     timeout: str | float | None = None

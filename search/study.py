@@ -27,8 +27,8 @@ class Study(Declaration):
     maximize, minimize: the metric that the study is about, or a list of several; then there is no one best trial but a
         front of them, `history.front`, of which `history.best` is the one that is best in the first goal.
     outcome_constraints: what a trial's metrics must keep to count among the best, such as ["parameters < 1e6"].
-    strategy, pruner: objects, or names as on the command line. Default: TPE, which found more than random search in
-        every comparison that we know of, and no pruning, which cannot throw a late bloomer away.
+    strategy, pruner: objects, or names as on the command line. Default: Auto, which chooses among the others by
+        what the study shows, and no pruning, which cannot throw a late bloomer away.
     trials: how many configurations, in total. None: until the time-out.
     timeout: how long to work on the study in total, e.g. "20m", "1h30m", or seconds. None: until the trials are done.
     gpu_hours: how long its trials may use GPUs in total, summed over them.

@@ -83,7 +83,9 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A configuration to try. `note` is JSON that the strategy keeps with it; note["by"] names what chose it.
+    """A configuration to try. `note` is JSON that the strategy keeps with it.
+
+    note["by"] names what chose it, and note["why"] may say in words why that was asked.
 
     budget: after so many reports the trial ends; or pauses, where it is less than the study's.
     """

@@ -138,7 +138,7 @@ def test_no_import_cycle() -> None:
         ("import spaces", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly", "scipy"}),
         ("import studies.store", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly", "scipy"}),
         (
-            "from search import Bayes, CmaEs, Grid, QuasiRandom, Random, Study, TPE",
+            "from search import Auto, Bayes, CmaEs, Grid, QuasiRandom, Random, Study, TPE",
             {"torch", "ray", "optuna", "skopt", "sklearn", "cmaes", "scipy", "plotly"},
         ),
         ("import search.engine", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly"}),

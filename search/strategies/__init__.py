@@ -12,6 +12,7 @@ from search.protocols import Strategy
 
 if TYPE_CHECKING:
     from search.strategies.asha import ASHA
+    from search.strategies.auto import Auto
     from search.strategies.bayes import Bayes
     from search.strategies.cma_es import CmaEs
     from search.strategies.evolution import Evolution
@@ -28,6 +29,7 @@ __all__ = [
     "GP",
     "STRATEGIES",
     "TPE",
+    "Auto",
     "Bayes",
     "CmaEs",
     "Evolution",
@@ -43,6 +45,7 @@ STRATEGIES = NameTable(
     "strategy",
     {
         "asha": "search.strategies.asha:ASHA",
+        "auto": "search.strategies.auto:Auto",
         "bayes": "search.strategies.bayes:Bayes",
         "cmaes": "search.strategies.cma_es:CmaEs",
         "evolution": "search.strategies.evolution:Evolution",

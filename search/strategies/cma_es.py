@@ -36,7 +36,8 @@ class CmaEs:
       by the tutorial's equation 48: 8 for 5 numbers, 10 for 10. Many parallel workers want at least their number.
 
     The distribution has a column for each Int, Float, ordered Choice and Choice of two values, in the unit interval,
-    where it begins around the middle or the prior's value. A column whose parameter is not active is drawn all the
+    where it begins around the best trial so far, where there are others' (the proposal notes it as `around`), else
+    around the middle or the prior's value. A column whose parameter is not active is drawn all the
     same, and stays unused. Any other Choice is drawn at random for good: where much hangs on one, take TPE().
 
     Trials are told in the order of their numbers as soon as a generation of them has ended; until then more proposals
@@ -69,7 +70,7 @@ class CmaEs:
 
         generations = self._warm.generations
         if generations is None or not generations.follow(history):
-            generations = self._warm.generations = Generations(study, self.population)
+            generations = self._warm.generations = Generations(history, self.population)
             generations.follow(history)
         told = generations.advance(history)
         tried = [trial.config for trial in history.trials]
@@ -80,6 +81,8 @@ class CmaEs:
             note: dict[str, Any] = {"by": "cmaes", "generation": generations.number, "drawn": place}
             if told:
                 note["told"], told = told, []
+            if generations.around is not None:
+                note["around"] = generations.around
             proposals.append(Proposal(config, study.budget, note))
         return proposals
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from search.strategies.distinct import is_new, untried
 from spaces import Choice, Config, Domain, Int, Parameter, Space, SpecError, Value, neighbour, repair
 from studies.history import History
-from studies.records import StudyRecord, Trial
+from studies.records import Trial
 
 _WIDTH = 1 / 6  # the first deviation, in unit intervals: three of them reach from the middle to either end
 _TRIES = 100  # draws until one that breaks a constraint or is known is repaired, and then so many neighbours of it
@@ -25,11 +25,15 @@ _LATE = 3  # generations; what was drawn longer ago lies too far outside of a di
 
 
 class Generations:
-    """One distribution after the other; `number` counts the generations that were told, over all of them."""
+    """One distribution after the other; `number` counts the generations that were told, over all of them.
 
-    def __init__(self, study: StudyRecord, population: int | None) -> None:
+    The first begins around the trial `around`; None: there was none yet.
+    """
+
+    def __init__(self, history: History, population: int | None) -> None:
         self.number = 0
-        self._study = study
+        self.around = _around(history)
+        self._study = study = history.study
         self._columns = [parameter for parameter in study.space.free if _is_column(parameter.domain)]
         if not self._columns:
             raise SpecError(
@@ -40,14 +44,15 @@ class Generations:
         self._worst = -np.inf  # the highest loss that was told
         low, self._steps = np.transpose([_low_and_step(parameter.domain) for parameter in self._columns])
         self._bounds = np.stack([low, 1 - low], axis=1)  # (columns, 2)
-        self._begin(np.array([_expected(parameter.domain) for parameter in self._columns]), population)
+        known = {} if self.around is None else history.trials[self.around].config
+        self._begin(np.array([_expected(parameter, known) for parameter in self._columns]), population)
 
     def follow(self, history: History) -> bool:
         """Tell what the history's notes say was told. False when what was told here is not the beginning of that.
 
         After False it is of no use; make another.
         """
-        if history.study != self._study:
+        if history.study != self._study or _around(history) != self.around:
             return False
         numbers = [number for trial in _drawn(history) for number in trial.proposal.note.get("told", ())]
         said = [history.trials[number] for number in numbers]
@@ -132,6 +137,14 @@ def _drawn(history: History) -> list[Trial]:
     return [trial for trial in history.trials if trial.proposal.note.get("by") == "cmaes"]
 
 
+def _around(history: History) -> int | None:
+    """The trial around which the first distribution begins: the best one when the first draw was made."""
+    first = next(iter(_drawn(history)), None)
+    if first is not None:
+        return first.proposal.note.get("around")
+    return history.best_number
+
+
 def _is_column(domain: Domain) -> bool:
     return not isinstance(domain, Choice) or domain.ordered or domain.size() == 2
 
@@ -147,6 +160,9 @@ def _low_and_step(domain: Domain) -> tuple[float, float]:
     return (0.0, 0.0) if continuous else (0.5 / size, 1 / size)
 
 
-def _expected(domain: Domain) -> float:
-    """The prior's value, or the middle."""
+def _expected(parameter: Parameter, known: Config) -> float:
+    """The known value, or the prior's, or the middle."""
+    domain = parameter.domain
+    if parameter.name in known:
+        return domain.to_unit(known[parameter.name])
     return 0.5 if isinstance(domain, Choice) or domain.prior is None else domain.to_unit(domain.prior.value)

@@ -13,6 +13,7 @@ from studies.reports.panels import (
     importance,
     parallel,
     progress,
+    proposers,
     slices,
     timeline,
     trials,
@@ -31,6 +32,7 @@ PANELS: tuple[tuple[str, Panel], ...] = (
     ("Parameters one by one", slices.panel),
     ("Timeline of the workers", timeline.panel),
     ("Failures", failures.panel),
+    ("Who proposed what, and why", proposers.panel),
     ("All trials", trials.panel),
 )
 

@@ -21,7 +21,7 @@ from search.testing.simulation import SPACES, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
 from spaces import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, constraint
 from studies.history import History
-from studies.records import Failed, Pruned, Trial
+from studies.records import Ended, Failed, Finished, Proposed, Pruned, Report, Reported, Started, Trial
 
 Function = Callable[[NDArray[np.float64]], float]
 
@@ -80,7 +80,7 @@ def test_what_comes_too_late_is_not_told() -> None:
     history = finished(CmaEs(population=4), study_of(CUBE, budget=1), curve(sphere), trials=21)  # five generations
     first = replace(history.trials[0], number=21)  # a worker that took very long
     late = replace(history, trials=(*history.trials, first))
-    generations = Generations(late.study, 4)
+    generations = Generations(late, 4)
     assert generations.follow(late)
     assert generations.number == 5
     assert [trial.number for trial in generations.untold(late)] == [20]
@@ -88,7 +88,7 @@ def test_what_comes_too_late_is_not_told() -> None:
 
 def test_a_history_that_is_no_continuation_is_refused() -> None:
     history = finished(CmaEs(population=4), study_of(CUBE, budget=1), curve(sphere), trials=20)
-    generations = Generations(history.study, 4)
+    generations = Generations(history, 4)
     assert generations.follow(replace(history, trials=history.trials[:9]))
     assert generations.follow(history)
     assert not generations.follow(replace(history, trials=history.trials[:9]))
@@ -134,7 +134,7 @@ def test_a_trial_that_failed_counts_as_the_worst_that_was_told() -> None:
     def next_config(loss: float, state: Any) -> Config:
         reports = tuple(replace(report, metrics={"loss": loss}) for report in history.trials[0].reports)
         changed = replace(history.trials[0], state=state, reports=reports)
-        generations = Generations(history.study, 4)
+        generations = Generations(history, 4)
         assert generations.follow(replace(history, trials=(changed, *history.trials[1:])))
         return generations.draw([], np.random.default_rng(0))[0]
 
@@ -245,3 +245,28 @@ def _librarys_own(function: Function, seed: int) -> float:
         optimizer.tell(list(zip(points, losses, strict=True)))
         best = min(best, *losses)
     return float(best)
+
+
+def test_it_begins_around_the_best_of_what_others_found_and_says_so() -> None:
+    study = study_of(CUBE, budget=1)
+    history = finished(Random(), study, curve(sphere), trials=40)
+    early, strategy = finished(Random(), study, curve(sphere), trials=2), CmaEs(population=4)
+    assert history.trials[:2] == early.trials
+    assert history.best is not None
+    assert history.best != early.best
+    strategy.ask(early, 1, np.random.default_rng(0))  # comes to nothing
+    drawn = strategy.ask(history, 30, np.random.default_rng(0))
+    assert {proposal.note["around"] for proposal in drawn} == {history.best.number}
+    middle = np.mean([list(proposal.note["drawn"]) for proposal in drawn], axis=0)
+    assert np.abs(middle - Encoding(CUBE).encode([history.best.config])[0]).max() < 0.15
+
+    # What is better later moves nothing.
+    for number, proposal in enumerate(drawn[:6], start=40):
+        ended = (Started(0.0, number, 1, "w"), Reported(0.0, number, Report(1, {"loss": -number}, 0.0)))
+        history = history.apply_all(
+            (Proposed(0.0, number, proposal, history.seq), *ended, Ended(0.0, number, Finished()))
+        )
+    (warm,), (fresh,) = (each.ask(history, 1, np.random.default_rng(1)) for each in (strategy, CmaEs(population=4)))
+    assert warm == fresh
+    assert warm.note["around"] == drawn[0].note["around"]
+    assert warm.note["told"] == [40, 41, 42, 43]

@@ -50,6 +50,7 @@ class Told:
     seconds: float = 10.0
     also: Mapping[str, float] | None = None
     repeats: Sequence[float] = ()
+    why: str = ""
 
 
 def record(**over: Any) -> StudyRecord:
@@ -69,7 +70,7 @@ def _events(study: StudyRecord, trials: Sequence[Told]) -> Iterator[Event]:
     for number, told in enumerate(trials):
         at = START + (clock if told.start is None else told.start)
         config = told.config if told.config is not None else study.space.sample(np.random.default_rng(number))
-        note = {} if told.by is None else {"by": told.by}
+        note = {name: said for name, said in (("by", told.by), ("why", told.why)) if said}
         yield Proposed(at, number, Proposal(config, study.budget, note), 0)
         yield Started(at, number, 1, told.worker)
         for step, value in enumerate(told.values, start=1):

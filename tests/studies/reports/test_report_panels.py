@@ -19,6 +19,7 @@ from studies.reports.panels import (
     importance,
     parallel,
     progress,
+    proposers,
     slices,
     timeline,
     trials,
@@ -229,6 +230,25 @@ class TestTimeline:
         history = make_history(told(), told(), told())
         assert timeline.table(history).column("trial") == [1, 2]
         assert "The last 2 of 3 trials are drawn." in timeline.panel(history).notes
+
+
+class TestProposers:
+    def test_each_strategy_and_reason_has_a_row(self, told, make_history) -> None:
+        history = make_history(
+            told([0.5], why="too few"), told([0.9], by="gp", why="few trials"), told([0.6], why="too few"),
+            told([0.7], by="gp", why="few trials"), told([0.8], why="seen before"), told([0.95], Pruned("x"), by="gp"),
+        )  # fmt: skip
+        assert proposers.table(history).rows == (
+            ("random", "too few", 2, 0, 2, 0.6),
+            ("gp", "few trials", 2, 1, 3, 0.9),
+            ("random", "seen before", 1, 4, 4, 0.8),
+            ("gp", "", 1, 5, 5, None),
+        )
+        assert proposers.panel(history).notes == ("The study's strategy: TPE().",)
+
+    def test_the_best_is_the_lowest_where_less_is_better(self, told, make_history, make_record) -> None:
+        history = make_history(told([0.5]), told([0.3]), study=make_record(goals=(Goal("accuracy", False),)))
+        assert proposers.table(history).column("best") == [0.3]
 
 
 class TestFailures:

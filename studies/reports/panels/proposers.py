@@ -1,0 +1,38 @@
+"""Who proposed what, and why: one row for each strategy that had a part in the study, and each reason that it gave."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from studies.history import History
+from studies.records import Trial
+from studies.reports.cards import Content, Missing, Table
+from studies.reports.panels.headline import by
+
+
+def panel(history: History) -> Content | Missing:
+    made = table(history)
+    return (
+        made
+        if isinstance(made, Missing)
+        else Content((f"The study's strategy: {history.study.strategy}.",), tables=(made,))
+    )
+
+
+def table(history: History) -> Table | Missing:
+    """In the order of their first trials. best: of the finished trials; a gap where none has finished."""
+    groups: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    for trial in history.trials:
+        groups[by(trial), str(trial.proposal.note.get("why", ""))].append(trial)
+    if not groups:
+        return Missing("No trial has been proposed yet.")
+    rows = tuple(
+        (name, why, len(trials), trials[0].number, trials[-1].number, _best(history, trials))
+        for (name, why), trials in groups.items()
+    )
+    return Table("Proposals by strategy and reason", ("proposed by", "why", "trials", "first", "last", "best"), rows)
+
+
+def _best(history: History, trials: list[Trial]) -> float | None:
+    values = [v for t in trials if t.state == "finished" and (v := history.value(t)) is not None]
+    return (max if history.study.goal.maximize else min)(values, default=None)

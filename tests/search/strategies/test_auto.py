@@ -1,0 +1,141 @@
+"""Auto: the contract, whom it asks in which study, that it says why, and that it searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.protocols import Strategy
+from search.strategies.auto import Auto
+from search.strategies.gp import GP
+from search.strategies.random import Random
+from search.testing.problems import best_losses
+from search.testing.simulation import SPACES, bowl, finished, simulate, study_of
+from search.testing.strategies import StrategyContract
+from spaces import Choice, Float, Int, Space
+from studies.history import History
+from studies.records import Opened, Pruned, Trial
+from studies.reports.cards import Table
+from studies.reports.panels import proposers
+
+RANDOM = Random()
+NUMBERS = Space({f"x{i}": Float(0.0, 1.0) for i in range(3)}, depth=Int(1, 8))
+LETTERS = NUMBERS | Space(letter=Choice(*"abcd"))
+WIDE = Space({f"y{i}": Float(0.0, 1.0) for i in range(50)})
+
+
+class TestAuto(StrategyContract):
+    make = staticmethod(Auto)
+    trials = 16
+
+    def test_another_seed_gives_other_proposals(self) -> None:
+        """Of a trial at random: what the Gaussian process climbs to may be the same corner from any seed."""
+        seeds = [simulate(Auto(), study_of(SPACES["mixed"], seed=seed), trials=1) for seed in (0, 9)]
+        first, other = (next(asks).proposals for asks in seeds)
+        assert first != other
+
+
+def past(space: Space, trials: int, curve: Callable = bowl, strategy: Strategy = RANDOM) -> History:
+    """A study of finished trials."""
+    return finished(strategy, study_of(space), curve, trials=trials)
+
+
+def on(history: History, workers: int) -> History:
+    return replace(history, opened=Opened(0.0, None, None, workers, "inline", "", 0))
+
+
+def as_pruned(history: History, every: int) -> History:
+    def ended(trial: Trial) -> Trial:
+        return replace(trial, state="pruned", outcome=Pruned("slow")) if trial.number % every else trial
+
+    return replace(history, trials=tuple(map(ended, history.trials)))
+
+
+def hash_of(item: tuple[str, object]) -> float:
+    """Some number, which no other config shares."""
+    return float(np.random.default_rng([*map(ord, repr(item))]).random())
+
+
+def authors(history: History, n: int = 2) -> list[str]:
+    """Who is asked, by number."""
+    return [proposal.note["by"] for proposal in Auto().ask(history, n, np.random.default_rng(0))]
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        (past(NUMBERS, 9), ["random", "random"]),
+        (past(NUMBERS, 10), ["gp", "gp"]),
+        (past(LETTERS, 30), ["gp", "gp"]),
+        (past(SPACES["conditional"], 19), ["random", "bayes"]),
+        (past(SPACES["conditional"], 30), ["bayes", "evolution"]),
+        (past(SPACES["conditional"], 31), ["evolution", "bayes"]),
+        (past(NUMBERS, 201), ["cmaes", "cmaes"]),
+        (past(LETTERS, 201), ["evolution", "tpe"]),
+        (past(SPACES["conditional"], 202), ["tpe", "evolution"]),
+        (past(WIDE, 30), ["cmaes", "cmaes"]),
+        (past(WIDE | LETTERS, 30), ["tpe", "evolution"]),
+        (on(past(LETTERS, 20), workers=20), ["gp", "gp"]),
+        (on(past(LETTERS, 20), workers=21), ["random", "random"]),
+        (on(past(LETTERS, 60), workers=33), ["tpe", "evolution"]),
+        (as_pruned(past(LETTERS, 30), every=2), ["gp", "gp"]),
+        (as_pruned(past(LETTERS, 30), every=3), ["tpe", "evolution"]),
+        (past(Space(depth=3), 3), ["random", "random"]),
+    ],
+    ids=lambda value: "" if isinstance(value, list) else f"{len(value.trials)} of {len(value.study.space)}",
+)
+def test_who_is_asked_follows_from_the_study(history: History, expected: list[str]) -> None:
+    assert authors(history) == expected
+
+
+def test_a_value_seen_before_sends_what_takes_turns_elsewhere_for_one_trial() -> None:
+    history = past(SPACES["conditional"], 20)
+    assert authors(history) == ["bayes", "evolution"]
+    *before, last = history.trials
+    again = replace(last, reports=before[3].reports)
+    assert authors(replace(history, trials=(*before, again))) == ["random", "random"]
+    assert authors(replace(history, trials=(*before[:-1], replace(again, number=18), last))) == ["bayes", "evolution"]
+
+
+def test_each_proposal_says_why() -> None:
+    reasons: dict[str, set[str]] = {}
+    for ask in simulate(Auto(), study_of(SPACES["conditional"]), trials=30, trouble=True):
+        for proposal in ask.proposals:
+            reasons.setdefault(proposal.note["by"], set()).add(proposal.note["why"])
+    assert any("too few values" in why for why in reasons["random"])
+    assert reasons["bayes"] | reasons["evolution"] == {"few trials, with conditions: a model, in turns with evolution"}
+
+
+def test_the_report_tells_who_proposed_what_and_why() -> None:
+    table = proposers.table(past(SPACES["conditional"], 12, strategy=Auto()))
+    assert isinstance(table, Table)
+    assert [row[:5] for row in table.rows] == [
+        ("random", "too few values for a model yet: at random", 10, 0, 9),
+        ("bayes", "few trials, with conditions: a model, in turns with evolution", 1, 10, 10),
+        ("random", "few trials, with conditions: a model, in turns with evolution", 1, 11, 11),
+    ]
+
+
+def test_the_turns_of_one_ask_see_each_other() -> None:
+    """Of a space with three configs left, three proposals take all three."""
+    space = Space(a=Choice(*"abcd"), b=Choice(*"efgh"), c=Int(1, 2))
+    history = as_pruned(past(space, 29, lambda config, step: sum(map(hash_of, config.items()))), every=9)
+    for seed in range(10):
+        made = Auto().ask(history, 3, np.random.default_rng(seed))
+        assert [proposal.note["by"] for proposal in made] == ["evolution", "tpe", "evolution"]
+        assert len({repr(each.config) for each in (*history.trials, *made)}) == 32
+
+
+def test_alone_it_answers_as_the_one_that_it_asks() -> None:
+    history = past(NUMBERS, 15)
+    (own,), (theirs,) = (strategy.ask(history, 1, np.random.default_rng(5)) for strategy in (Auto(), GP()))
+    assert own == replace(theirs, note={**theirs.note, "why": "few trials of few parameters: a Gaussian process"})
+
+
+def test_it_beats_random_where_a_parameter_is_conditional() -> None:
+    found = best_losses(Auto(), trials=40, seeds=3)
+    drawn = best_losses(Random(), trials=40, seeds=3)
+    assert np.mean(found) < 0.5 * np.mean(drawn)
