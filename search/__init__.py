@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from search.strategies import (
         ASHA,
         GP,
+        NSGA2,
         TPE,
         Auto,
         Bayes,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ASHA",
     "GP",
+    "NSGA2",
     "TPE",
     "Auto",
     "Bayes",
@@ -68,6 +70,7 @@ _HOME = {
     "Hyperband": "search.strategies",
     "Median": "search.pruners",
     "Never": "search.pruners",
+    "NSGA2": "search.strategies",
     "Patience": "search.pruners",
     "Percentile": "search.pruners",
     "QuasiRandom": "search.strategies",

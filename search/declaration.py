@@ -83,7 +83,7 @@ class Declaration:
                     "where it cross-validates)"
                 )
         if hasattr(self.strategy, "check_study"):
-            self.strategy.check_study(self.budget, self.trials)
+            self.strategy.check_study(self.record(), self.trials)
 
     @property
     def warm_stores(self) -> list[Path]:

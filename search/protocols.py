@@ -51,8 +51,8 @@ class Strategy(Protocol):
 class Promoting(Strategy, Protocol):
     """A strategy that proposes budgets below the study's: such trials pause there, and it may let them go on.
 
-    Any strategy may also have `check_study(budget, trials)`, which raises SpecError for a study that it cannot serve,
-    and `needs_budget`, which refuses one without a budget: both before there is a store.
+    Any strategy may also have `check_study(study, trials)`, which raises SpecError for a study (a StudyRecord) that it
+    cannot serve, and `needs_budget`, which refuses one without a budget: both before there is a store.
     """
 
     def promote(self, history: History, n: int) -> list[Extension]:

@@ -59,15 +59,19 @@ class OutcomeConstraint:
             raise SpecError(f"an outcome constraint must read like 'parameters < 1e6', got {text!r}")
         return cls(found[1], found[2], bound)
 
-    def excess(self, value: float) -> float:
-        """How far the value is beyond the bound, in parts of the bound (of 1, where that is 0); 0 where it is kept."""
+    def beyond(self, value: float) -> float:
+        """How far the value is beyond the bound, in parts of the bound (of 1, where that is 0); above 0 breaks it."""
         beyond = value - self.bound if "<" in self.sense else self.bound - value
-        if beyond < 0 or (beyond == 0 and "=" in self.sense):
-            return 0.0
-        return max(beyond / (abs(self.bound) or 1.0), _LEAST)
+        parts = beyond / (abs(self.bound) or 1.0)
+        return max(parts, _LEAST) if beyond > 0 or (beyond == 0 and "=" not in self.sense) else parts
+
+    def excess(self, value: float) -> float:
+        """The same, and 0 where the bound is kept."""
+        return max(0.0, self.beyond(value))
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.sense} {self.bound:g}"
+        short = f"{self.bound:g}"
+        return f"{self.metric} {self.sense} {short if float(short) == self.bound else self.bound}"
 
 
 class Point(NamedTuple):
@@ -112,7 +116,7 @@ def order(points: Sequence[Point]) -> list[int]:
     found: list[int] = []
     for _, members in groupby(ranked, key=lambda each: each[0]):
         front = [place for _, place in members]
-        apart = _crowding([points[place].losses for place in front])
+        apart = _crowding([points[place].losses for place in front]) if len(front) > 1 else [0.0]
         found += [place for _, place in sorted(zip((-a for a in apart), front, strict=True))]
     return found
 
@@ -138,9 +142,9 @@ def _fronts(losses: Sequence[tuple[float, ...]]) -> list[float]:
 
 def _crowding(losses: Sequence[tuple[float, ...]]) -> list[float]:
     """How far each point's neighbours in its front lie apart, summed over the goals; infinite at either end of one."""
+    if len(losses[0]) == 1:
+        return [0.0] * len(losses)
     distances = np.zeros(len(losses))
-    if not losses or len(losses[0]) == 1:
-        return distances.tolist()
     for column in np.array(losses).T:
         places = np.argsort(column, kind="stable")
         span = column[places[-1]] - column[places[0]]

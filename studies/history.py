@@ -146,6 +146,8 @@ class History:
         losses = [goal.loss(value) for goal in self.study.goals if (value := values.get(goal.metric)) is not None]
         if len(losses) < len(self.study.goals):
             return None
+        if not self.study.outcome_constraints:
+            return Point(0.0, tuple(losses))
         excesses = [
             each.excess(value)
             for each in self.study.outcome_constraints

@@ -79,6 +79,7 @@ FLOORS: dict[str, Callable[[float], bool]] = {
     "digits_cells": lambda accuracy: accuracy > 0.95,
     "digits_cnn": lambda accuracy: accuracy > 0.95,
     "digits_mlp": lambda accuracy: accuracy > 0.93,
+    "digits_small": lambda accuracy: accuracy > 0.9,
     "digits_transfer": lambda accuracy: accuracy > 0.9,  # chance: 0.33
     "image_folder": lambda accuracy: accuracy > 0.9,
     "mnist_mlp": lambda accuracy: accuracy > 0.9,

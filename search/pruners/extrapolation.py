@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 
 from search.protocols import Continue, Stop, Verdict
+from search.pruners.finished import standing
 from spaces import SpecError
+from studies.goals import Point, ranks
 from studies.history import History
 from studies.records import Trial
 
@@ -42,6 +43,10 @@ class Extrapolation:
     has come back from 1e16 does not show how much one gains who never was there. Without a budget, the end is where the
     best trial ended. Finished trials without a value at the two steps are not asked, a trial without one goes on, and
     nothing stops at the trial's last step. One pass over the trials per verdict.
+
+    With several goals each has its curve, missed by what the same trial missed; to come up to the best is then to end
+    where no finished trial is as good in every goal and better in one. The best are those that keep the outcome
+    constraints; whether the trial itself will is not foretold.
     """
 
     chance: float = 0.1
@@ -52,40 +57,55 @@ class Extrapolation:
             raise SpecError(f"Extrapolation chance must be a number above 0, at most 0.5, got {value!r}; 0.1 is usual")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
-        goal, budget, step = history.study.goal, history.study.budget, trial.step
+        study, budget, step = history.study, history.study.budget, trial.step
         finished = [
             (last, other)
             for other in history.trials
-            if other.state == "finished" and other.number != trial.number and (last := history.loss(other)) is not None
+            if other.state == "finished" and other.number != trial.number and (last := history.point(other)) is not None
         ]
-        own = {r.step: goal.loss(r.metrics[goal.metric]) for r in trial.reports if goal.metric in r.metrics}
-        half = max((each for each in own if 2 * each <= step), default=None)
-        if not finished or step not in own or half is None:
+        kept = [(last, other) for last, other in finished if not last.violation]
+        points = {r.step: point for r in trial.reports if (point := history.point_at(trial, r.step)) is not None}
+        half = max((each for each in points if 2 * each <= step), default=None)
+        if not kept or step not in points or half is None:
             return Continue()
-        best, best_trial = min(finished, key=itemgetter(0))
-        end = best_trial.step if budget is None else budget
-        known = [(*told, last) for last, other in finished if (told := _losses(other, history, half, step)) is not None]
+        leader, leading = min(kept, key=lambda each: each[0].losses)
+        end = leading.step if budget is None else budget
+        known = [(*told, last.losses) for last, other in finished if (told := _losses(other, history, half, step))]
         if step >= min(end, trial.proposal.budget or end) or not known:
             return Continue()
 
         ahead = (step**-EXPONENT - end**-EXPONENT) / (half**-EXPONENT - step**-EXPONENT)  # in gains since half the step
-        limit = max(*own.values(), statistics.median(last for _, _, last in known))
-        possible = _possible_ends(own[half], own[step], known, ahead, limit)
-        chance = (sum(loss <= best for loss in possible) + 0.5) / (len(possible) + 1)
+        possible: list[list[float]] = []  # of each goal, as each of the known trials went on
+        for place in range(len(study.goals)):
+            curve = [point.losses[place] for point in points.values()]
+            others: list[Losses] = [(before[place], now[place], last[place]) for before, now, last in known]
+            limit = max(*curve, statistics.median(last for _, _, last in others))
+            now, before = points[step].losses[place], points[half].losses[place]
+            possible.append(_possible_ends(before, now, others, ahead, limit))
+        ends = [Point(0.0, losses) for losses in zip(*possible, strict=True)]
+        best = {last for (last, _), rank in zip(kept, ranks([last for last, _ in kept]), strict=True) if rank == 0}
+        unbeaten = sum(not any(point != ending and point.covers(ending) for point in best) for ending in ends)
+        chance = (unbeaten + 0.5) / (len(ends) + 1)
         if chance >= self.chance:
             return Continue()
-        low, middle, high = sorted(map(goal.loss, np.quantile(possible, [self.chance, 0.5, 1 - self.chance])))
+        now_says = standing(trial.reports[-1], study)
+        if len(study.goals) > 1:
+            return Stop(
+                f"step {step}: {now_says}, and a chance of {chance:.2g} to be, at step {end}, where no finished trial "
+                f"is better, as {len(known)} of them went on"
+            )
+        goal = study.goal
+        low, middle, high = sorted(map(goal.loss, np.quantile(possible[0], [self.chance, 0.5, 1 - self.chance])))
         return Stop(
-            f"step {step}: {goal.metric} {goal.loss(own[step]):.4g} leads to {middle:.4g} at step {end} ({low:.4g} to "
-            f"{high:.4g}, as {len(known)} finished trials went on); a chance of {chance:.2g} to come up to "
-            f"{goal.loss(best):.4g}"
+            f"step {step}: {now_says} leads to {middle:.4g} at step {end} ({low:.4g} to {high:.4g}, as {len(known)} "
+            f"finished trials went on); a chance of {chance:.2g} to come up to {goal.loss(leader.losses[0]):.4g}"
         )
 
 
-def _losses(trial: Trial, history: History, half: int, step: int) -> tuple[float, float] | None:
+def _losses(trial: Trial, history: History, half: int, step: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Its losses at these steps; None where one was not reported."""
-    before, now = history.loss_at(trial, half), history.loss_at(trial, step)
-    return None if before is None or now is None else (before, now)
+    before, now = history.point_at(trial, half), history.point_at(trial, step)
+    return None if before is None or now is None else (before.losses, now.losses)
 
 
 def _possible_ends(half: float, now: float, known: list[Losses], ahead: float, limit: float) -> list[float]:

@@ -6,6 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 from search.protocols import Continue, Stop, Verdict
+from search.pruners.finished import by_rank, numbers, standing
 from search.settings import check_whole
 from studies.history import History
 from studies.records import Trial
@@ -23,7 +24,8 @@ class SuccessiveHalving:
       Hyperparameter Optimization" and Hyperband; larger is greedier.
 
     Everyone that has a value at the rung counts, whatever became of it; while fewer than eta came, only the best so
-    far goes on; equals go on. Nothing stops at the trial's last step. One pass over the trials, at rungs only.
+    far goes on; equals go on. Nothing stops at the trial's last step. One pass over the trials, at rungs only. With
+    several goals, or constraints on metrics, by ranks (`studies.goals.ranks`); a Pareto front goes on as one.
 
     Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (ASHA, algorithm 2) pauses a trial at a
     rung and promotes it once enough others fall behind it. Here the verdict falls at once and is final, which needs no
@@ -38,25 +40,23 @@ class SuccessiveHalving:
         check_whole(self, "eta", least=2)
 
     def judge(self, trial: Trial, history: History) -> Verdict:
-        goal, step, budget = history.study.goal, trial.step, trial.proposal.budget
+        study, step, budget = history.study, trial.step, trial.proposal.budget
         if not self._is_rung(step) or (budget is not None and step >= budget):
             return Continue()
-        own = history.loss_at(trial, step)
+        own = history.point_at(trial, step)
         if own is None:
             return Continue()
-        losses = [own]
+        points = [own]
         for other in history.trials:
-            if other.number != trial.number and (loss := history.loss_at(other, step)) is not None:
-                losses.append(loss)
-        places = max(1, len(losses) // self.eta)
-        needed = heapq.nsmallest(places, losses)[-1]
-        if own <= needed:
+            if other.number != trial.number and (point := history.point_at(other, step)) is not None:
+                points.append(point)
+        found = numbers(points, study)
+        needed = heapq.nsmallest(max(1, len(found) // self.eta), found)[-1]
+        if found[0] <= needed:
             return Continue()
-        field = f"in the best 1/{self.eta}" if len(losses) >= self.eta else "the best"
-        return Stop(
-            f"rung {step}: {goal.metric} {goal.loss(own):.4g} is not {field} of {len(losses)} "
-            f"({goal.loss(needed):.4g} needed)"
-        )
+        field = f"in the best 1/{self.eta}" if len(found) >= self.eta else "the best"
+        how = "by rank" if by_rank(study) else f"({study.goal.loss(needed):.4g} needed)"
+        return Stop(f"rung {step}: {standing(trial.reports[-1], study)} is not {field} of {len(found)} {how}")
 
     def _is_rung(self, step: int) -> bool:
         rung = self.min_steps

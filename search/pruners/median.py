@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from search.protocols import Continue, Stop, Verdict
-from search.pruners.finished import compared
+from search.pruners.finished import by_rank, compared, standing
 from search.settings import check_whole
 from studies.history import History
 from studies.records import Trial
@@ -26,6 +26,9 @@ class Median:
     a curve that climbs lie behind its values: it stops fewer. Here, as in Optuna's MedianPruner, it is their value at
     the same step. Only finished trials are asked: among all that came so far, half would stop at every step. A value
     equal to the median goes on, and nothing stops at the trial's last step. One pass over the trials per verdict.
+
+    With several goals, or constraints on metrics, ranks stand for the values: of these finished trials and all reports
+    of the trial so far (`studies.goals.ranks`: Pareto fronts, and behind them what breaks a constraint).
     """
 
     startup_trials: int = 5
@@ -39,12 +42,13 @@ class Median:
         found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)
         if found is None:
             return Continue()
-        best, others = found
-        median = statistics.median(others)
-        if best <= median:
+        median = statistics.median(found.others)
+        if found.number <= median:
             return Continue()
-        goal = history.study.goal
+        study = history.study
+        needed = "" if by_rank(study) else f"{study.goal.loss(median):.4g}, "
+        how = " by rank" if by_rank(study) else ""
         return Stop(
-            f"step {trial.step}: best {goal.metric} {goal.loss(best):.4g} is worse than {goal.loss(median):.4g}, "
-            f"the median of {len(others)} finished trials"
+            f"step {trial.step}: best {standing(found.report, study)} is worse than {needed}the median of "
+            f"{len(found.others)} finished trials{how}"
         )

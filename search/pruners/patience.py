@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 
 from search.protocols import Continue, Stop, Verdict
+from search.pruners.finished import by_rank
 from search.settings import check_whole
 from spaces import SpecError
+from studies.goals import Point
 from studies.history import History
 from studies.records import Trial
 
@@ -16,7 +18,10 @@ from studies.records import Trial
 class Patience:
     """Stops a trial whose last `steps` reports hold nothing better than what it had before, by more than `min_delta`.
 
-    - steps: 5 lets a noisy curve recover. min_delta: at least 0, in the unit of the study's metric.
+    - steps: 5 lets a noisy curve recover. min_delta: at least 0, in the unit of the study's metric; of each, where it
+      has several goals, and one that gains as much will do.
+
+    Better, with several goals or constraints on metrics, is what no earlier report equals or beats in all of them.
 
     It looks at the trial alone (Prechelt 1998, "Early stopping - but when?"). What it stops has converged, and was
     perhaps the best of all: `Recipe(patience=...)` ends a training likewise, as finished, with the weights of its best
@@ -36,10 +41,16 @@ class Patience:
         budget = trial.proposal.budget
         if len(trial.reports) <= self.steps or (budget is not None and trial.step >= budget):
             return Continue()
-        goal = history.study.goal
-        losses = [goal.loss(r.metrics[goal.metric]) if goal.metric in r.metrics else math.inf for r in trial.reports]
-        before, since = min(losses[: -self.steps]), min(losses[-self.steps :])
-        if since < before - self.min_delta or before == math.inf:
+        points = [history.point_at(trial, report.step) for report in trial.reports]
+        before = [point for point in points[: -self.steps] if point is not None]
+        since = [point for point in points[-self.steps :] if point is not None]
+        if not before or any(not any(self._nearly(earlier).covers(point) for earlier in before) for point in since):
             return Continue()
-        best = f"{goal.metric} {goal.loss(before):.4g}"
-        return Stop(f"step {trial.step}: nothing better than {best} for {self.steps} steps")
+        goal = history.study.goal
+        best = min(point.losses[0] for point in before)
+        what = "before" if by_rank(history.study) else f"{goal.metric} {goal.loss(best):.4g}"
+        return Stop(f"step {trial.step}: nothing better than {what} for {self.steps} steps")
+
+    def _nearly(self, point: Point) -> Point:
+        """What a better point must beat."""
+        return Point(point.violation, tuple(loss - self.min_delta for loss in point.losses))

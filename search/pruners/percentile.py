@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.protocols import Continue, Stop, Verdict
-from search.pruners.finished import compared
+from search.pruners.finished import by_rank, compared, standing
 from search.settings import check_whole
 from spaces import SpecError
 from studies.history import History
@@ -22,7 +22,8 @@ class Percentile:
     - startup_trials, warmup_steps: as in `Median`, for the same reasons.
 
     As Optuna's PercentilePruner, with the percentile between two values on the line that joins them. A value equal to
-    it goes on, and nothing stops at the trial's last step.
+    it goes on, and nothing stops at the trial's last step. With several goals, or constraints on metrics, by ranks, as
+    `Median`.
     """
 
     percentile: float = 25.0
@@ -40,12 +41,12 @@ class Percentile:
         found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)
         if found is None:
             return Continue()
-        best, others = found
-        needed = float(np.percentile(others, self.percentile))
-        if best <= needed:
+        needed = float(np.percentile(found.others, self.percentile))
+        if found.number <= needed:
             return Continue()
-        goal = history.study.goal
+        study = history.study
+        how = "by rank" if by_rank(study) else f"({study.goal.loss(needed):.4g} needed)"
         return Stop(
-            f"step {trial.step}: best {goal.metric} {goal.loss(best):.4g} is not in the best {self.percentile:g}% of "
-            f"{len(others)} finished trials ({goal.loss(needed):.4g} needed)"
+            f"step {trial.step}: best {standing(found.report, study)} is not in the best {self.percentile:g}% of "
+            f"{len(found.others)} finished trials {how}"
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from search.strategies.gp import GP
     from search.strategies.grid import Grid
     from search.strategies.hyperband import Hyperband
+    from search.strategies.nsga2 import NSGA2
     from search.strategies.quasirandom import QuasiRandom
     from search.strategies.random import Random
     from search.strategies.top_k import TopK
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ASHA",
     "GP",
+    "NSGA2",
     "STRATEGIES",
     "TPE",
     "Auto",
@@ -52,6 +54,7 @@ STRATEGIES = NameTable(
         "gp": "search.strategies.gp:GP",
         "grid": "search.strategies.grid:Grid",
         "hyperband": "search.strategies.hyperband:Hyperband",
+        "nsga2": "search.strategies.nsga2:NSGA2",
         "quasirandom": "search.strategies.quasirandom:QuasiRandom",
         "random": "search.strategies.random:Random",
         "topk": "search.strategies.top_k:TopK",

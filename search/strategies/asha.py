@@ -19,6 +19,7 @@ from search.strategies.random import Random
 from search.strategies.rungs import (
     GOING,
     as_pruned,
+    check_inner,
     check_rung,
     check_wrapped,
     no_more_come,
@@ -27,7 +28,7 @@ from search.strategies.rungs import (
     rungs,
 )
 from studies.history import History
-from studies.records import Extension, Proposal, Trial
+from studies.records import Extension, Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,10 @@ class ASHA:
         check_whole(self, "min_steps", least=1)
         check_whole(self, "eta", least=2)
 
-    def check_study(self, budget: int | None, trials: int | None) -> None:
+    def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a budget without a rung below it."""
-        check_rung(self, "min_steps", budget)
+        check_inner(self, study, trials)
+        check_rung(self, "min_steps", study.budget)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, to the first rung."""

@@ -16,6 +16,7 @@ from search.strategies.bayes import Bayes
 from search.strategies.cma_es import CmaEs
 from search.strategies.evolution import Evolution
 from search.strategies.gp import GP
+from search.strategies.nsga2 import NSGA2
 from search.strategies.random import Random, apart
 from search.strategies.tpe import TPE
 from spaces import Choice, Space
@@ -42,6 +43,7 @@ class Auto:
     The first that applies:
 
     - Fewer than 10 trials have a value, or fewer than there are workers: `Random`.
+    - The study has several goals: `TPE` and `NSGA2` in turns.
     - Few trials (up to 200 that ended, of up to 40 free parameters, for up to 32 workers), no conditions: `GP`.
     - Not few, and all free parameters are numbers: `CmaEs`, which is cheap, and begins around the best so far.
     - The last value was seen before, to the last digit: `Random`, until the next value. Where the loss has plateaus,
@@ -61,6 +63,7 @@ class Auto:
     _bayes: Bayes = field(default_factory=Bayes, init=False, repr=False, compare=False)
     _tpe: TPE = field(default_factory=TPE, init=False, repr=False, compare=False)
     _cma_es: CmaEs = field(default_factory=CmaEs, init=False, repr=False, compare=False)
+    _nsga2: NSGA2 = field(default_factory=NSGA2, init=False, repr=False, compare=False)
     _evolution: Evolution = field(default_factory=Evolution, init=False, repr=False, compare=False)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
@@ -87,11 +90,12 @@ class Auto:
         finished, pruned = history.in_state("finished"), history.in_state("pruned")
         losses = {t.number: loss for t in (*finished, *pruned) if (loss := history.loss(t)) is not None}
         workers = 1 if history.opened is None else history.opened.workers
-        # The number of objectives is to decide here, before everything else; so far there is always one.
         if not space.free:
             return _Fit((self._random,), "nothing varies")
         if len(losses) < max(_START, workers):
             return _Fit((self._random,), "too few values for a model yet: at random")
+        if len(history.study.goals) > 1:
+            return _Fit((self._tpe, self._nsga2), "several goals: TPE, in turns with NSGA-II")
         comparable, too_much = len(pruned) <= len(finished), _too_much(history, workers)
         conditional = any(parameter.condition for parameter in space.parameters)
         if comparable and not too_much and not conditional:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from search.settings import check_whole
 from search.strategies.belief import Belief
 from search.strategies.candidates import Rows
-from search.strategies.observed import observed
+from search.strategies.observed import single
 from search.strategies.random import drawn
+from search.strategies.refusals import check_one_goal
 from spaces import Config, Space, neighbour
 from studies.history import History
-from studies.records import Proposal, Trial
+from studies.records import Proposal, StudyRecord, Trial
 
 if TYPE_CHECKING:
     from search.strategies.surrogate import Surrogate
@@ -48,6 +49,9 @@ class Bayes:
     what the best is better count as that much worse, so that one diverged run does not flatten all differences between
     good ones.
 
+    A trial that breaks an outcome constraint enters as a failed one; until one has kept them, how far a trial is beyond
+    them is what the model is told instead of losses. Several goals are refused.
+
     Of more than 300 trials the model is told of the 150 best and the 150 newest. An inactive parameter stands in it at
     its domain's middle. The space's priors multiply the expected improvement, by a power that fades
     (`search.strategies.belief`). No config is proposed twice while the candidates hold another.
@@ -60,10 +64,14 @@ class Bayes:
         check_whole(self, "startup_trials", least=1)
         check_whole(self, "candidates", least=1)
 
+    def check_study(self, study: StudyRecord, trials: int | None) -> None:
+        """Raises SpecError for a study with several goals."""
+        check_one_goal(self, study)
+
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""
         study = history.study
-        tried, losses = observed(history)
+        tried, losses = single(history)
         if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, only the driver asks, and this takes 1.5 s.

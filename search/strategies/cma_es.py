@@ -14,8 +14,9 @@ import numpy as np
 
 from search.settings import check_whole
 from search.strategies.random import apart, drawn
+from search.strategies.refusals import check_one_goal
 from studies.history import History
-from studies.records import Proposal, Trial
+from studies.records import Proposal, StudyRecord, Trial
 
 if TYPE_CHECKING:
     from search.strategies.generations import Generations
@@ -51,6 +52,9 @@ class CmaEs:
     shrunk to a point, or sees no differences any more, another one begins anywhere, with twice the population (IPOP,
     Auger & Hansen 2005).
 
+    A trial that breaks an outcome constraint ranks behind all that keep them, by how far it is beyond them. Several
+    goals are refused.
+
     Asking raises SpecError for a space without a number to search.
     """
 
@@ -59,6 +63,10 @@ class CmaEs:
 
     def __post_init__(self) -> None:
         check_whole(self, "population", least=4, none=True)
+
+    def check_study(self, study: StudyRecord, trials: int | None) -> None:
+        """Raises SpecError for a study with several goals."""
+        check_one_goal(self, study)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""

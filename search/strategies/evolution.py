@@ -7,7 +7,7 @@ ever. Crossover is ours to add: a child of two parents takes each value from eit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,13 +16,12 @@ import numpy as np
 from search.settings import check_whole
 from search.strategies.belief import Belief
 from search.strategies.distinct import untried
+from search.strategies.offspring import children
 from search.strategies.random import drawn
-from spaces import Config, Space, SpecError, crossover, mutate
+from search.strategies.standing import ranked
+from spaces import SpecError
 from studies.history import History
 from studies.records import Proposal, Trial
-
-_TRIES = 100  # mutations of mutations, until a child is new
-_SIBLINGS = 10  # among how many children the space's priors choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,9 @@ class Evolution:
 
     The population is the last trials by number, not by when they ended, which no replay would give again. A pruned
     trial belongs to it, and loses every tournament against a finished one; among pruned ones that which came further
-    wins, then the better last value. A failed trial is nobody's parent, and takes no one's place.
+    wins, then the better last value. A failed trial is nobody's parent, and takes no one's place. With several goals,
+    better is who is in a better Pareto front, and in it who lies apart from the others (`studies.goals.order`); what
+    breaks an outcome constraint is worse than what does not.
 
     The defaults are for some hundred trials; Real et al. take a population of 100 and samples of 25 for 20,000 models.
     Measured as the best loss of 100 trials on `cells` of `search.testing.problems`, mean of 20 seeds (a difference
@@ -64,17 +65,18 @@ class Evolution:
         """Always `n` proposals; it never waits."""
         study = history.study
         ended = (trial for trial in reversed(history.trials) if trial.state in ("finished", "pruned"))
-        valued = (trial for trial in ended if history.loss(trial) is not None)
+        valued = (trial for trial in ended if history.point(trial) is not None)
         youngest = list(islice(valued, self.population))
         if len(youngest) < self.population or not study.space.free:
             return drawn(history, n, rng)
-        ranked = sorted(youngest, key=lambda trial: _rank(trial, history))
+        population = ranked(history, youngest)
         tried = [trial.config for trial in history.trials]
         belief = Belief.after(history)
         proposals = []
         for _ in range(n):
-            parents = self._parents(ranked, rng)
-            config = untried(study.space, tried, _children(belief, parents, rng))
+            parents = self._parents(population, rng)
+            mother, father = parents[0].config, parents[1].config if len(parents) > 1 else None
+            config = untried(study.space, tried, children(belief, mother, father, rng))
             tried.append(config)
             note = {"by": "evolution", "parents": [parent.number for parent in parents]}
             proposals.append(Proposal(config, study.budget, note))
@@ -83,29 +85,7 @@ class Evolution:
     def tell(self, trial: Trial) -> None:
         """Nothing to do: `ask` reads the history."""
 
-    def _parents(self, ranked: Sequence[Trial], rng: np.random.Generator) -> list[Trial]:
+    def _parents(self, population: Sequence[Trial], rng: np.random.Generator) -> list[Trial]:
         """The winners of one tournament, or two. The best of a sample has its lowest place."""
         tournaments = 2 if rng.random() < self.crossover else 1
-        return [ranked[rng.integers(len(ranked), size=self.sample).min()] for _ in range(tournaments)]
-
-
-def _rank(trial: Trial, history: History) -> tuple[bool, int, float, int]:
-    """Lower is better."""
-    pruned = trial.state == "pruned"
-    loss = history.loss(trial)
-    return pruned, -trial.step if pruned else 0, 0.0 if loss is None else loss, trial.number
-
-
-def _children(belief: Belief, parents: Sequence[Trial], rng: np.random.Generator) -> Iterator[Config]:
-    """A child, and then what becomes of it by further mutations."""
-    child = _child(belief.space, parents, rng)
-    if belief:
-        child = belief.choose([child, *(_child(belief.space, parents, rng) for _ in range(_SIBLINGS - 1))], rng)
-    for _ in range(_TRIES):
-        yield child
-        child = mutate(belief.space, child, rng)
-
-
-def _child(space: Space, parents: Sequence[Trial], rng: np.random.Generator) -> Config:
-    child = crossover(space, parents[0].config, parents[-1].config, rng) if len(parents) > 1 else parents[0].config
-    return mutate(space, child, rng)
+        return [population[rng.integers(len(population), size=self.sample).min()] for _ in range(tournaments)]

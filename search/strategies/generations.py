@@ -41,7 +41,7 @@ class Generations:
                 "ordered=True where neighbours are alike"
             )
         self._told: list[Trial] = []
-        self._worst = -np.inf  # the highest loss that was told
+        self._worst = -np.inf  # the highest loss told of a trial that keeps the outcome constraints
         low, self._steps = np.transpose([_low_and_step(parameter.domain) for parameter in self._columns])
         self._bounds = np.stack([low, 1 - low], axis=1)  # (columns, 2)
         known = {} if self.around is None else history.trials[self.around].config
@@ -110,12 +110,16 @@ class Generations:
 
     def _tell(self, history: History, trials: Sequence[Trial]) -> None:
         """One generation."""
-        losses = {t.number: loss for t in trials if t.state != "failed" and (loss := history.loss(t)) is not None}
+        points = {t.number: point for t in trials if t.state != "failed" and (point := history.point(t)) is not None}
+        losses = {number: point.losses[0] for number, point in points.items() if not point.violation}
         self._worst = max([self._worst, *losses.values()])
         worst = self._worst if np.isfinite(self._worst) else 0.0
-        # What failed stands last, and so ranks behind its equals: cmaes sorts in place, and stably.
-        ranked = sorted(trials, key=lambda trial: trial.number not in losses)
-        self._cma.tell([(np.array(t.proposal.note["drawn"]), losses.get(t.number, worst)) for t in ranked])
+        broken = {number: worst + point.violation for number, point in points.items() if point.violation}
+        # What failed stands last, and what breaks a constraint before it; so each ranks behind its equals: cmaes sorts
+        # in place, and stably.
+        ranked = sorted(trials, key=lambda trial: (trial.number not in points, trial.number not in losses))
+        told, failed = losses | broken, max([worst, *broken.values()])
+        self._cma.tell([(np.array(t.proposal.note["drawn"]), told.get(t.number, failed)) for t in ranked])
         self._told += trials
         self.number += 1
         if self._cma.should_stop():

@@ -15,7 +15,7 @@ import numpy as np
 from search.settings import check_whole
 from search.strategies.belief import Belief
 from search.strategies.distinct import untried
-from search.strategies.observed import cut, observed
+from search.strategies.observed import observed, tamed
 from search.strategies.random import drawn
 from spaces import Config, Space, neighbour, repair
 from studies.history import History
@@ -37,6 +37,11 @@ class GP:
     and the earlier proposals of the same ask, are averaged over what the model believes of them. The space's priors
     multiply the expected improvement, by a power that fades (`search.strategies.belief`).
 
+    With several goals each has a process of its own, and the expected gain in hypervolume takes the place of the
+    improvement (Daulton et al. 2020, "Differentiable Expected Hypervolume Improvement"); of a failed trial, each goal
+    is the worst seen. Outcome constraints have processes too, and what is promised is multiplied by the probability
+    that they are kept (Gardner et al. 2014, "Bayesian Optimization with Inequality Constraints").
+
     An inactive parameter stands in the model at its domain's middle, and the expected improvement is asked for legal
     configs alone. A config that is known already gives way to one nearby: none is proposed twice while another is left.
     """
@@ -49,8 +54,8 @@ class GP:
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""
         study = history.study
-        tried, losses = observed(history)
-        if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
+        seen = observed(history)
+        if sum(trial.state != "failed" for trial in seen.trials) < self.startup_trials or not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, only the driver asks, and this loads torch.
         from search.strategies.optuna_gp import OptunaGP
@@ -58,14 +63,13 @@ class GP:
 
         known = [trial.config for trial in history.trials]
         with undisturbed():
-            model = OptunaGP(Belief.after(history), seed=int(rng.integers(2**32)))
-            model.add([trial.config for trial in tried], cut(losses).tolist())
-            pending = history.open_trials("waiting", "running", "paused")
-            model.add([trial.config for trial in pending], [None] * len(pending))
+            model = OptunaGP(Belief.after(history), len(study.goals), seed=int(rng.integers(2**32)))
+            model.add_ended([trial.config for trial in seen.trials], *tamed(seen))
+            model.add_running([trial.config for trial in history.open_trials("waiting", "running", "paused")])
             for _ in range(n):
                 config = untried(study.space, known, _near(study.space, model.suggestion(), rng))
                 known.append(config)
-                model.add([config], [None])
+                model.add_running([config])
         return [Proposal(config, study.budget, {"by": "gp"}) for config in known[-n:]]
 
     def tell(self, trial: Trial) -> None:

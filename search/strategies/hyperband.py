@@ -17,10 +17,19 @@ import numpy as np
 from search.protocols import Strategy
 from search.settings import check_whole
 from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, check_rung, check_wrapped, no_more_come, promoted, ranked_at, rungs
+from search.strategies.rungs import (
+    as_pruned,
+    check_inner,
+    check_rung,
+    check_wrapped,
+    no_more_come,
+    promoted,
+    ranked_at,
+    rungs,
+)
 from spaces import SpecError
 from studies.history import History
-from studies.records import Extension, Proposal, Trial
+from studies.records import Extension, Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,11 @@ class Hyperband:
         check_whole(self, "eta", least=2)
         check_whole(self, "brackets", least=1, none=True)
 
-    def check_study(self, budget: int | None, trials: int | None) -> None:
+    def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a budget without a rung below it, or with fewer kinds of bracket than asked for."""
-        check_rung(self, "min_steps", budget)
-        steps = rungs(budget, self.min_steps, self.eta)
+        check_inner(self, study, trials)
+        check_rung(self, "min_steps", study.budget)
+        steps = rungs(study.budget, self.min_steps, self.eta)
         if self.brackets is not None and self.brackets > len(steps):
             raise SpecError(f"Hyperband brackets is {self.brackets}, and the {len(steps)} rungs {steps} make as many")
 

@@ -10,7 +10,7 @@ has any, its acquisition function is asked only for points that stand for a conf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import optuna
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from optuna._gp.acqf import BaseAcquisitionFunc
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import GPSampler
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from search.strategies.belief import Belief
 from spaces import Choice, Config, Domain, Encoding, Int, Space
@@ -32,27 +32,34 @@ _KNOTS = 1001  # places of the unit interval where a prior is looked up; a bell 
 
 
 class OptunaGP:
-    """An Optuna study of the space's free parameters, lower values being better."""
+    """An Optuna study of the space's free parameters and some goals, lower values being better."""
 
-    def __init__(self, belief: Belief, seed: int) -> None:
+    def __init__(self, belief: Belief, goals: int, seed: int) -> None:
         space = belief.space
         self._encoding = Encoding(space)
         # By number, because Optuna sorts them by name, and the columns are to stay in our order.
         self._domains = {f"{column:06}": parameter.domain for column, parameter in enumerate(space.free)}
         self._distributions = {name: _distribution(domain) for name, domain in self._domains.items()}
-        self._study = optuna.create_study(sampler=_Sampler(belief, seed))
+        self._study = optuna.create_study(sampler=_Sampler(belief, seed), directions=["minimize"] * goals)
 
-    def add(self, configs: Sequence[Config], losses: Sequence[float | None]) -> None:
-        """Finished trials; where the loss is None, trials that still run."""
-        for point, loss in zip(self._encoding.encode(configs), losses, strict=True):
-            named = zip(self._domains.items(), point.tolist(), strict=True)
-            trial = optuna.trial.create_trial(
-                state=TrialState.RUNNING if loss is None else TrialState.COMPLETE,
-                value=loss,
-                params={name: _suggestion(domain, unit) for (name, domain), unit in named},
-                distributions=self._distributions,
+    def add_ended(self, configs: Sequence[Config], losses: NDArray[np.float64], beyond: NDArray[np.float64]) -> None:
+        """losses: (configs, goals). beyond: (configs, constraints), above 0 where one is broken."""
+        for params, values, excesses in zip(self._params(configs), losses.tolist(), beyond.tolist(), strict=True):
+            constraints = {str(place): excess for place, excess in enumerate(excesses)}
+            self._study.add_trial(
+                create_trial(values=values, params=params, distributions=self._distributions, constraints=constraints)
             )
-            self._study.add_trial(trial)
+
+    def add_running(self, configs: Sequence[Config]) -> None:
+        for params in self._params(configs):
+            self._study.add_trial(
+                create_trial(state=TrialState.RUNNING, params=params, distributions=self._distributions)
+            )
+
+    def _params(self, configs: Sequence[Config]) -> Iterator[dict[str, float]]:
+        for point in self._encoding.encode(configs):
+            named = zip(self._domains.items(), point.tolist(), strict=True)
+            yield {name: _suggestion(domain, unit) for (name, domain), unit in named}
 
     def suggestion(self) -> Config:
         """The config that promises most. It may break a constraint, or be known."""

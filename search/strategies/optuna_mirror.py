@@ -6,6 +6,10 @@ What `suggest` asks Optuna for is marked as failed before it returns, which does
 proposal becomes a trial is for the history to say. Of a long history a sampler is shown a part, by a storage that
 leaves out the rest.
 
+With several goals Optuna knows no intermediate values, and with constraints it takes what breaks them for worse than
+what failed. So there we rank what did not finish within the constraints ourselves, anew for each ask, and the sampler
+is shown each such trial as breaking a constraint by its place: to it the lower ones are the better ones.
+
 An unordered choice enters as the index of its value, a continuous number as its place in the unit interval (`to_unit`).
 Whole numbers and ordered choices are discrete distributions while the history is short. Of these Optuna computes every
 bin's mass one by one in Python, which becomes most of its time; in a long history they too enter as their places, each
@@ -19,7 +23,7 @@ import logging
 import math
 import warnings
 from bisect import insort
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
@@ -32,6 +36,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.strategies.belief import Belief
 from search.strategies.distinct import untried
 from search.strategies.leaning_tpe import LeaningTPE
+from search.strategies.standing import ranked
 from spaces import Choice, Config, Domain, Int, Parameter, Value, neighbour, repair
 from studies.goals import Goal
 from studies.history import History
@@ -47,20 +52,23 @@ class _Entry(NamedTuple):
     """How a trial of the history stands in the Optuna study."""
 
     state: TrialState
-    value: float | None = None
+    values: tuple[float, ...] = ()  # of the goals
     step: int = 0
 
     def rank(self, goal: Goal) -> tuple[int, int, float]:
-        """The lower, the better, in the order in which TPESampler takes trials for good ones."""
-        if self.value is None:
+        """The lower, the better, in the order in which TPESampler takes trials for good ones; for a goal alone."""
+        if not self.values:
             return (2, 0, 0.0)
         if self.state is TrialState.COMPLETE:
-            return (0, 0, goal.loss(self.value))
-        return (1, -self.step, goal.loss(self.value))
+            return (0, 0, goal.loss(self.values[0]))
+        return (1, -self.step, goal.loss(self.values[0]))
 
 
 class _Storage(optuna.storages.InMemoryStorage):
-    """Within `showing`, samplers see some trials alone, and those created since, which fail at its end."""
+    """Within `showing`, samplers see some trials alone, and those created since, which fail at its end.
+
+    Of the trials shown, some appear to break a constraint by so much.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,8 +76,12 @@ class _Storage(optuna.storages.InMemoryStorage):
         self._since: list[int] = []
 
     @contextmanager
-    def showing(self, trial_ids: Iterable[int]) -> Iterator[None]:
-        self._shown, self._since = [self.get_trial(trial_id) for trial_id in trial_ids], []
+    def showing(self, trial_ids: Iterable[int], broken: Mapping[int, float]) -> Iterator[None]:
+        self._shown = [
+            _breaking(self.get_trial(trial_id), broken[trial_id]) if trial_id in broken else self.get_trial(trial_id)
+            for trial_id in trial_ids
+        ]
+        self._since = []
         try:
             yield
         finally:
@@ -99,7 +111,9 @@ class Mirror:
     def __init__(self, history: History) -> None:
         study = history.study
         self._long = history.ended > _SHORT
-        self._space, self._goal = study.space, study.goal
+        self._space, self._goals, self._constraints = study.space, study.goals, study.outcome_constraints
+        self._several = len(self._goals) > 1 or bool(self._constraints)
+        self._history = history
         self._domains = {parameter.name: parameter.domain for parameter in study.space.free}
         self._distributions = {
             name: _distribution(domain, discrete=not self._long) for name, domain in self._domains.items()
@@ -108,13 +122,13 @@ class Mirror:
         self._configs: list[Config] = []
         self._entries: list[_Entry] = []
         self._ids: list[int] = []  # Optuna's
-        self._ranked: list[tuple[tuple[int, int, float], int]] = []  # the numbers of those that ended, the best first
+        self._ranked: list[tuple[tuple[int, int, float], int]] = []  # of those that ended, the best first, by one goal
         self._ended: list[int] = []  # the same, by number
         self._open: tuple[int, ...] = ()
         self._storage = _Storage()
         with _quiet():
             self.study = optuna.create_study(
-                storage=self._storage, direction="maximize" if study.goal.maximize else "minimize"
+                storage=self._storage, directions=["maximize" if goal.maximize else "minimize" for goal in self._goals]
             )
         self._study_id = self._storage.get_study_id_from_name(self.study.study_name)
         self.follow(history)
@@ -125,11 +139,13 @@ class Mirror:
         After False the mirror is of no use; make another.
         """
         study = history.study
-        if study.goal != self._goal or (study.space is not self._space and study.space != self._space):
+        if (study.goals, study.outcome_constraints) != (self._goals, self._constraints):
+            return False
+        if study.space is not self._space and study.space != self._space:
             return False
         if len(history.trials) < len(self._trials) or self._long != (history.ended > _SHORT):
             return False
-        self._open = history.unfinished
+        self._history, self._open = history, history.unfinished
         # What has not changed is the same object.
         changed = [trial for trial, seen in zip(history.trials, self._trials, strict=False) if trial is not seen]
         new = history.trials[len(self._trials) :]
@@ -157,7 +173,9 @@ class Mirror:
             )
         known = [*self._configs]
         chosen: list[tuple[Config, bool]] = []
-        with self._storage.showing(self._ids[number] for number in self._remembered(remembered)):
+        best_first = self._best_first()
+        shown = self._remembered(best_first, remembered)
+        with self._storage.showing([self._ids[number] for number in shown], self._broken(best_first, shown)):
             for _ in range(n):
                 config, repaired = self._untried(known, rng)
                 chosen.append((config, repaired))
@@ -219,11 +237,29 @@ class Mirror:
             case _:
                 return domain.from_unit((internal + 0.5) / domain.size())
 
-    def _remembered(self, most: int) -> list[int]:
+    def _best_first(self) -> list[int]:
+        """The numbers of the trials that ended."""
+        if not self._several:
+            return [number for _, number in self._ranked]
+        valued = [trial.number for trial in ranked(self._history, map(self._trials.__getitem__, self._ended))]
+        return [*valued, *sorted({*self._ended}.difference(valued))]
+
+    def _broken(self, best_first: Sequence[int], shown: Iterable[int]) -> dict[int, float]:
+        """By Optuna's id, what stands behind the trials that finished within the constraints, by its place."""
+        if not self._several:
+            return {}
+        places = {number: float(place) for place, number in enumerate(best_first, start=1)}
+        return {self._ids[n]: places[n] for n in shown if n in places and not self._kept(n)}
+
+    def _kept(self, number: int) -> bool:
+        point = self._history.point(self._trials[number])
+        return self._entries[number].state is TrialState.COMPLETE and point is not None and not point.violation
+
+    def _remembered(self, best_first: Sequence[int], most: int) -> list[int]:
         """The numbers of the trials that the sampler is shown."""
-        if len(self._ranked) <= most:
+        if len(best_first) <= most:
             return [*range(len(self._trials))]
-        best = {number for _, number in self._ranked[:_GOOD]}
+        best = {*best_first[:_GOOD]}
         rest = [number for number in self._ended[-most:] if number not in best]
         return sorted([*best, *rest[len(best) - most :], *self._open])
 
@@ -250,18 +286,20 @@ class Mirror:
             return False
         if now != entry:
             self._end(self._ids[trial.number], now)
-            insort(self._ranked, (now.rank(self._goal), trial.number))
+            if not self._several:
+                insort(self._ranked, (now.rank(self._goals[0]), trial.number))
             insort(self._ended, trial.number)
         self._trials[trial.number], self._entries[trial.number] = trial, now
         return True
 
     def _entry(self, trial: Trial) -> _Entry:
-        value = trial.value(self._goal.metric)
+        found = [value for goal in self._goals if (value := trial.value(goal.metric)) is not None]
+        values = tuple(found) if len(found) == len(self._goals) else ()
         match trial.state:
-            case "finished" if value is not None:
-                return _Entry(TrialState.COMPLETE, value)
+            case "finished" if values:
+                return _Entry(TrialState.COMPLETE, values)
             case "pruned":
-                return _Entry(TrialState.PRUNED, value, trial.step)
+                return _Entry(TrialState.PRUNED, values, trial.step)
             case "finished" | "failed":
                 return _Entry(TrialState.PRUNED)  # without a value, which Optuna ranks last of all
             case _:
@@ -269,10 +307,18 @@ class Mirror:
 
     def _end(self, trial_id: int, entry: _Entry) -> None:
         # Of a pruned trial's curve, TPE reads the last step and its value, and nothing else.
-        if entry.state is TrialState.PRUNED and entry.value is not None:
-            self._storage.set_trial_intermediate_value(trial_id, entry.step, entry.value)
-        values = [entry.value] if entry.state is TrialState.COMPLETE and entry.value is not None else None
+        if entry.state is TrialState.PRUNED and entry.values and not self._several:
+            self._storage.set_trial_intermediate_value(trial_id, entry.step, entry.values[0])
+        values = entry.values if entry.state is TrialState.COMPLETE else None
         self._storage.set_trial_state_values(trial_id, entry.state, values)
+
+
+def _breaking(trial: FrozenTrial, excess: float) -> FrozenTrial:
+    """A copy of the trial that breaks a constraint by so much."""
+    broken = copy.copy(trial)
+    broken.system_attrs = {}
+    broken.set_constraint("place", excess)
+    return broken
 
 
 def _distribution(domain: Domain, *, discrete: bool) -> BaseDistribution:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from search.protocols import Strategy
 from spaces import SpecError
+from studies.goals import order
 from studies.history import History
-from studies.records import Extension, Pruned, State, Trial
+from studies.records import Extension, Pruned, State, StudyRecord, Trial
 
 GOING: tuple[State, ...] = ("waiting", "running")
 
@@ -34,9 +35,10 @@ def check_rung(strategy: Strategy, name: str, budget: int | None) -> None:
 
 
 def ranked_at(history: History, step: int, trials: Iterable[Trial]) -> list[Trial]:
-    """Those of the trials that have a loss at this step, the best first; the older one of equals."""
-    losses = [(loss, trial.number) for trial in trials if (loss := history.loss_at(trial, step)) is not None]
-    return [history.trials[number] for _, number in sorted(losses)]
+    """Those of the trials with a value at this step, the best first, by `studies.goals.order`; the older of equals."""
+    oldest_first = sorted(trials, key=lambda trial: trial.number)
+    came = [(trial, point) for trial in oldest_first if (point := history.point_at(trial, step)) is not None]
+    return [came[place][0] for place in order([point for _, point in came])]
 
 
 def promoted(trials: Iterable[Trial], step: int, budget: int, by: str) -> list[Extension]:
@@ -73,6 +75,13 @@ def _held(trial: Trial, steps: list[int]) -> Trial:
         return trial
     reports = tuple(report for report in trial.reports if report.step <= held)
     return replace(trial, state="pruned", outcome=Pruned(f"holds at step {held}"), reports=reports)
+
+
+def check_inner(strategy: Strategy, study: StudyRecord, trials: int | None) -> None:
+    """Raises SpecError for a study that the wrapped strategy cannot serve."""
+    check = getattr(getattr(strategy, "strategy", None), "check_study", None)
+    if check is not None:
+        check(study, trials)
 
 
 def check_wrapped(strategy: Strategy) -> None:

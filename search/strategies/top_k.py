@@ -10,10 +10,10 @@ import numpy as np
 from search.protocols import Strategy
 from search.settings import check_whole
 from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, check_rung, check_wrapped, no_more_come, promoted, ranked_at
+from search.strategies.rungs import as_pruned, check_inner, check_rung, check_wrapped, no_more_come, promoted, ranked_at
 from spaces import SpecError
 from studies.history import History
-from studies.records import Extension, Proposal, Trial
+from studies.records import Extension, Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class TopK:
         check_whole(self, "keep", least=1)
         check_whole(self, "steps", least=1)
 
-    def check_study(self, budget: int | None, trials: int | None) -> None:
+    def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a budget that all would come to, or a study without a number of trials."""
-        check_rung(self, "steps", budget)
+        check_inner(self, study, trials)
+        check_rung(self, "steps", study.budget)
         if trials is None:
             raise SpecError("TopK must know when all trials have begun; give Study trials=, not a timeout alone")
 

@@ -46,8 +46,12 @@ class TPE:
     Parameters are modelled jointly (Falkner et al. 2018, "BOHB", section 4.1), those under a condition in groups that
     are active together. A trial that still runs counts as a bad one, so that parallel proposals keep apart (constant
     liar, Ginsbourger et al. 2010). A pruned trial ranks behind the finished ones: first those that came further, then
-    those with the better last value. A failed trial ranks last of all. The space's priors multiply the ratio of the
-    two densities, by a power that fades (`search.strategies.belief`).
+    those with the better last value. A failed trial ranks last of all. With several goals good are the first Pareto
+    fronts, and of the last one that fits in part those that add most hypervolume (Ozaki et al. 2022, "Multiobjective
+    Tree-Structured Parzen Estimator"); pruned ones rank by `search.strategies.standing`. Whatever breaks an outcome
+    constraint ranks behind what finished within them, by how far it is beyond.
+
+    The space's priors multiply the ratio of the two densities, by a power that fades (`search.strategies.belief`).
 
     A suggestion that breaks a constraint, or that was tried before, is asked for anew; after ten, the nearest legal
     config is taken, or a neighbour that was not tried, and the proposal notes that it was repaired. Of a space of up

@@ -5,12 +5,14 @@
 `valley` is what a network's loss may look like over its hyperparameters: a narrow valley in the rate, some that matter
 less, one that exists only for one optimiser. `cells` is what it may look like over architectures: choices without an
 order, of which each matters most together with the one before it, and layers that may be there or not. `basin` is there
-to be known beforehand, well or badly.
+to be known beforehand, well or badly. `sized` sets the valley's loss against the network's size: two goals of which
+neither can be had without giving up of the other.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy as np
 from search.protocols import Strategy
 from search.testing.simulation import Curve, finished, study_of
 from spaces import Choice, Config, Float, Int, Prior, Repeat, Space, When
+from studies.records import Metrics
 
 VALLEY = Space(
     optimizer=Choice("sgd", "adam", "rmsprop"),
@@ -88,6 +91,12 @@ def basin(config: Config, step: int = 1) -> float:
     return float(sum((values[f"x{k}"] - 0.7) ** 2 for k in range(4))) + {"a": 0.0, "b": 0.1, "c": 0.2}[values["kind"]]
 
 
+def sized(config: Config, step: int = 1) -> Metrics:
+    """The valley's loss, and the logarithm of how many units all layers have together, from 4 to 10.6."""
+    values: dict[str, Any] = dict(config)
+    return {"loss": valley(config), "size": math.log2(values["layers"] * values["units"])}
+
+
 def best_losses(
     strategy: Strategy, *, trials: int, seeds: int, curve: Curve = valley, space: Space = VALLEY
 ) -> list[float]:
@@ -95,3 +104,23 @@ def best_losses(
     studies = [study_of(space, budget=1, seed=seed) for seed in range(seeds)]
     histories = [finished(strategy, study, curve, trials=trials) for study in studies]
     return [history.loss(best) or 0.0 for history in histories if (best := history.best)]
+
+
+def hypervolumes(
+    strategy: Strategy,
+    *,
+    trials: int,
+    seeds: int,
+    curve: Curve = sized,
+    space: Space = VALLEY,
+    goals: Sequence[str] = ("loss", "size"),
+    worst: Sequence[float] = (2.0, 11.0),
+) -> list[float]:
+    """How much of the space of losses the front of each of some studies dominates, up to the point `worst`."""
+    # Here and not above: who tests with one goal does not need it.
+    import moocore  # type: ignore[import-untyped]  # it has no types
+
+    studies = [study_of(space, budget=1, seed=seed, goals=goals) for seed in range(seeds)]
+    histories = [finished(strategy, study, curve, trials=trials) for study in studies]
+    fronts = [[history.point(trial) for trial in history.front] for history in histories]
+    return [moocore.hypervolume([point.losses for point in front if point], ref=worst) for front in fronts]

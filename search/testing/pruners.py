@@ -61,7 +61,9 @@ class PrunerContract:
     def test_maximising_mirrors_minimising(self) -> None:
         for trial, history in _moments():
             mirrored = tuple(_negated(t) for t in history.trials)
-            study = replace(history.study, goals=(Goal("loss", maximize=True),))
+            study = replace(
+                history.study, goals=tuple(Goal(goal.metric, maximize=True) for goal in history.study.goals)
+            )
             verdict = self.make().judge(_negated(trial), replace(history, study=study, trials=mirrored))
             assert type(verdict) is type(self.make().judge(trial, history))
 
@@ -86,9 +88,17 @@ class PrunerContract:
             assert pickle.dumps((trial, history)) == before
 
 
-def grown(curves: Sequence[Sequence[float | Metrics]], *, budget: int | None = None, maximize: bool = False) -> History:
+def grown(
+    curves: Sequence[Sequence[float | Metrics]],
+    *,
+    budget: int | None = None,
+    maximize: bool = False,
+    goals: Sequence[str] = ("loss",),
+    outcome_constraints: Sequence[str] = (),
+) -> History:
     """A history with one finished trial per curve of the metric "loss"; a mapping stands for a report as it is."""
-    history = History(study_of(_SPACE, maximize=maximize, budget=budget))
+    aim = study_of(_SPACE, maximize=maximize, budget=budget, goals=goals, outcome_constraints=outcome_constraints)
+    history = History(aim)
     for number, curve in enumerate(curves):
         history = history.apply_all(
             [Proposed(0.0, number, Proposal({"x": 0.5}, budget), history.seq), Started(0.0, number, 1, "worker")]
@@ -101,11 +111,22 @@ def grown(curves: Sequence[Sequence[float | Metrics]], *, budget: int | None = N
 
 
 def _moments() -> Iterator[tuple[Trial, History]]:
-    """Trials at each of their steps, in a study where a third was pruned and the last four run side by side."""
+    """Trials at each of their steps, in a study where a third was pruned and the last four run side by side.
+
+    First of one goal, then of two goals and a constraint on a metric, which some of the trials break.
+    """
     rng = np.random.default_rng(0)
     starts = rng.random(24)
     curves = [list(start + rng.random(12) / 4 - np.arange(12) / 40) for start in starts]
-    history = grown(curves)
+    yield from _moments_of(grown(curves))
+    several = [
+        [{"loss": loss, "size": size, "cost": cost} for loss in curve]
+        for curve, size, cost in zip(curves, rng.random(24), rng.random(24) * 1.4, strict=True)
+    ]
+    yield from _moments_of(grown(several, goals=["loss", "size"], outcome_constraints=["cost <= 1"]))
+
+
+def _moments_of(history: History) -> Iterator[tuple[Trial, History]]:
     trials = tuple(
         replace(_upto(t, 4), state="pruned", outcome=Pruned("behind")) if t.number % 3 == 1 else t
         for t in history.trials
@@ -127,5 +148,9 @@ def _with(history: History, trial: Trial) -> History:
 
 def _negated(trial: Trial) -> Trial:
     return replace(
-        trial, reports=tuple(replace(r, metrics={k: -v for k, v in r.metrics.items()}) for r in trial.reports)
+        trial,
+        reports=tuple(
+            replace(r, metrics={name: value if name == "cost" else -value for name, value in r.metrics.items()})
+            for r in trial.reports
+        ),
     )

@@ -7,14 +7,14 @@ trials fail, and lose their worker and start again, by their number.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from search.protocols import Pruner, Stop, Strategy
 from spaces import Choice, Config, Float, Int, Repeat, Space, When, constraint, forbidden
-from studies.goals import Goal
+from studies.goals import Goal, OutcomeConstraint
 from studies.history import History
 from studies.records import (
     Ended,
@@ -22,6 +22,7 @@ from studies.records import (
     Failed,
     Finished,
     Lost,
+    Metrics,
     Opened,
     Paused,
     Proposal,
@@ -33,7 +34,8 @@ from studies.records import (
     StudyRecord,
 )
 
-Curve = Callable[[Config, int], float]
+Curve = Callable[[Config, int], float | Metrics]
+"""What a config reports at a step: the loss of the study's only goal, or a loss for each goal beside other metrics."""
 
 SPACES = {
     "mixed": Space(
@@ -71,9 +73,26 @@ SPACES = {
 }
 
 
-def study_of(space: Space, *, maximize: bool = False, budget: int | None = 9, seed: int = 0) -> StudyRecord:
-    """A study of the metric "loss"."""
-    return StudyRecord("simulated", space, (Goal("loss", maximize),), budget, seed, strategy="", pruner="")
+def study_of(
+    space: Space,
+    *,
+    maximize: bool = False,
+    budget: int | None = 9,
+    seed: int = 0,
+    goals: Sequence[str] = ("loss",),
+    outcome_constraints: Sequence[str] = (),
+) -> StudyRecord:
+    """A study of the metric "loss", or of these."""
+    return StudyRecord(
+        "simulated",
+        space,
+        tuple(Goal(metric, maximize) for metric in goals),
+        budget,
+        seed,
+        strategy="",
+        pruner="",
+        outcome_constraints=tuple(map(OutcomeConstraint.parse, outcome_constraints)),
+    )
 
 
 def bowl(config: Config, step: int) -> float:
@@ -86,6 +105,15 @@ def bowl(config: Config, step: int) -> float:
         else:
             loss += weight * (math.log10(abs(value) + 1e-3) - 1) ** 2 / 10
     return loss + 1 / step
+
+
+def bowls(config: Config, step: int) -> Metrics:
+    """The bowl's loss, a size that grows where that one falls, and a cost, 1 or more for some. Any space will do."""
+    numbers = [
+        abs(value) if isinstance(value, int | float) else sum(map(ord, repr(value))) % 7 for value in config.values()
+    ]
+    size = sum(math.log10(number + 1e-3) + 3 for number in numbers)
+    return {"loss": bowl(config, step), "size": size, "cost": numbers[-1] % 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +205,8 @@ def _advance(history: History, number: int, at: float, curve: Curve, pruner: Pru
     if trouble and number % 8 == 5 and trial.step == 1 and trial.attempt == 1:
         return history.apply(Lost(at, number, "killed", "worker"))
     step = trial.step + 1
-    loss = history.study.goal.loss(curve(trial.config, step))
-    history = history.apply(Reported(at, number, Report(step, {"loss": loss}, float(step))))
+    report = Report(step, _metrics(history.study, curve(trial.config, step)), float(step))
+    history = history.apply(Reported(at, number, report))
     if trouble and number % 8 == 7 and step == 2:
         return history.apply(Ended(at, number, Failed("raised late")))
     if trouble and number % 5 == 1 and 2 * step >= budget:
@@ -188,3 +216,8 @@ def _advance(history: History, number: int, at: float, curve: Curve, pruner: Pru
     if step < budget:
         return history
     return history.apply(Paused(at, number) if budget < full else Ended(at, number, Finished()))
+
+
+def _metrics(study: StudyRecord, found: float | Metrics) -> Metrics:
+    losses = found if isinstance(found, Mapping) else {study.goal.metric: found}
+    return {**losses, **{goal.metric: goal.loss(losses[goal.metric]) for goal in study.goals}}

@@ -13,6 +13,7 @@ import base64
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,10 +24,10 @@ import numpy as np
 import pytest
 
 from search.protocols import Strategy
-from search.testing.simulation import SPACES, Asked, bowl, finished, simulate, study_of
-from spaces import Choice, Float, Int, Space, SpaceError, When, constraint
+from search.testing.simulation import SPACES, Asked, bowls, finished, simulate, study_of
+from spaces import Choice, Float, Int, Space, SpaceError, SpecError, When, constraint
 from studies.history import History
-from studies.records import Ended, Failed, Proposal, Proposed, Started
+from studies.records import Ended, Failed, Proposal, Proposed, Started, StudyRecord
 
 _ASK = """
 import base64, json, pickle, sys
@@ -37,6 +38,7 @@ print(json.dumps([[p.config, p.budget, p.note] for p in proposals]))
 """
 
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
+every_aim = pytest.mark.parametrize("goals", [("loss", "size"), ("loss",)], ids=["two goals", "one goal"])
 
 
 class StrategyContract:
@@ -101,8 +103,24 @@ class StrategyContract:
         other = replace(ask, history=replace(ask.history, study=study), seed=(9, ask.seed[1]))
         assert other.again(self.make()) != ask.proposals
 
-    def test_a_fresh_process_answers_the_same(self) -> None:
-        ask = replace(_last(self.make()), n=2)
+    @every_aim
+    def test_several_goals_and_constraints_on_metrics_are_served_or_refused(self, goals: tuple[str, ...]) -> None:
+        study = study_of(SPACES["conditional"], goals=goals, outcome_constraints=["cost < 1"])
+        if (refusal := _refusal(self.make(), study)) is not None:
+            assert len(goals) > 1
+            assert re.fullmatch(r"\w+ searches for one goal, and this study has 2: minimize loss, .*; use .*", refusal)
+            return
+        asks = list(simulate(self.make(), study, bowls, trials=min(self.trials, 26), trouble=True))[:-1]
+        for ask in asks:
+            assert ask.again(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
+            for proposal in ask.proposals:
+                study.space.check(proposal.config)
+
+    @every_aim
+    def test_a_fresh_process_answers_the_same(self, goals: tuple[str, ...]) -> None:
+        if _refusal(self.make(), study_of(SPACES["mixed"], goals=goals)) is not None:
+            pytest.skip("it serves one goal")
+        ask = replace(_last(self.make(), goals=goals), n=2)
         here = [[p.config, p.budget, p.note] for p in ask.again(self.make())]
         sent = base64.b64encode(pickle.dumps((self.make(), ask.history, ask.n, ask.seed)))
         # Another hash seed, so that an order taken from a set shows.
@@ -155,9 +173,10 @@ class StrategyContract:
             for proposal in ask.proposals:
                 study.space.check(proposal.config)
 
-    def test_maximising_mirrors_minimising(self) -> None:
-        down = list(simulate(self.make(), study_of(SPACES["conditional"]), trials=18))
-        up = list(simulate(self.make(), study_of(SPACES["conditional"], maximize=True), trials=18))
+    @every_aim
+    def test_maximising_mirrors_minimising(self, goals: tuple[str, ...]) -> None:
+        studies = [study_of(SPACES["conditional"], goals=goals, maximize=maximize) for maximize in (False, True)]
+        down, up = (list(simulate(self.make(), study, bowls, trials=18)) for study in studies)
         assert _proposals(up) == _proposals(down)
 
     def test_the_history_is_left_alone(self) -> None:
@@ -181,9 +200,19 @@ class StrategyContract:
         assert before.startswith(type(strategy).__name__ + "(")
 
 
-def _last(strategy: Strategy, seed: int = 0) -> Asked:
+def _last(strategy: Strategy, seed: int = 0, goals: tuple[str, ...] = ("loss",)) -> Asked:
     """The last true ask of a study that is long enough for a model to be at work."""
-    return list(simulate(strategy, study_of(SPACES["mixed"], seed=seed), bowl, trials=16, trouble=True))[-2]
+    study = study_of(SPACES["mixed"], seed=seed, goals=goals)
+    return list(simulate(strategy, study, bowls, trials=16, trouble=True))[-2]
+
+
+def _refusal(strategy: Strategy, study: StudyRecord) -> str | None:
+    """Why the strategy cannot serve the study; None where it can."""
+    try:
+        getattr(strategy, "check_study", lambda *_: None)(study, 40)
+    except SpecError as error:
+        return str(error)
+    return None
 
 
 def _proposals(asks: list[Asked]) -> list[Proposal]:

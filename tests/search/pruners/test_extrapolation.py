@@ -153,3 +153,27 @@ def test_pruned_and_running_trials_are_not_asked() -> None:
 def test_settings_that_cannot_be_meant(wrong: Any) -> None:
     with pytest.raises(SpecError, match=r"Extrapolation chance must be a number above 0, at most 0.5, got"):
         Extrapolation(wrong)
+
+
+def of_two(*curves: Sequence[tuple[float, float]], constraints: Sequence[str] = ()) -> Verdict:
+    """The verdict on the last trial, of (loss, size)."""
+    reports = [[{"loss": loss, "size": size} for loss, size in curve] for curve in curves]
+    history = grown(reports, budget=END, goals=["loss", "size"], outcome_constraints=constraints)
+    return Extrapolation().judge(history.trials[-1], history)
+
+
+def test_with_several_goals_who_will_be_beaten_in_all_of_them_stops() -> None:
+    # The finished trials lie on a front: what each has of the one, it has not of the other.
+    finished = [[(loss, 2.0 - k / 4) for loss in curve] for k, curve in enumerate(EARLY)]
+    assert of_two(*finished, [(1.0, 3.0)] * 8) == Stop(
+        "step 8: loss 1, size 3, and a chance of 0.056 to be, at step 16, where no finished trial is better, "
+        "as 8 of them went on"
+    )
+    assert of_two(*finished, [(1.0, 0.2)] * 8) == Continue()  # nobody is as small
+    assert of_two(*finished, [(1.0, 0.2)] * 8, constraints=["size > 0.1"]) == Continue()
+
+
+def test_what_breaks_a_constraint_is_nobody_s_measure() -> None:
+    finished = [[(loss, 0.0) for loss in curve] for curve in EARLY]
+    assert isinstance(of_two(*finished, [(1.0, 3.0)] * 8), Stop)
+    assert of_two(*finished, [(1.0, 3.0)] * 8, constraints=["size > 1"]) == Continue()

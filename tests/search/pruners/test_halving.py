@@ -92,7 +92,7 @@ def test_a_verdict_is_cheap_with_thousands_of_trials() -> None:
     judge = SuccessiveHalving(min_steps=10).judge
     begin = time.perf_counter()
     judge(replace(trials[7], reports=curve.reports[:10]), history)
-    assert time.perf_counter() - begin < 0.1  # 1.3 ms on one core
+    assert time.perf_counter() - begin < 0.5  # 6 ms on one core
 
 
 @pytest.mark.parametrize("wrong", [{"min_steps": 0}, {"eta": 1}, {"eta": 2.5}])

@@ -15,11 +15,13 @@ from optuna.trial import TrialState
 
 from search.strategies.optuna_mirror import Mirror
 from search.strategies.random import Random
+from search.strategies.standing import ranked
 from search.strategies.tpe import TPE
-from search.testing.problems import VALLEY, best_losses, valley
+from search.testing.problems import VALLEY, best_losses, hypervolumes, sized, valley
 from search.testing.simulation import SPACES, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
 from spaces import Choice, Float, Int, Space, SpecError, constraint
+from studies.goals import ranks
 from studies.history import History
 from studies.records import (
     Ended,
@@ -305,3 +307,76 @@ def test_where_hardly_anything_is_legal_the_nearest_config_to_the_suggestion_is_
     near = [t.config["x"] + t.config["y"] for t in repaired]
     assert sum(near) / len(near) > sum(far) / len(far)
     assert sum(near) / len(near) > 0.2
+
+
+def _of_two_goals(trials: int, steps_of_pruned: tuple[int, ...] = (1, 3)) -> History:
+    """Random configs: of each six three finish, one of them beyond the constraint, two are pruned and one fails."""
+    study = study_of(VALLEY, budget=9, goals=["loss", "size"], outcome_constraints=["cost <= 1"])
+    rng = np.random.default_rng(0)
+    events: list[Event] = []
+    for number in range(trials):
+        kind, config = number % 6, study.space.sample(rng)
+        events += [Proposed(0.0, number, Proposal(config, study.budget), 0), Started(0.0, number, 1, "w")]
+        steps = steps_of_pruned[kind - 3] if kind in (3, 4) else 9
+        metrics = {**sized(config), "cost": 1.0 + (kind == 2) * rng.random()}
+        events += [Reported(0.0, number, Report(step, metrics, 0.1)) for step in range(1, steps + 1)]
+        outcome = Failed("NaN") if kind == 5 else Pruned("behind") if kind in (3, 4) else Finished()
+        events.append(Ended(0.0, number, outcome))
+    return History.fold(study, events)
+
+
+def test_with_several_goals_optuna_ranks_as_we_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = _of_two_goals(120)
+    shown = _shown(monkeypatch, history, TPE())
+    study = Mirror(history).study
+    assert {trial.state for trial in shown} == {TrialState.COMPLETE, TrialState.PRUNED}
+    kept = [t.number for t in history.in_state("finished") if (p := history.point(t)) is not None and not p.violation]
+    fronts = ranks([point for number in kept if (point := history.point(history.trials[number])) is not None])
+    best_first = [trial.number for trial in ranked(history, history.trials)]
+    good: set[int] = set()
+    for count in range(1, 120):
+        added = {trial.number for trial in _split_trials(study, shown, count)[0]}
+        assert len(added) == count
+        if count <= len(kept):  # whole fronts, and of the next the part that dominates most
+            worst = max(fronts[kept.index(number)] for number in added)
+            assert {number for number, front in zip(kept, fronts, strict=True) if front < worst} < added <= {*kept}
+        elif count <= 100:
+            assert added == {*kept} | {*best_first[:count]}
+        else:
+            assert added - good <= {trial.number for trial in history.in_state("failed")}
+        good = added
+    states = [history.trials[number].state for number in best_first]
+    assert states == sorted(states)  # finished, then pruned
+    steps = [history.trials[number].step for number in best_first[60:]]
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_of_many_trials_of_two_goals_the_best_and_the_latest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = _of_two_goals(420)
+    shown = [trial.number for trial in _shown(monkeypatch, history, TPE())]
+    best = [trial.number for trial in ranked(history, history.trials)][:25]
+    others = [number for number in range(420) if number not in best]
+    assert shown == sorted([*best, *others[-225:]])
+
+
+def test_where_all_but_few_trials_are_pruned_it_learns_from_them() -> None:
+    """As under ASHA: one trial has finished, and the others hold at a first rung."""
+    learning, blind = [], []
+    for seed in range(5):
+        study = study_of(VALLEY, budget=9, seed=seed, goals=["loss", "size"])
+        history = finished(Random(), study, sized, trials=40)
+        done, *others = history.trials
+        held = [replace(t, state="pruned", outcome=Pruned("holds"), reports=t.reports[:1]) for t in others]
+        silent = [replace(trial, state="failed", outcome=Failed("")) for trial in others]
+        for found, trials in ((learning, held), (blind, silent)):
+            asked = TPE(startup_trials=1).ask(replace(history, trials=(done, *trials)), 8, np.random.default_rng(seed))
+            losses = [sized(proposal.config) for proposal in asked]
+            found += [each["loss"] / 2 + each["size"] / 11 for each in losses]
+    assert np.mean(learning) < 0.85 * np.mean(blind)
+
+
+def test_it_finds_more_of_the_front_than_random() -> None:
+    # Margin: half of what random leaves of the largest hypervolume, and better on each seed.
+    ours, random = (hypervolumes(s, trials=60, seeds=5) for s in (TPE(), Random()))
+    assert np.all(np.greater(ours, random))
+    assert max(ours) - np.mean(ours) < (max(ours) - np.mean(random)) / 2

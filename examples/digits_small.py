@@ -1,0 +1,42 @@
+"""How small may a network for handwritten digits be, and how good is the best of each size?
+
+    archsearch run examples/digits_small.py
+    archsearch best digits-small.db         # the Pareto front
+    archsearch report digits-small.db
+
+Two goals pull against each other, so the answer is a front of networks. What has 50,000 parameters or more is of no
+use here, however good. Sixty configurations of up to 15 epochs: a minute on two cores.
+"""
+
+from search import NSGA2, Study, SuccessiveHalving
+from search.training import Recipe, Supervised, digits
+from spaces import Choice, Float, Int
+from spaces.networks import MLP
+
+study = Study(
+    name="digits-small",
+    objective=Supervised(
+        data=digits(),
+        network=MLP(
+            layers=Int(1, 3),
+            units=Int(4, 256, log=True),
+            activation=Choice("relu", "silu"),
+        ),
+        recipe=Recipe(
+            optimizer="adamw",
+            learning_rate=Float(1e-3, 1e-1, log=True),
+            batch_size=32,
+        ),
+        metrics=("parameters",),
+    ),
+    maximize="val_accuracy",
+    minimize="parameters",
+    outcome_constraints=["parameters < 50000"],
+    strategy=NSGA2(),
+    pruner=SuccessiveHalving(),  # by Pareto fronts among those that came as far
+    trials=60,
+    budget=15,
+)
+
+if __name__ == "__main__":
+    study.run()

@@ -1,0 +1,17 @@
+"""Studies that a strategy cannot serve, told before there is a store."""
+
+from __future__ import annotations
+
+from search.protocols import Strategy
+from spaces import SpecError
+from studies.records import StudyRecord
+
+
+def check_one_goal(strategy: Strategy, study: StudyRecord) -> None:
+    """Raises SpecError for a study with several goals."""
+    if len(study.goals) > 1:
+        first = study.goals[0]
+        raise SpecError(
+            f"{type(strategy).__name__} searches for one goal, and this study has {len(study.goals)}: {study.aim}; use "
+            f"NSGA2(), GP() or TPE(), or {first} alone, and bound the others by outcome_constraints"
+        )
