@@ -130,12 +130,6 @@ class History:
         report = _report_at(trial, step)
         return None if report is None else self._point(report.metrics)
 
-    def loss_at(self, trial: Trial, step: int) -> float | None:
-        """The trial's loss at exactly this step; None where the study's metric was not reported then."""
-        report = _report_at(trial, step)
-        value = None if report is None else report.metrics.get(self.study.goal.metric)
-        return None if value is None else self.study.goal.loss(value)
-
     def broken(self, trial: Trial) -> list[OutcomeConstraint]:
         """The outcome constraints that the trial's values break."""
         values = ((each, trial.value(each.metric)) for each in self.study.outcome_constraints)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -159,10 +158,3 @@ def test_why_there_is_no_answer(history: History, reason: str) -> None:
     answer = importances(history)
     assert isinstance(answer, NotYet)
     assert reason in answer.reason
-
-
-def test_500_trials_of_10_parameters_take_less_than_two_seconds() -> None:
-    history = sampled(TEN, lambda c: c["x0"], 500)
-    start = time.process_time()
-    importances(history)
-    assert time.process_time() - start < 2

@@ -113,8 +113,8 @@ def test_asha_promotes_the_best_third_of_a_rung_and_the_highest_rung_first() -> 
 def _get_job(history: History, chosen: int) -> int:
     """Algorithm 2: the trial that may be promoted; `chosen`, where it is one of several at the highest such rung."""
     for step in (3, 1):
-        came = [trial for trial in history.trials if history.loss_at(trial, step) is not None]
-        best = sorted(came, key=lambda t: (history.loss_at(t, step), t.number))[: len(came) // 3]
+        came = [trial for trial in history.trials if history.point_at(trial, step) is not None]
+        best = sorted(came, key=lambda t: (history.point_at(t, step), t.number))[: len(came) // 3]
         candidates = [t.number for t in best if t.state == "paused" and t.step == step]
         if candidates:
             return chosen if chosen in candidates else candidates[0]

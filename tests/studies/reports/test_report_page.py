@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -152,12 +151,8 @@ def test_accessible_structure(make_synthetic) -> None:
     assert {a["aria-labelledby"] for _, a in tags if "aria-labelledby" in a} <= set(ids)
 
 
-def test_a_thousand_trials_take_less_than_three_seconds_and_three_megabytes(make_synthetic) -> None:
-    history = make_synthetic(1000)
-    start = time.process_time()
-    html = render([history])
-    assert time.process_time() - start < 3
-    assert len(own_text(html).encode()) < 3e6
+def test_a_thousand_trials_take_less_than_three_megabytes(make_synthetic) -> None:
+    assert len(own_text(render([make_synthetic(1000)])).encode()) < 3e6
 
 
 def test_the_constraints_of_the_space_are_told(told, make_history, make_record) -> None:
