@@ -96,12 +96,7 @@ def ranks(points: Sequence[Point]) -> list[int]:
     follow by how far they are beyond the constraints (Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic
     Algorithm: NSGA-II", sections III.A and VI).
     """
-    if all(len(point.losses) == 1 for point in points):
-        keys: list[tuple[float, float]] = [(point.violation, point.losses[0]) for point in points]
-        keys = [(violation, 0.0 if violation else loss) for violation, loss in keys]
-    else:
-        fronts = iter(_fronts([point.losses for point in points if not point.violation]))
-        keys = [(point.violation, 0.0 if point.violation else next(fronts)) for point in points]
+    keys = _keys(points)
     place = {key: rank for rank, key in enumerate(sorted(set(keys)))}
     return [place[key] for key in keys]
 
@@ -112,13 +107,28 @@ def order(points: Sequence[Point]) -> list[int]:
     Apart, where there are several goals, by the crowding distance of NSGA-II (section III.B); equals stand in the order
     in which they were given.
     """
-    ranked = sorted(zip(ranks(points), range(len(points)), strict=True))
+    keys = _keys(points)
+    ranked = sorted(range(len(points)), key=keys.__getitem__)
+    if _one_goal(points):
+        return ranked
     found: list[int] = []
-    for _, members in groupby(ranked, key=lambda each: each[0]):
-        front = [place for _, place in members]
+    for _, members in groupby(ranked, key=keys.__getitem__):
+        front = [*members]
         apart = _crowding([points[place].losses for place in front]) if len(front) > 1 else [0.0]
         found += [place for _, place in sorted(zip((-a for a in apart), front, strict=True))]
     return found
+
+
+def _one_goal(points: Sequence[Point]) -> bool:
+    return not points or len(points[0].losses) == 1
+
+
+def _keys(points: Sequence[Point]) -> list[tuple[float, float]]:
+    """What the points rank by: lower is better, and equal is equal."""
+    if _one_goal(points):
+        return [(point.violation, 0.0 if point.violation else point.losses[0]) for point in points]
+    fronts = iter(_fronts([point.losses for point in points if not point.violation]))
+    return [(point.violation, 0.0 if point.violation else next(fronts)) for point in points]
 
 
 def hypervolume(losses: NDArray[np.float64]) -> float:
@@ -142,8 +152,6 @@ def _fronts(losses: Sequence[tuple[float, ...]]) -> list[float]:
 
 def _crowding(losses: Sequence[tuple[float, ...]]) -> list[float]:
     """How far each point's neighbours in its front lie apart, summed over the goals; infinite at either end of one."""
-    if len(losses[0]) == 1:
-        return [0.0] * len(losses)
     distances = np.zeros(len(losses))
     for column in np.array(losses).T:
         places = np.argsort(column, kind="stable")
