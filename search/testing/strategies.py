@@ -24,10 +24,23 @@ import numpy as np
 import pytest
 
 from search.protocols import Strategy
-from search.testing.simulation import SPACES, Asked, bowls, finished, simulate, study_of
+from search.testing.simulation import SPACES, Asked, bowl, bowls, finished, simulate, study_of
 from spaces import Choice, Float, Int, Space, SpaceError, SpecError, When, constraint
 from studies.history import History
-from studies.records import Ended, Failed, Proposal, Proposed, Started, StudyRecord
+from studies.records import (
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Outcome,
+    Proposal,
+    Proposed,
+    Pruned,
+    Report,
+    Reported,
+    Started,
+    StudyRecord,
+)
 
 _ASK = """
 import base64, json, pickle, sys
@@ -152,6 +165,27 @@ class StrategyContract:
             history = history.apply(Proposed(0.0, number, proposal, history.seq))
         for proposal in replace(ask, history=history, n=2).again(self.make()):
             history.study.space.check(proposal.config)
+
+    def test_a_thousand_trials_of_history(self) -> None:
+        study = study_of(SPACES["mixed"])
+        rng = np.random.default_rng(0)
+        events: list[Event] = []
+        for number in range(1000):
+            proposal = Proposal(study.space.sample(rng), study.budget, {"by": "test"})
+            events += [Proposed(0.0, number, proposal, 0), Started(0.0, number, 1, "worker")]
+            steps = study.budget or 3
+            ends: list[tuple[Outcome, int]] = [(Finished(), steps), (Pruned("halfway"), steps // 2), (Failed("no"), 0)]
+            outcome, reached = ends[number % 7 % 3]
+            for step in range(1, reached + 1):
+                report = Report(step, {"loss": bowl(proposal.config, step)}, float(step))
+                events.append(Reported(0.0, number, report))
+            events.append(Ended(0.0, number, outcome))
+        ask = Asked(History.fold(study, events), 2, (0, 1000), [])
+        proposals = ask.again(self.make())
+        assert len(proposals) == 2
+        for proposal in proposals:
+            study.space.check(proposal.config)
+        assert ask.again(self.make()) == proposals
 
     def test_a_study_whose_every_trial_failed(self) -> None:
         study = study_of(SPACES["mixed"])
