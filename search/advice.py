@@ -8,8 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import numpy as np
-
 from search.ending import blaming
 from search.protocols import Strategy
 from spaces import SpecError
@@ -86,8 +84,7 @@ class Advisor:
         return question() if self._thread is None else self._thread.submit(question).result()
 
     def _ask(self, history: History, n: int) -> list[Proposal]:
-        rng = np.random.default_rng([history.study.seed, len(history.trials)])
-        return self._strategy.ask(history, n, rng)
+        return self._strategy.ask(history, n, history.study.generator(len(history.trials)))
 
     def _checked(self, history: History, proposals: list[Proposal], n: int) -> list[Proposal]:
         """As they were made: a strategy may be the user's own."""

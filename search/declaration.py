@@ -101,7 +101,7 @@ class Declaration:
             strategy=repr(self.strategy),
             pruner=repr(self.pruner),
             outcome_constraints=tuple(map(OutcomeConstraint.parse, _several(self.outcome_constraints))),
-            start=tuple(map(self._started, self.start)),
+            start=tuple({repr(config): config for config in map(self._started, self.start)}.values()),
             repeats=self.repeats,
         )
 
@@ -113,8 +113,8 @@ class Declaration:
         whole = carried(config, space)
         if changed := [name for name, value in config.items() if name not in whole or whole[name] != value]:
             name = changed[0]
-            why = f"becomes {whole[name]!r}" if name in whole else "means nothing there"
-            raise SpecError(f"Study start: {dict(config)} is no config of the space: its '{name}' {why}; mend it")
+            why = f"must be of {space[name].domain!r}" if name in whole else "is not active there; leave it out"
+            raise SpecError(f"Study start: {dict(config)} is no config of the space: its '{name}' {why}")
         return whole
 
     def _goals(self) -> tuple[Goal, ...]:

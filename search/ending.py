@@ -13,15 +13,20 @@ from studies.records import Opened
 OUT_OF_TIME = "the time is used up"
 OUT_OF_GPU_TIME = "the GPU time is used up"
 TARGET_REACHED = "the target is reached"
-OUT_OF_PATIENCE = "no trial was better for as many as the study is patient"
+OUT_OF_PATIENCE = "no better trial among the last"  # and how many
 
-# What a study that ended so may go on with.
-FURTHER = {
+# What a study whose end begins so may go on with.
+_FURTHER = {
     OUT_OF_TIME: "--timeout TIME",
     OUT_OF_GPU_TIME: "--gpu-hours HOURS",
     TARGET_REACHED: "--target VALUE",
     OUT_OF_PATIENCE: "--patience TRIALS",
 }
+
+
+def further(reason: str) -> str | None:
+    """The option that lets a study go on that ended for this reason; None where it had come to no limit."""
+    return next((option for end, option in _FURTHER.items() if reason.startswith(end)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Limits:
             if value is not None and not goal.better(target, value):
                 return TARGET_REACHED
         if self.opened.patience is not None and history.unimproved >= self.opened.patience:
-            return OUT_OF_PATIENCE
+            return f"{OUT_OF_PATIENCE} {self.opened.patience}"
         return None
 
     def wait_s(self, history: History, now: float) -> float | None:

@@ -102,6 +102,8 @@ class Session:
         )
         record = declared.record()
         self._lock = threading.RLock()
+        self._closed = False
+        self._stopped: list[Asked] = []  # by a report, and not told yet
         self._store = None if store is None else _store(Path(store), record)
         history = History(record)
         if self._store is not None:
@@ -132,6 +134,7 @@ class Session:
     def ask(self) -> Asked | None:
         """The next trial to run. None: there is none at this moment; where no trial is running, none will come."""
         with self._lock:
+            self._check_open()
             self._hands.capacity = self._engine.in_flight + 1
             try:
                 self._engine.fill()
@@ -160,24 +163,33 @@ class Session:
                 raise SpecError(f"trial {trial.number} reported step {step!r}; the next is {before + 1}{most}")
             self._take(trial, step, metrics, None)
             going = self.history.trials[trial.number].state == "running"
+            if not going:
+                self._stopped.append(trial)
             return going and step != trial.steps
 
     def tell(self, trial: Asked, metrics: Mapping[str, float] | None = None, *, failed: str | None = None) -> None:
         """The trial is done: with its last report as its value, or with these metrics.
 
         failed: it is not, for this reason. A trial that `report` has ended already may be told, and stays as it is.
-        Raises SpecError for one that was told before.
+        Raises SpecError for one that was told before, and for a value that the study must have and that is in neither:
+        the trial then still runs, and may be told again.
         """
         with self._lock:
-            if self._of(trial).state in ("pruned", "failed"):
+            if trial in self._stopped:
+                self._stopped.remove(trial)
                 return
             running = self._running(trial)
             last = running.run[-1].step if running.run else trial.steps or 1
+            if failed is None:
+                self._check_told(trial, metrics or {})
             self._take(trial, last, metrics, Finished() if failed is None else Failed(failed))
 
     def close(self) -> None:
         """The end of this session; a store may be gone on with by another. Trials that still run will wait there."""
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             self._engine.close("the session was closed")
             if self._store is not None:
                 self._store.close()
@@ -214,7 +226,24 @@ class Session:
         finally:
             self._engine.commit()
 
+    def _check_told(self, trial: Asked, metrics: Mapping[str, float]) -> None:
+        """A slip must not cost a trial that was trained."""
+        reported = {name for report in self._of(trial).run for name in report.metrics}
+        for metric in self.history.study.metrics:
+            if metric not in reported and metric not in metrics:
+                raise SpecError(
+                    f"trial {trial.number} was told without the study's metric '{metric}', and did not report it; tell "
+                    f"it with {{'{metric}': ...}}" + (f", not {', '.join(metrics)}" if metrics else "")
+                )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SpecError("the session is closed; make another, with the same store to go on")
+
     def _of(self, trial: Asked) -> Trial:
+        self._check_open()
+        if trial is None:
+            raise SpecError("None is no trial: ask() had none to give; loop while it gives one")
         if not isinstance(trial, Asked) or trial.number >= len(self.history.trials):
             raise SpecError(f"no trial of this session: {trial!r}; give what ask() returned")
         return self.history.trials[trial.number]
@@ -278,10 +307,12 @@ def _store(path: Path, record: StudyRecord) -> Store:
         return Store.create(path, record, meta)
     store = Store.open(path, write=True)
     differences = [str(change) for change in store.study.space.diff(record.space)]
-    if store.study.aim != record.aim:
-        differences.append(f"the goal is {record.aim}, and was {store.study.aim}")
+    for name in ("aim", "budget", "seed", "repeats", "start", "strategy", "pruner"):
+        before, now = getattr(store.study, name), getattr(record, name)
+        if before != now:
+            differences.append(f"its {name} is {now}, and was {before}")
     if differences:
         store.close()
         lines = "".join(f"\n  {change}" for change in differences)
-        raise StoreError(f"{path} is of another search; name another file, or bring the former back:{lines}")
+        raise StoreError(f"{path} is of another search; name another file, or say what was said then:{lines}")
     return store

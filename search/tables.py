@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.display import clock, number, one_line
-from search.ending import FURTHER
+from search.ending import further
 from spaces import ArchsearchError, StoreError
 from studies.goals import OutcomeConstraint, order
 from studies.history import History
@@ -227,7 +227,13 @@ def trial_table(history: History, trial: Trial) -> RenderableType:
         ("steps", str(trial.step)),
         *((name, number(value)) for name, value in trial.config.items() if name in free),
         *([("constant", one_line(constants))] if constants else []),
+        *([("proposed by", _proposer(trial))] if "by" in trial.proposal.note else []),
     )
+
+
+def _proposer(trial: Trial) -> str:
+    note = trial.proposal.note
+    return f"{note['by']}: {note['why']}" if "why" in note else str(note["by"])
 
 
 def result(history: History, store: Path) -> RenderableType:
@@ -241,11 +247,12 @@ def result(history: History, store: Path) -> RenderableType:
         parts += front_table(history, BEST_SHOWN) if len(history.study.goals) > 1 else []
     elif history.in_state("finished"):
         parts.append(Text(without_best(history)))
-    waiting = len(history.open_trials("waiting", "running"))
-    if reason in FURTHER:  # those that hold might have gone on
-        waiting = len(history.unfinished)
-    if waiting:
-        parts.append(Text(f"{waiting} trials wait: archsearch resume {store} {FURTHER.get(reason, '')}".rstrip()))
+    option = further(reason)
+    # Where a limit ended it, those that hold might have gone on.
+    waiting = len(history.unfinished if option else history.open_trials("waiting", "running"))
+    if waiting or option:
+        what = f"{waiting} waiting; " if waiting else ""
+        parts.append(Text(f"{what}go on with: archsearch resume {store} {option or ''}".rstrip()))
     return Group(*parts, Text(f"store: {store}"))
 
 

@@ -56,7 +56,10 @@ class OutcomeConstraint:
         except ValueError:
             bound = math.nan
         if found is None or not math.isfinite(bound):
-            raise SpecError(f"an outcome constraint must read like 'parameters < 1e6', got {text!r}")
+            raise SpecError(
+                f"an outcome constraint must read like 'parameters < 1e6' (a metric, one of < <= > >=, a number), "
+                f"got {text!r}"
+            )
         return cls(found[1], found[2], bound)
 
     def beyond(self, value: float) -> float:

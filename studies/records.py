@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from spaces import Config, Space
 from spaces.domains import tupled
 from studies.goals import Goal, OutcomeConstraint
@@ -42,8 +44,18 @@ class StudyRecord:
 
     @property
     def aim(self) -> str:
-        """The goals and constraints in words."""
-        return ", ".join(map(str, (*self.goals, *self.outcome_constraints)))
+        """The goals and constraints in words: `maximize accuracy subject to parameters < 1e6`."""
+        goals = ", ".join(map(str, self.goals))
+        bounds = " and ".join(map(str, self.outcome_constraints))
+        return f"{goals} subject to {bounds}" if bounds else goals
+
+    def generator(self, number: int) -> np.random.Generator:
+        """The random numbers that trial `number` is chosen with.
+
+        A study that starts with configurations has others: the one that they come from may have had the same seed, and
+        what it drew is known.
+        """
+        return np.random.default_rng([self.seed, number, *([len(self.start)] if self.start else [])])
 
     @property
     def metrics(self) -> list[str]:

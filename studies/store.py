@@ -207,7 +207,8 @@ def _chain(check: str, kind: str, trial: int | None, at: float, body: str) -> st
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     with _explained(path):
         # The thirty seconds are for a person's shell that holds the file; drivers never meet, by the lock.
-        connection = sqlite3.connect(f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30)
+        # Whoever shares a store among threads has a lock of their own.
+        connection = sqlite3.connect(f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30, check_same_thread=False)
         if mode == "rw":
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -324,7 +325,10 @@ def _holder(path: Path) -> str:
     except (sqlite3.Error, TypeError):
         return ""
     opened = decode(kind, 0, at, body)
-    return f" (process {opened.pid} on {opened.host})" if isinstance(opened, Opened) else ""
+    if not isinstance(opened, Opened):
+        return ""
+    here = ", this very process: close what has it open" if opened.pid == os.getpid() else ""
+    return f" (process {opened.pid} on {opened.host}{here})"
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def compared(trial: Trial, history: History, *, startup_trials: int, warmup_step
         return None
     own = [(point, r) for r in trial.reports if (point := history.point_at(trial, r.step)) is not None]
     found = numbers([*(point for point, _ in own), *others], history.study)
-    best = found.index(min(found[: len(own)]))
+    best = min(range(len(own)), key=lambda place: (found[place], -place))  # of equals the latest
     return Compared(found[best], found[len(own) :], own[best][1])
 
 

@@ -6,6 +6,7 @@ it. It decides by the space, by what has ended and how, and by the workers; neve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from studies.records import Proposal, Proposed, Trial
 _START = 10  # trials with a value before a model is asked, as each model has it by itself
 _FEW = 200  # trials that ended; on more, a Gaussian process takes seconds an ask: its fit is cubic
 _WIDE = 40  # parameters; with more, hardly two configs are near each other, and distances say nothing
+_REPEATS = 3  # trials in a row that were nothing new; fewer are chance where values are coarse
 _PARALLEL = 32  # workers; with more of them, they would wait for the asks of a Gaussian process
 
 
@@ -46,10 +48,12 @@ class Auto:
     - The study has several goals: `TPE` and `NSGA2` in turns.
     - Few trials (up to 200 that ended, of up to 40 free parameters, for up to 32 workers), no conditions: `GP`.
     - Not few, and all free parameters are numbers: `CmaEs`, which is cheap, and begins around the best so far.
-    - The last value was seen before, to the last digit: `Random`, until the next value. Where the loss has plateaus,
-      what ranks trials proposes the best one again and again; a repeat teaches nothing, a trial elsewhere does.
     - Few trials, with conditions: `Bayes` and `Evolution` in turns.
     - Else: `TPE` and `Evolution` in turns, which cost little.
+
+    In the last two cases `Random` has a turn too while each of the last three trials that it did not choose reported
+    what another had, to the last digit. Where the loss has plateaus, what ranks trials proposes the best one again and
+    again; a repeat teaches nothing, a trial elsewhere does.
 
     `GP`, `CmaEs` and `Bayes` take a pruned trial's value for a finished one's. So where more were pruned than finished,
     `TPE` and `Evolution` are asked instead, which rank a pruned trial by how far it came.
@@ -102,12 +106,13 @@ class Auto:
             return _Fit((self._gp,), "few trials of few parameters: a Gaussian process")
         if comparable and too_much and _numeric(space):
             return _Fit((self._cma_es,), f"{too_much}, all of numbers: CMA-ES, which is cheap")
-        if _repeated(losses):
-            return _Fit((self._random,), "the last value had been seen before: elsewhere, at random")
+        elsewhere = (self._random,) if _repeating([*finished, *pruned]) else ()
+        turns = " and with chance, for the last trials went as others before" if elsewhere else ""
         if comparable and not too_much:
-            return _Fit((self._bayes, self._evolution), "few trials, with conditions: a model, in turns with evolution")
+            why = f"few trials, with conditions: a model, in turns with evolution{turns}"
+            return _Fit((*elsewhere, self._bayes, self._evolution), why)
         why = too_much if comparable else "most trials were pruned, and their values do not compare"
-        return _Fit((self._tpe, self._evolution), f"{why}: TPE, in turns with evolution")
+        return _Fit((*elsewhere, self._tpe, self._evolution), f"{why}: TPE, in turns with evolution{turns}")
 
 
 def _too_much(history: History, workers: int) -> str:
@@ -126,10 +131,15 @@ def _numeric(space: Space) -> bool:
     return all(not isinstance(domain, Choice) or domain.ordered or domain.size() == 2 for domain in domains)
 
 
-def _repeated(losses: dict[int, float]) -> bool:
-    """Has the last trial with a value the value of another?"""
-    last = max(losses)
-    return any(loss == losses[last] for number, loss in losses.items() if number != last)
+def _repeating(ended: Sequence[Trial]) -> bool:
+    """Did each of the last trials that a model chose report, to the last digit, what another had?
+
+    All that it reported, and not its value alone: an accuracy on few samples comes again with quite another config.
+    """
+    by_number = sorted(ended, key=lambda trial: trial.number)
+    told = [[report.metrics for report in trial.reports] for trial in by_number]
+    latest = [place for place, trial in enumerate(by_number) if trial.proposal.note.get("by") != "random"][-_REPEATS:]
+    return len(latest) == _REPEATS and all(told[place] in told[:place] for place in latest)
 
 
 def _with(history: History, proposals: list[Proposal]) -> History:

@@ -51,4 +51,4 @@ def apart(history: History, n: int, rng: np.random.Generator) -> list[np.random.
     So a trial's config depends on its number, and not on how many workers were free when it was drawn.
     """
     number = len(history.trials)
-    return [rng, *(np.random.default_rng([history.study.seed, number + offset]) for offset in range(1, n))][:n]
+    return [rng, *(history.study.generator(number + offset) for offset in range(1, n))][:n]

@@ -10,8 +10,8 @@ from studies.records import StudyRecord
 def check_one_goal(strategy: Strategy, study: StudyRecord) -> None:
     """Raises SpecError for a study with several goals."""
     if len(study.goals) > 1:
-        first = study.goals[0]
+        first, goals = study.goals[0], ", ".join(map(str, study.goals))
         raise SpecError(
-            f"{type(strategy).__name__} searches for one goal, and this study has {len(study.goals)}: {study.aim}; use "
+            f"{type(strategy).__name__} searches for one goal, and this study has {len(study.goals)}: {goals}; use "
             f"NSGA2(), GP() or TPE(), or {first} alone, and bound the others by outcome_constraints"
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search.ending import FURTHER, OUT_OF_GPU_TIME, OUT_OF_PATIENCE, TARGET_REACHED
+from search.ending import OUT_OF_GPU_TIME, OUT_OF_PATIENCE, OUT_OF_TIME, TARGET_REACHED, further
 
 
 def run(session: Any, *losses: float, **limits: Any) -> Any:
@@ -30,7 +30,7 @@ def test_a_target_that_is_raised_is_gone_on_to(session: Any) -> None:
 def test_patience_counts_trials_since_the_last_better_one(session: Any) -> None:
     history = run(session, 5.0, 6.0, 4.0, 4.0, 7.0, 5.0, 3.0, patience=3)
     assert len(history.trials) == 6
-    assert history.closed.reason == OUT_OF_PATIENCE
+    assert history.closed.reason == f"{OUT_OF_PATIENCE} 3"
     assert history.unimproved == 3
 
 
@@ -74,4 +74,6 @@ def test_the_wait_ends_when_the_gpu_time_does(session: Any) -> None:
 
 
 def test_each_end_says_what_to_go_on_with() -> None:
-    assert all(option.startswith("--") for option in FURTHER.values())
+    for reason in (OUT_OF_TIME, OUT_OF_GPU_TIME, TARGET_REACHED, f"{OUT_OF_PATIENCE} 9"):
+        assert (further(reason) or "").startswith("--")
+    assert further("every trial is done") is None

@@ -91,13 +91,29 @@ def test_who_is_asked_follows_from_the_study(history: History, expected: list[st
     assert authors(history) == expected
 
 
-def test_a_value_seen_before_sends_what_takes_turns_elsewhere_for_one_trial() -> None:
+def by_a_model(history: History) -> list[Trial]:
+    return [replace(t, proposal=replace(t.proposal, note={"by": "bayes"})) for t in history.trials]
+
+
+def test_chance_has_its_turn_while_the_last_trials_were_nothing_new() -> None:
     history = past(SPACES["conditional"], 20)
-    assert authors(history) == ["bayes", "evolution"]
-    *before, last = history.trials
-    again = replace(last, reports=before[3].reports)
-    assert authors(replace(history, trials=(*before, again))) == ["random", "random"]
-    assert authors(replace(history, trials=(*before[:-1], replace(again, number=18), last))) == ["bayes", "evolution"]
+    chosen = by_a_model(history)
+    assert sorted(authors(replace(history, trials=tuple(chosen)), 4)) == ["bayes", "bayes", "evolution", "evolution"]
+    repeated = [*chosen[:17], *(replace(trial, reports=chosen[3].reports) for trial in chosen[17:])]
+    turns = authors(replace(history, trials=tuple(repeated)), 6)
+    assert sorted(turns) == ["bayes", "bayes", "evolution", "evolution", "random", "random"]
+    news = (*repeated[:19], chosen[19])
+    assert "random" not in authors(replace(history, trials=news), 4)
+    # What chance drew is no news of the models: they still repeat.
+    drawn = replace(chosen[19], number=20, proposal=replace(chosen[19].proposal, note={"by": "random"}))
+    assert "random" in authors(replace(history, trials=(*repeated, drawn)), 3)
+
+
+def test_equal_values_alone_are_no_repeats() -> None:
+    """An accuracy on few samples comes again and again, with other configs that went another way."""
+    history = past(SPACES["conditional"], 20, curve=lambda config, step: 1.0 if step == 9 else bowl(config, step))
+    assert {history.value(trial) for trial in history.trials} == {1.0}
+    assert "random" not in authors(replace(history, trials=tuple(by_a_model(history))), 4)
 
 
 def test_each_proposal_says_why() -> None:
