@@ -28,9 +28,10 @@ class Advice:
 class Advisor:
     """Asks a strategy, never two things at a time.
 
-    ahead: trial k is asked for as soon as trial k - 1 has started, on a thread beside the engine, so that no worker
-        waits for a model. What is answered depends on that moment's history alone, and not on how long it takes. The
-        price is that a result which comes in between is not yet known: so it is not for a single worker.
+    ahead: trial k is asked for as soon as trial k - 1 has started, on a thread beside the engine, so that workers wait
+        for a model only where it takes longer than the time between two starts. What is answered depends on that
+        moment's history alone, and not on how long it takes. The price is that a result which comes in between is not
+        yet known: so it is not for a single worker.
     """
 
     def __init__(self, strategy: Strategy, *, ahead: bool) -> None:

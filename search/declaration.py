@@ -109,7 +109,7 @@ class Declaration:
         """A config of `start`, with what it leaves out. Raises SpecError where it says what the space does not have."""
         space = self.space or Space()
         if strange := [name for name in config if name not in space]:
-            raise SpecError(f"Study start: {unknown('parameter', strange[0], space)}")
+            raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
         whole = carried(config, space)
         if changed := [name for name, value in config.items() if name not in whole or whole[name] != value]:
             name = changed[0]
@@ -184,7 +184,8 @@ class Declaration:
         if self.gpu_hours is not None and not self.gpus:
             raise SpecError("Study gpu_hours is for trials that use a GPU, and gpus is 0; give gpus=1, or a timeout")
         if all(limit is None for limit in (self.trials, self.timeout_s, self.gpu_hours, self.patience)):
-            raise SpecError("Study has neither trials nor timeout, and would never end; give one")
+            unsure = ": its target may never be reached" * (self.target is not None)
+            raise SpecError(f"Study has neither trials nor timeout, and would never end{unsure}; give one")
 
     def _check_record(self) -> None:
         if not isinstance(self.start, list | tuple) or not all(isinstance(config, Mapping) for config in self.start):

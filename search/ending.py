@@ -29,7 +29,7 @@ def further(reason: str) -> str | None:
     return next((option for end, option in _FURTHER.items() if reason.startswith(end)), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)  # not frozen: a `with` block that it leaves by sets its traceback
 class Stopped(Exception):  # noqa: N818 - no error: how the loop leaves its depths
     """The session ends here, for this reason; `error` is raised once everything is recorded."""
 

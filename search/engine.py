@@ -88,8 +88,8 @@ class Engine:
         """Work until the trials, the time or the strategy's proposals are used up.
 
         Raises StudyFailed when the first trials all fail alike; SpecError when the objective never reports the study's
-        metric, or the strategy proposes what is not in the space; ExecutionError when the strategy, the pruner or the
-        executor breaks. KeyboardInterrupt passes through, and comes only while the executor waits (`interruptible`).
+        metric; ExecutionError when the strategy, the pruner or the executor breaks, or the strategy proposes what is
+        not in the space. KeyboardInterrupt passes through, and comes only while the executor waits (`interruptible`).
         In each case the store is in good order first, unless it is the store that cannot be written.
         """
         try:

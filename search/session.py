@@ -30,8 +30,9 @@ class Asked:
     """A trial to run.
 
     config: the active parameters alone. steps: after so many reports it is to be told; None: whenever it is done.
-    from_step: so many it has made before, where it was paused and may now go on, from the state that you kept of it (or
-    from the start, reporting what follows alone); 0 for one that begins. seed: of this run.
+    seed: of this run. from_step: so many reports it has made before, where it was paused and may now go on, from the
+    state that you kept of it (or from the start, reporting what follows alone); 0 for one that begins. attempt: so
+    many times the trial was given out.
     """
 
     number: int
@@ -39,20 +40,20 @@ class Asked:
     steps: int | None
     seed: int
     from_step: int = 0
+    attempt: int = 1
 
 
 class Session:
     """A search whose trials you run yourself, in whatever loop.
 
-        session = Session(space, maximize="accuracy", strategy="tpe", pruner="median", budget=20)
-        for _ in range(50):
-            trial = session.ask()
-            for step in range(1, 21):
-                accuracy = ...
-                if not session.report(trial, step, {"accuracy": accuracy}):
-                    break
-            session.tell(trial)
-        print(session.best.config)
+        with Session(space, maximize="accuracy", strategy="tpe", pruner="median", budget=20, trials=50) as session:
+            while (trial := session.ask()) is not None:
+                for step in range(1, trial.steps + 1):
+                    accuracy = ...
+                    if not session.report(trial, step, {"accuracy": accuracy}):
+                        break
+                session.tell(trial)
+            print(session.best.config)
 
     Several trials may be asked for before any is told, also from several threads. Nothing is decided otherwise than in
     a `Study`: strategies, pruners, promotion, repeats and several goals are the same.
@@ -63,7 +64,9 @@ class Session:
       given out again. It reads like any study's: `archsearch report`, `best`, `show`. None: nothing is kept.
     - name: of the study, in the report.
 
-    Raises SpecError for whatever cannot be meant, StoreError for a store of another space or goal.
+    Raises SpecError for whatever cannot be meant, StoreError for a store of another space, goal, budget, seed, start or
+    number of repeats. Later, as a `Study` does, ExecutionError where the strategy or the pruner breaks, and StudyFailed
+    where the first trials all fail alike.
     """
 
     def __init__(
@@ -124,7 +127,8 @@ class Session:
     @property
     def history(self) -> History:
         """All trials so far."""
-        return self._engine.history
+        with self._lock:
+            return self._engine.history
 
     @property
     def best(self) -> Trial | None:
@@ -147,13 +151,14 @@ class Session:
             job = self._hands.given()
             if job is None:
                 return None
-            return Asked(job.number, dict(job.config), job.last_step, job.seed, job.from_step)
+            return Asked(job.number, dict(job.config), job.last_step, job.seed, job.from_step, job.attempt)
 
     def report(self, trial: Asked, step: int, metrics: Mapping[str, float]) -> bool:
         """What the trial has come to after its step, counted from 1. Returns whether it should go on.
 
         It should not where the pruner has stopped it, where it has made its steps, or where a metric is no finite
-        number, which fails it. Raises SpecError for a trial that is not running, or a step that is not the next.
+        number, which fails it. Steps may be left out. Raises SpecError for a trial that is not running, or a step that
+        is none of those to come.
         """
         with self._lock:
             running = self._running(trial)
@@ -179,7 +184,9 @@ class Session:
                 self._stopped.remove(trial)
                 return
             running = self._running(trial)
-            last = running.run[-1].step if running.run else trial.steps or 1
+            before = running.run[-1].step if running.run else 0
+            # Where this attempt made no report, what is told is of its end.
+            last = before if before > running.from_step else trial.steps or 1
             if failed is None:
                 self._check_told(trial, metrics or {})
             self._take(trial, last, metrics, Finished() if failed is None else Failed(failed))
@@ -212,10 +219,13 @@ class Session:
             except ValueError as error:  # not finite: the training's fault, as on a worker
                 outcome = Failed(f"ValueError: {error}")
             else:
-                since = self._of(trial).started_at or 0.0
+                so_far = self._of(trial)
+                # Of the attempt, and of those before it up to where it went on.
+                worked_s = time.time() - (so_far.started_at or 0.0)
+                worked_s += next((r.seconds for r in reversed(so_far.run) if r.step <= so_far.from_step), 0.0)
                 # Where a trial pauses, its state is the caller's to keep.
                 kept = "the caller's" if step == trial.steps != self.history.study.budget else ""
-                report = Report(step, numbers, time.time() - since, kept)
+                report = Report(step, numbers, worked_s, kept)
                 events.append(Reported(UNSTAMPED, trial.number, report))
         if outcome is not None:
             events.append(Ended(UNSTAMPED, trial.number, outcome))
@@ -252,6 +262,8 @@ class Session:
         found = self._of(trial)
         if found.state != "running":
             raise SpecError(f"trial {trial.number} is {found.state}, and is not running; ask() for another")
+        if found.attempt != trial.attempt:
+            raise SpecError(f"trial {trial.number} was given out again since then; go on with what ask() returned last")
         return found
 
     def _keep(self, history: History, events: Sequence[Event]) -> None:

@@ -128,9 +128,7 @@ Source = SpecFile | Pickled
 def source_from_json(body: Mapping[str, str]) -> Source:
     """The source that `to_json` wrote into the store."""
     if body["kind"] == "session":
-        raise SpecError(
-            "this store is of a Session, whose trials your own program runs: run that again, with this store"
-        )
+        raise SpecError("this store is of a Session, whose trials your own program runs: run that again")
     return SpecFile(body["path"], body["text"]) if body["kind"] == "file" else Pickled(body["data"])
 
 

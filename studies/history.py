@@ -225,7 +225,7 @@ class Fold:
     def _next(self, trial: Trial, event: Event) -> Trial:
         match event:
             case Reported(_, _, report):
-                return _with_run(trial, (*trial.run, report))
+                return _with_run(trial, _joined(trial.run, report))
             case Started(at, _, attempt, worker, from_step):
                 trial = _with_run(trial, tuple(report for report in trial.run if report.step <= from_step))
                 trial = replace(trial, state="running", attempt=attempt, worker=worker, from_step=from_step)
@@ -266,6 +266,13 @@ class Fold:
         front = [*((other, number) for other, number in front if not point.covers(other)), (point, trial.number)]
         self.front_numbers = tuple(sorted(number for _, number in front))
         self.best_number = min(front)[1]
+
+
+def _joined(run: tuple[Report, ...], report: Report) -> tuple[Report, ...]:
+    """The run with one more report; what is told of a step after its report, as by `Session.tell`, joins that one."""
+    if not run or run[-1].step != report.step:
+        return (*run, report)
+    return (*run[:-1], replace(report, metrics={**run[-1].metrics, **report.metrics}))
 
 
 def _with_run(trial: Trial, reports: tuple[Report, ...]) -> Trial:

@@ -22,7 +22,8 @@ CREATE TRIGGER events_stay BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
 -- One row per report and metric. Reports that a later attempt made again do not count. `run` is 0 for a trial's first
--- run, under its own seed, and counts its repeats under further ones.
+-- run, under its own seed, and counts its repeats under further ones. Of a metric that was told twice of one step, the
+-- one with the higher `seq` counts.
 CREATE VIEW curves AS
 SELECT e.trial                                AS trial,
        (SELECT count(*) FROM events r
@@ -31,7 +32,8 @@ SELECT e.trial                                AS trial,
        m.key                                  AS metric,
        m.value                                AS value,
        json_extract(e.body, '$.seconds')      AS seconds,
-       e.at                                   AS at
+       e.at                                   AS at,
+       e.seq                                  AS seq
 FROM events e, json_each(e.body, '$.metrics') m
 WHERE e.kind = 'reported'
   AND NOT EXISTS (SELECT 1 FROM events s
@@ -53,8 +55,8 @@ SELECT p.trial AS number,
        (SELECT avg(c.value) FROM curves c
         WHERE c.trial = p.trial
           AND c.metric = (SELECT json_extract(value, '$.goals[0].metric') FROM meta WHERE key = 'study')
-          AND c.step = (SELECT max(d.step) FROM curves d
-                        WHERE d.trial = c.trial AND d.run = c.run AND d.metric = c.metric)
+          AND c.seq = (SELECT max(d.seq) FROM curves d
+                       WHERE d.trial = c.trial AND d.run = c.run AND d.metric = c.metric)
           AND (c.run = 0 OR json_extract(last.body, '$.outcome') = 'finished'
                OR c.run < (SELECT count(*) FROM events r WHERE r.trial = p.trial AND r.kind = 'repeated'))) AS value,
        (SELECT max(c.step) FROM curves c WHERE c.trial = p.trial AND c.run = 0) AS steps,

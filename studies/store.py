@@ -207,8 +207,10 @@ def _chain(check: str, kind: str, trial: int | None, at: float, body: str) -> st
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     with _explained(path):
         # The thirty seconds are for a person's shell that holds the file; drivers never meet, by the lock.
-        # Whoever shares a store among threads has a lock of their own.
-        connection = sqlite3.connect(f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30, check_same_thread=False)
+        # A Session may be asked from several threads, one at a time.
+        connection = sqlite3.connect(
+            f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30, check_same_thread=mode != "rw"
+        )
         if mode == "rw":
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")

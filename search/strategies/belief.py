@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from spaces import Config, Domain, Space, Value
 from studies.history import History
 
-_CONFIDENCE = (
-    5.0  # β of the paper; by SMAC3's rule, a tenth of the trials, that of 50; measured in docs/measurements.md
-)
+# β of the paper; by SMAC3's rule, a tenth of the trials, that of 50; measured in docs/measurements.md
+_CONFIDENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,8 @@ from optuna.trial import TrialState, create_trial
 from search.strategies.belief import Belief
 from spaces import Choice, Config, Domain, Encoding, Int, Space
 
-_LISTED = (
-    1000  # Optuna lists the values of a discrete domain; larger ones are continuous to the model, and then rounded
-)
+# Optuna lists the values of a discrete domain; larger ones are continuous to the model, and then rounded.
+_LISTED = 1000
 _WORTHLESS = -1e6  # the logarithm of what an illegal point promises; legal ones lie far above
 _KNOTS = 1001  # places of the unit interval where a prior is looked up; a bell of width 0.01 spans a hundred
 

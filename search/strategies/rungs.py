@@ -74,7 +74,7 @@ def _held(trial: Trial, steps: list[int]) -> Trial:
     if not held or trial.step < held:  # it has gone on without a checkpoint, and has no value to tell for now
         return trial
     reports = tuple(report for report in trial.reports if report.step <= held)
-    return replace(trial, state="pruned", outcome=Pruned(f"holds at step {held}"), reports=reports)
+    return replace(trial, state="pruned", outcome=Pruned(f"holds at step {held}"), reports=reports, repeats=())
 
 
 def check_inner(strategy: Strategy, study: StudyRecord, trials: int | None) -> None:

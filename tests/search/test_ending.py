@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from search.ending import OUT_OF_GPU_TIME, OUT_OF_PATIENCE, OUT_OF_TIME, TARGET_REACHED, further
+from search.cli import resume
+from search.ending import OUT_OF_GPU_TIME, OUT_OF_PATIENCE, OUT_OF_TIME, TARGET_REACHED, Stopped, further
 
 
 def run(session: Any, *losses: float, **limits: Any) -> Any:
@@ -73,7 +76,17 @@ def test_the_wait_ends_when_the_gpu_time_does(session: Any) -> None:
     assert [trial.state for trial in history.trials] == ["waiting", "waiting"]
 
 
+def test_it_may_leave_a_block() -> None:
+    @contextmanager
+    def block() -> Iterator[None]:
+        yield
+
+    with pytest.raises(Stopped), block():
+        raise Stopped(TARGET_REACHED)
+
+
 def test_each_end_says_what_to_go_on_with() -> None:
+    options = {option for parameter in resume.params for option in parameter.opts}
     for reason in (OUT_OF_TIME, OUT_OF_GPU_TIME, TARGET_REACHED, f"{OUT_OF_PATIENCE} 9"):
-        assert (further(reason) or "").startswith("--")
+        assert (further(reason) or "").split()[0] in options
     assert further("every trial is done") is None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from search import ASHA, TPE, Median, Session
-from search.strategies import Grid
+from search.strategies import Grid, Random
 from spaces import Choice, Float, Int, Space, SpecError, StoreError, When
+from studies.goals import Point
 from studies.store import Store
 
 SPACE = Space(rate=Float(1e-4, 1e-1, log=True), layers=Int(1, 3), width=When("layers > 1", Choice(16, 32)))
@@ -60,6 +65,31 @@ def test_told_metrics_join_the_last_report() -> None:
     assert (found.step, found.value("loss"), found.value("test_loss")) == (2, 2.0, 2.5)
 
 
+def test_what_is_told_of_a_step_counts_there(tmp_path: Path) -> None:
+    path = tmp_path / "mine.db"
+    with Session(SPACE, minimize="loss", strategy=ASHA(eta=2), budget=4, trials=6, store=path) as session:
+        while (trial := session.ask()) is not None:
+            for step in range(trial.from_step + 1, trial.steps + 1):
+                session.report(trial, step, {"train_loss": 1.0, "loss": 9.0})
+            session.tell(trial, {"loss": loss_of(trial.config)})
+    for trial in session.history.trials:
+        assert [report.step for report in trial.reports] == sorted({report.step for report in trial.reports})
+        assert session.history.point_at(trial, trial.step) == Point(0.0, (loss_of(dict(trial.config)),))
+        assert trial.reports[-1].metrics["train_loss"] == 1.0
+    assert session.best is not None  # by what was told, it was promoted
+    with closing(sqlite3.connect(path)) as db:
+        values = [value for (value,) in db.execute("SELECT value FROM trials ORDER BY number")]
+    assert values == [session.history.value(trial) for trial in session.history.trials]
+
+
+def test_who_holds_may_be_told_without_a_report() -> None:
+    session = Session(SPACE, minimize="loss", strategy=ASHA(eta=2), budget=4, trials=4)
+    while (trial := session.ask()) is not None:
+        session.tell(trial, {"loss": loss_of(trial.config) / trial.steps})
+    assert {tuple(report.step for report in trial.reports) for trial in session.history.trials} >= {(1,), (1, 2, 4)}
+    assert {trial.step for trial in session.history.in_state("finished")} == {4}
+
+
 def test_trials_that_hold_are_given_out_again() -> None:
     session = Session(SPACE, minimize="loss", strategy=ASHA(eta=2), budget=4, trials=4)
     steps: dict[int, list[tuple[int, int]]] = {}
@@ -74,8 +104,21 @@ def test_trials_that_hold_are_given_out_again() -> None:
     assert session.best is not None
 
 
-def test_several_may_run_at_once_also_from_threads() -> None:
-    session = Session(SPACE, minimize="loss", strategy=TPE(startup_trials=3), trials=24)
+def test_seconds_are_those_of_the_trial_up_to_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(SPACE, minimize="loss", strategy=ASHA(eta=2), budget=2, trials=2)
+    now = time.time
+    for took, steps in ((100.0, 1), (100.0, 1), (10.0, 2)):
+        trial = session.ask()
+        monkeypatch.setattr("search.session.time", SimpleNamespace(time=lambda took=took: now() + took))
+        session.tell(trial, {"loss": loss_of(trial.config)})
+        assert trial.steps == steps
+    assert [report.seconds for report in session.best.reports] == [pytest.approx(100, abs=5), pytest.approx(110, abs=5)]
+
+
+@pytest.mark.parametrize("store", [None, "mine.db"])
+def test_several_may_run_at_once_also_from_threads(store: str | None, tmp_path: Path) -> None:
+    path = store and tmp_path / store
+    session = Session(SPACE, minimize="loss", strategy=TPE(startup_trials=3), trials=24, store=path)
 
     def work() -> None:
         while (trial := session.ask()) is not None:
@@ -87,6 +130,12 @@ def test_several_may_run_at_once_also_from_threads() -> None:
     for thread in threads:
         thread.join()
     assert session.history.counts() == {"finished": 24}
+    last = threading.Thread(target=session.close)
+    last.start()
+    last.join()
+    if path is not None:
+        with Store.open(path, write=True) as kept:  # it is unlocked, too
+            assert kept.history().trials == session.history.trials
 
 
 def test_there_is_an_end() -> None:
@@ -123,7 +172,7 @@ def test_a_store_is_gone_on_with(tmp_path: Path) -> None:
     assert command("best", path).returncode == 0
     resumed = command("resume", path)
     assert resumed.returncode == 2
-    assert "loop of your own" in resumed.stderr
+    assert "your own program runs" in resumed.stderr
 
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:
@@ -139,6 +188,45 @@ def test_another_search_is_not_mixed_in(tmp_path: Path) -> None:
         Session(Space(depth=Int(1, 2)), minimize="loss", strategy="random", store=path)
     with pytest.raises(StoreError, match="maximize loss, and was minimize loss"):
         Session(SPACE, maximize="loss", strategy="random", store=path)
+    with pytest.raises(StoreError, match=r"budget is 9, and was None\n.*seed is 5.*\n.*repeats is 2, and was 1"):
+        Session(SPACE, minimize="loss", strategy="random", budget=9, seed=5, repeats=2, store=path)
+    with pytest.raises(StoreError, match=r"strategy is TPE\(.*\), and was Random\(\)"):
+        Session(SPACE, minimize="loss", strategy="tpe", store=path)
+    Session(SPACE, minimize="loss", strategy="random", store=path).close()
+
+
+def test_what_was_given_out_again_is_not_told_by_who_had_it_first() -> None:
+    session = Session(SPACE, minimize="loss", strategy="random", repeats=2)
+    first = session.ask()
+    session.tell(first, {"loss": 1.0})
+    second = session.ask()
+    assert (second.number, second.attempt) == (0, 2)
+    with pytest.raises(SpecError, match="trial 0 was given out again"):
+        session.tell(first, {"loss": 1.0})
+    session.tell(second, {"loss": 3.0})
+    assert session.best.value("loss") == 2.0
+
+
+def test_it_may_be_closed_before_its_block_ends(tmp_path: Path) -> None:
+    with Session(SPACE, minimize="loss", strategy="random", store=tmp_path / "mine.db") as session:
+        session.close()
+    assert session.history.closed is not None
+
+
+def test_its_history_is_read_between_two_decisions() -> None:
+    read: list[threading.Thread] = []
+
+    class Slow(Random):
+        def ask(self, history: Any, n: int, rng: Any) -> Any:
+            read.append(threading.Thread(target=lambda: session.history))
+            read[0].start()
+            read[0].join(0.05)
+            assert read[0].is_alive()
+            return super().ask(history, n, rng)
+
+    session = Session(SPACE, minimize="loss", strategy=Slow())
+    session.ask()
+    read[0].join()
 
 
 def test_what_cannot_be_meant() -> None:
@@ -170,8 +258,10 @@ def test_what_cannot_be_meant() -> None:
 def test_a_metric_that_is_never_told_is_a_mistake() -> None:
     session = Session(SPACE, minimize="loss", strategy="random")
     trial = session.ask()
-    with pytest.raises(SpecError, match=r"never reported the study's metric: .*did you mean 'los'"):
+    with pytest.raises(SpecError, match=r"told without the study's metric 'loss', .*not los"):
         session.tell(trial, {"los": 1.0})
+    session.tell(trial, {"loss": 1.0})  # nothing was lost by the slip
+    assert session.best is not None
 
 
 def test_repeats_and_several_goals_are_those_of_a_study() -> None:

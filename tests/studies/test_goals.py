@@ -114,7 +114,7 @@ def test_a_constraint_reads_what_it_writes_and_breaks_as_python_compares(
 
 @pytest.mark.parametrize("text", ["", "parameters < many", "a < b < 3", "< 3", "a == 3", "a < inf", 3, None])
 def test_what_is_no_constraint_is_told(text: Any) -> None:
-    with pytest.raises(SpecError, match="an outcome constraint must read like 'parameters < 1e6', got"):
+    with pytest.raises(SpecError, match=r"an outcome constraint must read like 'parameters < 1e6' .*, got"):
         OutcomeConstraint.parse(text)
 
 

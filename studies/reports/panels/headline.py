@@ -11,6 +11,7 @@ from studies.reports.look import count, duration, number
 from studies.reports.standing import by_first, feasible
 
 RANDOM = "random"  # note["by"] of a trial that was drawn at random
+START = "start"  # and of one that the study was given to start with
 
 
 def panel(history: History) -> Content | Missing:
@@ -73,28 +74,32 @@ def chance(history: History) -> str:
         )
     kind = "feasible trial" if history.study.outcome_constraints else "finished trial"
     drawn = [v for t, v in finished if by(t) == RANDOM]
-    chosen = len(finished) - len(drawn)
+    chosen = [v for t, v in finished if by(t) not in (RANDOM, START)]
+    if by(best) == START:
+        return "The search did not beat what it was given: the best trial is one that the study started with."
     if not drawn:
         return f"No {kind} was drawn at random, so this page cannot say how far the search beat chance."
     pick = max if goal.maximize else min
-    top, top_drawn, middle = pick(value for _, value in finished), pick(drawn), median(drawn)
+    top_drawn, middle = pick(drawn), median(drawn)
     if not chosen:
+        but = ", but for those that the study started with," if len(drawn) < len(finished) else ""
         return (
-            f"All {count(len(drawn), kind)} were drawn at random, so the best is what chance alone found; "
+            f"All {count(len(finished), kind)}{but} were drawn at random, so the best is what chance alone found; "
             f"their median is {number(middle)}."
         )
     if by(best) == RANDOM:
         return (
             "The search did not beat chance: the best trial was itself drawn at random, "
-            f"one of {len(drawn):,}; none of the {chosen:,} that the search chose is better."
+            f"one of {len(drawn):,}; none of the {len(chosen):,} that the search chose is better."
         )
+    top = pick(chosen)
     if not goal.better(top, top_drawn):
         return (
             "The search did not beat chance: "
             f"the best of {len(drawn):,} drawn at random is as good as the best trial, {number(top_drawn)}."
         )
     return (
-        f"The best of {count(chosen, kind)} that the search chose, {number(top)}, beats the best of "
+        f"The best of {count(len(chosen), kind)} that the search chose, {number(top)}, beats the best of "
         f"{len(drawn):,} drawn at random, {number(top_drawn)}, by {number(abs(top - top_drawn))}, and their "
         f"median, {number(middle)}, by {number(abs(top - middle))}."
     )

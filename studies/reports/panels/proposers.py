@@ -8,6 +8,7 @@ from studies.history import History
 from studies.records import Trial
 from studies.reports.cards import Content, Missing, Table
 from studies.reports.panels.headline import by
+from studies.reports.standing import standing
 
 
 def panel(history: History) -> Content | Missing:
@@ -20,7 +21,7 @@ def panel(history: History) -> Content | Missing:
 
 
 def table(history: History) -> Table | Missing:
-    """In the order of their first trials. best: of the finished trials; a gap where none has finished."""
+    """In the order of their first trials. best: of the finished, feasible trials; a gap where there is none."""
     groups: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in history.trials:
         groups[by(trial), str(trial.proposal.note.get("why", ""))].append(trial)
@@ -34,5 +35,5 @@ def table(history: History) -> Table | Missing:
 
 
 def _best(history: History, trials: list[Trial]) -> float | None:
-    values = [v for t in trials if t.state == "finished" and (v := history.value(t)) is not None]
+    values = [v for t in trials if standing(history, t) == "finished" and (v := history.value(t)) is not None]
     return (max if history.study.goal.maximize else min)(values, default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from search.executors.worker import Worker
 from search.protocols import Running
 from search.pruners import Never
 from search.strategies.rungs import as_pruned, rungs
-from search.testing.simulation import SPACES, bowl, simulate, study_of
+from search.testing.simulation import SPACES, bowl, finished, simulate, study_of
 from search.testing.strategies import StrategyContract
 from spaces import ExecutionError, Float, Space, SpecError
 from studies.history import History
@@ -270,6 +271,16 @@ def test_a_promoted_trial_is_shown_as_it_held_until_it_ends() -> None:
             elif trial.step >= 1 and trial.proposal.budget != 1:
                 assert seen.state == "pruned"
                 assert seen.step == {3: 1, 9: 3}[trial.proposal.budget] or trial.state == "paused"
+
+
+def test_a_trial_under_a_further_seed_is_shown_as_it_held_in_its_first_run() -> None:
+    history = finished(ASHA(Random()), study_of(SPACES["mixed"]), trials=20)
+    (first, *_) = history.in_state("finished")
+    run = tuple(replace(report, metrics={"loss": 99.0}) for report in first.reports)
+    repeated = replace(first, state="running", outcome=None, repeats=(run, run[:1]))
+    trials = tuple(repeated if trial is first else trial for trial in history.trials)
+    shown = as_pruned(replace(history, trials=trials, unfinished=(*history.unfinished, first.number)), [1, 3, 9])
+    assert shown.point(shown.trials[first.number]) == history.point_at(first, 3)
 
 
 @pytest.mark.parametrize(

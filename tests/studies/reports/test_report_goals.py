@@ -160,7 +160,7 @@ class TestInfeasibleTrials:
 
     def test_the_headline_counts_them(self, study) -> None:
         notes = headline.panel(study(*POINTS, goals=(ACCURACY,), constraints=(SMALL,))).notes
-        assert "Goal: maximize accuracy, size < 100." in notes[0]
+        assert "Goal: maximize accuracy subject to size < 100." in notes[0]
         assert notes[1] == "Infeasible, and so not in question for the best: 1 finished trial, for breaking size < 100."
         assert "trial 0, proposed by random, with accuracy = 0.9, size = 50." in notes[2]
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from spaces import Choice, Float, Int, Space, When
-from studies.goals import Goal
+from studies.goals import Goal, OutcomeConstraint
 from studies.records import Failed, Finished, Pruned
 from studies.reports.cards import Content, Missing
 from studies.reports.panels import (
@@ -66,6 +66,15 @@ class TestHeadline:
             ([("tpe", 0.8), ("random", 0.8)], "did not beat chance: the best of 1 drawn at random is as good"),
             ([("random", 0.5), ("random", 0.8)], "All 2 finished trials were drawn at random"),
             ([("tpe", 0.5), (None, 0.8)], "No finished trial was drawn at random"),
+            ([("random", 0.5), ("start", 0.9), ("tpe", 0.8)], "did not beat what it was given: the best trial is one"),
+            (
+                [("start", 0.6), ("random", 0.5), ("tpe", 0.8)],
+                "best of 1 finished trial that the search chose, 0.8,",
+            ),
+            (
+                [("start", 0.6), ("random", 0.8)],
+                "All 2 finished trials, but for those that the study started with",
+            ),
         ],
     )
     def test_chance(self, by_and_value, sentence, told, make_history) -> None:
@@ -249,6 +258,11 @@ class TestProposers:
     def test_the_best_is_the_lowest_where_less_is_better(self, told, make_history, make_record) -> None:
         history = make_history(told([0.5]), told([0.3]), study=make_record(goals=(Goal("accuracy", False),)))
         assert proposers.table(history).column("best") == [0.3]
+
+    def test_the_best_keeps_the_constraints_on_metrics(self, told, make_history, make_record) -> None:
+        study = make_record(outcome_constraints=(OutcomeConstraint.parse("size < 5"),))
+        trials = (told([0.9], also={"size": 9}), told([0.5], also={"size": 1}), told([0.8], by="gp", also={"size": 6}))
+        assert proposers.table(make_history(*trials, study=study)).column("best") == [0.5, None]
 
 
 class TestFailures:
