@@ -138,7 +138,7 @@ def test_the_panel_tells_which_run_goes_on(two_goals: History) -> None:
 
 def test_all_goals_and_constraints_are_announced(two_goals: History, capsys: pytest.CaptureFixture[str]) -> None:
     display(Path("s.db"), two_goals, Opened(0.0, 3, None, 1, "inline", "host", 1), quiet=False)
-    assert "; maximize accuracy, minimize size, size < 100; kept in s.db" in capsys.readouterr().err
+    assert "; maximize accuracy, minimize size subject to size < 100; kept in s.db" in capsys.readouterr().err
 
 
 def test_quiet_shows_nothing(session: Any, capsys: pytest.CaptureFixture[str]) -> None:
