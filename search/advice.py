@@ -37,6 +37,7 @@ class Advisor:
     def __init__(self, strategy: Strategy, *, ahead: bool) -> None:
         self._strategy = strategy
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="strategy") if ahead else None
+        self._told: list[Future[None]] = []
         self._coming: tuple[int, int, Future[list[Proposal]]] | None = None  # the trial's number, `seen`, the answer
 
     @property
@@ -49,7 +50,7 @@ class Advisor:
         if self._coming is not None and self._coming[0] == number:
             (_, seen, answer), self._coming = self._coming, None
             with blaming("strategy", self._strategy):
-                proposals = self._checked(history, answer.result(), 1)
+                proposals = self._checked(history, self._answered(answer), 1)
             if proposals:
                 return _advice(history, proposals, seen)
         n = 1 if self.ahead else wanted
@@ -73,8 +74,12 @@ class Advisor:
         return extensions
 
     def tell(self, trial: Trial) -> None:
+        """Nobody waits for what it makes of it: the engine has workers to serve."""
+        if self._thread is not None:
+            self._told.append(self._thread.submit(self._strategy.tell, trial))
+            return
         with blaming("strategy", self._strategy):
-            self._call(lambda: self._strategy.tell(trial))
+            self._strategy.tell(trial)
 
     def close(self) -> None:
         """No question is left open."""
@@ -82,7 +87,14 @@ class Advisor:
             self._thread.shutdown(cancel_futures=True)
 
     def _call(self, question: Callable[[], T]) -> T:
-        return question() if self._thread is None else self._thread.submit(question).result()
+        return question() if self._thread is None else self._answered(self._thread.submit(question))
+
+    def _answered(self, asked: Future[T]) -> T:
+        """The answer, once all that was told is heard: what broke there breaks here."""
+        told, self._told = self._told, []
+        for each in told:
+            each.result()
+        return asked.result()
 
     def _ask(self, history: History, n: int) -> list[Proposal]:
         return self._strategy.ask(history, n, history.study.generator(len(history.trials)))

@@ -96,6 +96,16 @@ def test_a_strategy_that_breaks_ahead_is_blamed_where_it_was_needed(session: Any
     assert not session.history.open_trials("running")
 
 
+def test_a_strategy_that_breaks_when_told_is_blamed(session: Any) -> None:
+    class Breaks(Random):
+        def tell(self, trial: Trial) -> None:
+            raise RuntimeError("no idea")
+
+    with pytest.raises(ExecutionError, match=r"the strategy .* failed: RuntimeError\('no idea'\)"):
+        session.run(trials=9, strategy=Breaks(), capacity=2, ahead=True)
+    assert len(session.history.trials) < 9
+
+
 def test_a_wait_is_asked_again(session: Any) -> None:
     class Waits(Random):
         """No trial before the one before it has ended."""
