@@ -106,7 +106,10 @@ class Driver:
         start = [*record.start]
         for path in self.study.warm_stores:
             with Store.open(path) as store:
-                found = best_configs(store.history(), record.space, WARM)
+                earlier = store.history()
+            if not any(name in record.space for name in earlier.study.space):
+                raise SpecError(f"Study warm_start: {path} has no parameter of this space; name another store, or none")
+            found = best_configs(earlier, record.space, WARM)
             if not found:
                 raise SpecError(f"Study warm_start: no trial of {path} has finished; name another store, or none")
             start += [config for config in found if config not in start]

@@ -66,7 +66,9 @@ def store_table(rows: list[StoreRow], folder: Path) -> RenderableType:
         if row.error:
             table.add_row(row.store, Text(row.error, style="red"), "", "", "")
         else:
-            table.add_row(row.store, row.name, row.goal, f"{row.ended}/{row.trials}", number(row.best))
+            table.add_row(
+                row.store, row.name, row.goal, f"{row.ended}/{row.trials}", "" if row.best is None else number(row.best)
+            )
     return table
 
 

@@ -23,4 +23,4 @@ def feasible(history: History) -> list[tuple[Trial, float]]:
 
 def by_first(study: StudyRecord) -> tuple[str, ...]:
     """The note of a panel that is about one goal alone, where the study has several."""
-    return () if len(study.goals) == 1 else (f"By the first goal alone: {study.goal}.",)
+    return () if len(study.goals) == 1 else (f"This is by the first goal alone, {study.goal}.",)

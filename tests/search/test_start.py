@@ -71,6 +71,19 @@ def test_an_earlier_study_warms_up_a_later_one(earlier: Path, tmp_path: Path) ->
     assert [trial.number for trial in history.trials if trial.proposal.note["by"] == "start"] == list(range(len(begun)))
 
 
+def test_a_study_with_the_same_seed_draws_other_trials_than_the_one_that_warmed_it_up(
+    earlier: Path, tmp_path: Path
+) -> None:
+    history = study(warm_start=earlier, trials=12, seed=5).run(tmp_path / "later.db", quiet=True)
+    with Store.open(earlier) as store:
+        known = [trial.config for trial in store.history().trials]
+    assert not [trial.number for trial in history.trials[5:] if trial.config in known]
+
+
+def test_equal_starts_are_one() -> None:
+    assert len(study(start=[{"depth": 3}, {"depth": 3}]).record().start) == 1
+
+
 def test_a_resume_does_not_need_the_earlier_store(earlier: Path, tmp_path: Path) -> None:
     later = tmp_path / "later.db"
     study(warm_start=[earlier], trials=2).run(later, quiet=True)
@@ -83,6 +96,9 @@ def test_a_resume_does_not_need_the_earlier_store(earlier: Path, tmp_path: Path)
 def test_an_earlier_study_that_has_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no store at .*gone\.db"):
         study(warm_start=tmp_path / "gone.db").run(tmp_path / "later.db", quiet=True)
+    study(Space(other=Int(1, 9))).run(tmp_path / "other.db", quiet=True)
+    with pytest.raises(SpecError, match=r"other\.db has no parameter of this space"):
+        study(warm_start=tmp_path / "other.db").run(tmp_path / "later.db", quiet=True)
     assert not (tmp_path / "later.db").exists()
     with pytest.raises(SpecError, match="warm_start must name a store"):
         study(warm_start=3)

@@ -92,7 +92,7 @@ class TestSeveralGoals:
 
     def test_a_study_shows_its_front_and_only_that(self) -> None:
         lines = shown(study_table(self.several))
-        assert "goals maximize accuracy, minimize parameters, parameters < 1e+06" in lines
+        assert "goals maximize accuracy, minimize parameters subject to parameters < 1e+06" in lines
         assert lines[-5:] == [
             "Pareto front: 3 of 5 finished",
             "trial accuracy parameters steps config",

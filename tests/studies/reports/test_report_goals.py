@@ -191,7 +191,7 @@ class TestSeveralGoals:
     def test_panels_of_one_goal_say_so(self, make_synthetic) -> None:
         goals = (Goal("val_accuracy", True), Goal("parameters", False))
         several, single = make_synthetic(40, goals=goals), make_synthetic(40)
-        note = "By the first goal alone: maximize val_accuracy."
+        note = "This is by the first goal alone, maximize val_accuracy."
         for panel in (headline, progress, curves, importance, parallel, slices):
             assert note in panel.panel(several).notes
             assert note not in panel.panel(single).notes
@@ -241,7 +241,7 @@ class TestSeveralGoals:
     def test_a_comparison_goes_by_the_first_goal_and_says_so(self, study) -> None:
         studies = comparison.entrants([study(*POINTS), study(*POINTS[:2])])
         for panel in (comparison.by_trial, comparison.by_time, comparison.best_values):
-            assert "By the first goal alone: maximize accuracy." in panel(studies).notes
+            assert "This is by the first goal alone, maximize accuracy." in panel(studies).notes
 
 
 class TestRepeats:
