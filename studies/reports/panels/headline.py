@@ -64,15 +64,15 @@ def chance(history: History) -> str:
     if best is None:
         return f"{_none(history)}, so there is nothing to compare with chance."
     finished = feasible(history)
+    kind = "feasible trial" if history.study.outcome_constraints else "finished trial"
     if len(history.study.goals) > 1:
         front = history.front
         by_chance = sum(by(trial) == RANDOM for trial in front)
         all_by_chance = sum(by(trial) == RANDOM for trial, _ in finished)
         return (
-            f"Of the {count(len(front), 'trial')} on the Pareto front {by_chance:,} were drawn at random, as were "
-            f"{all_by_chance:,} of the {len(finished):,} that it is of."
+            f"Of the {count(len(front), 'trial')} on the Pareto front {by_chance:,} were drawn at random; of all "
+            f"{count(len(finished), kind)}, {all_by_chance:,}."
         )
-    kind = "feasible trial" if history.study.outcome_constraints else "finished trial"
     drawn = [v for t, v in finished if by(t) == RANDOM]
     chosen = [v for t, v in finished if by(t) not in (RANDOM, START)]
     if by(best) == START:

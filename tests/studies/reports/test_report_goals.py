@@ -158,6 +158,10 @@ class TestInfeasibleTrials:
         assert comparison.table_by_time(entrants).rows == (("toy", 10.0, 0.9), ("toy", 50.0, 0.9))
         assert "All 4 feasible trials were drawn at random" in headline.chance(history)
 
+    def test_with_several_goals_the_front_is_judged_and_not_the_best(self, study) -> None:
+        said = headline.chance(study(*POINTS, constraints=(SMALL,)))
+        assert said == "Of the 3 trials on the Pareto front 3 were drawn at random; of all 4 feasible trials, 4."
+
     def test_the_headline_counts_them(self, study) -> None:
         notes = headline.panel(study(*POINTS, goals=(ACCURACY,), constraints=(SMALL,))).notes
         assert "Goal: maximize accuracy subject to size < 100." in notes[0]
