@@ -113,8 +113,13 @@ class Declaration:
         whole = carried(config, space)
         if changed := [name for name, value in config.items() if name not in whole or whole[name] != value]:
             name = changed[0]
-            why = f"must be of {space[name].domain!r}" if name in whole else "is not active there; leave it out"
-            raise SpecError(f"Study start: {dict(config)} is no config of the space: its '{name}' {why}")
+            if name not in whole:
+                why = f"its '{name}' is not active there; leave it out"
+            elif config[name] not in space[name].domain:
+                why = f"its '{name}' must be of {space[name].domain!r}"
+            else:
+                why = f"it breaks a constraint; {whole} is near it"
+            raise SpecError(f"Study start: {dict(config)} is no config of the space: {why}")
         return whole
 
     def _goals(self) -> tuple[Goal, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search import Random, Study, resume
-from spaces import Choice, Float, Int, Space, SpecError, StoreError, When
+from spaces import Choice, Float, Int, Space, SpecError, StoreError, When, constraint
 from studies.store import Store
 
 SPACE = Space(
@@ -22,6 +22,12 @@ SPACE = Space(
 def study(space: Space = SPACE, **given: Any) -> Study:
     settings = {"name": "s", "minimize": "loss", "strategy": Random(), "executor": "inline", "trials": 8, **given}
     return Study(space=space, objective=lambda trial: {"loss": abs(trial.config.get("depth", 5) - 4.0)}, **settings)
+
+
+def test_a_start_that_breaks_a_constraint_is_told_what_is_near() -> None:
+    space = Space(constraint("low < high"), low=Int(1, 9), high=Int(1, 9))
+    with pytest.raises(SpecError, match=r"it breaks a constraint; \{'low': .* is near it"):
+        study(space, start=[{"low": 7, "high": 3}])
 
 
 def test_what_start_leaves_out_stands_at_its_middle() -> None:
