@@ -590,7 +590,7 @@ def test_copies_taken_while_a_driver_writes_are_whole(
         assert len(times) >= told
         assert times == [float(n) for n in range(len(times))]
         lengths.append(len(times))
-    assert lengths == sorted(set(lengths))
+    assert lengths == sorted(lengths)  # a driver that is held up may have added nothing between two
 
 
 def test_failed_trials_keep_their_error(store: Store) -> None:
