@@ -137,9 +137,16 @@ def _repeating(ended: Sequence[Trial]) -> bool:
     All that it reported, and not its value alone: an accuracy on few samples comes again with quite another config.
     """
     by_number = sorted(ended, key=lambda trial: trial.number)
-    told = [[report.metrics for report in trial.reports] for trial in by_number]
     latest = [place for place, trial in enumerate(by_number) if trial.proposal.note.get("by") != "random"][-_REPEATS:]
-    return len(latest) == _REPEATS and all(told[place] in told[:place] for place in latest)
+    return len(latest) == _REPEATS and all(
+        any(_went_alike(by_number[place], other) for other in by_number[:place]) for place in latest
+    )
+
+
+def _went_alike(left: Trial, right: Trial) -> bool:
+    if len(left.reports) != len(right.reports):
+        return False
+    return all(a.metrics == b.metrics for a, b in zip(left.reports, right.reports, strict=True))
 
 
 def _with(history: History, proposals: list[Proposal]) -> History:

@@ -88,9 +88,9 @@ def _sobol(study: StudyRecord, start: int) -> Iterator[tuple[int, NDArray[np.flo
             f"QuasiRandom searches at most {qmc.Sobol.MAXDIM:,} free parameters, and this space has {dimensions:,}; "
             "use Random()"
         )
-    # A child of the study's seed, since the trials' own generators are made of the seed and a number.
-    (scramble,) = np.random.SeedSequence(study.seed).spawn(1)
-    sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(scramble))
+    # A child of the first trial's, since the trials' own generators are made of the seed and a number.
+    scramble = study.generator(0).spawn(1)[0]
+    sequence = qmc.Sobol(dimensions, scramble=True, rng=scramble)
     if start:
         sequence.fast_forward(start)
     place = start
