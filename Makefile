@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-PACKAGES = archsearch.py search spaces studies
+PACKAGES = archsearch/__init__.py archsearch/__init__.pyi archsearch/__main__.py search spaces studies
 CODE = $(PACKAGES) tests examples benchmarks
 
 .PHONY: demo test check format clean

@@ -25,12 +25,12 @@ from importlib.metadata import version
 import numpy as np
 import optuna
 
-from search.protocols import Strategy
-from search.strategies import STRATEGIES, strategy
-from spaces import Choice, Config, Encoding, Float, Int, Space
-from studies.goals import Goal
-from studies.history import History
-from studies.records import Ended, Finished, Proposal, Proposed, Report, Reported, Started, StudyRecord
+from archsearch import Choice, Config, Encoding, Float, Int, Space
+from archsearch.search.protocols import Strategy
+from archsearch.search.strategies import STRATEGIES, strategy
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import Ended, Finished, Proposal, Proposed, Report, Reported, Started, StudyRecord
 
 SPACE = Space(
     rate=Float(1e-5, 1e-1, log=True),

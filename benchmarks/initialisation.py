@@ -17,12 +17,10 @@ from pathlib import Path
 
 import torch
 
-from search.protocols import Running
-from search.training import Recipe, Split, Supervised, idx
-from search.training.data import Prepared
-from spaces.networks import MLP
+from archsearch import MLP, Prepared, Recipe, Split, Supervised, idx
+from archsearch.search.protocols import TrialContext
 
-STARTS = ("zeros", "small_normal", "xavier", "he", "orthogonal")
+INITIALIZATIONS = ("zeros", "small_normal", "xavier", "he", "orthogonal")
 
 
 class Tested:
@@ -46,7 +44,7 @@ def main() -> None:
     data = Tested(options.folder)
     print(f"| start | accuracy after {options.epochs} epochs | lowest … highest | training loss | seconds an epoch |")
     print("| --- | --- | --- | --- | --- |")
-    for start in STARTS:
+    for start in INITIALIZATIONS:
         network = MLP(layers=2, units=256, initialisation=start)
         objective = Supervised(data, network, Recipe(optimizer="sgd", learning_rate=0.05, batch_size=128))
         objective.attach(objective.prepare())
@@ -57,7 +55,7 @@ def main() -> None:
         }  # fmt: skip
         started = time.perf_counter()
         *_, last = objective.run_stack(
-            [Running(seed, 1, config, options.epochs, seed) for seed in range(options.seeds)]
+            [TrialContext(seed, 1, config, options.epochs, seed) for seed in range(options.seeds)]
         )
         seconds = (time.perf_counter() - started) / options.epochs
         scores = [row["val_accuracy"] for row in last]

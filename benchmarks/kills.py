@@ -4,7 +4,7 @@
 
 For each strategy and kill, the digits study runs on Ray with two workers in a driver of its own; when its store holds
 as many events as were drawn, the driver is killed, and the study resumed in a new one. The event counts are drawn
-between the first event and what an undisturbed run makes. Prints one line a kill, and fails unless all are right.
+between the first event and what an single_threaded run makes. Prints one line a kill, and fails unless all are right.
 """
 
 from __future__ import annotations

@@ -15,14 +15,27 @@ from pathlib import Path
 
 import numpy as np
 
-import search
-from search import TPE, Study, SuccessiveHalving
-from search.engine import trial_seed
-from search.protocols import Running
-from search.training import Recipe, Split, Supervised, idx
-from search.training.data import Data, Part, Prepared
-from spaces import Choice, Config, Float, Int
-from spaces.networks import CNN, MLP
+import archsearch
+from archsearch import (
+    CNN,
+    MLP,
+    TPE,
+    Choice,
+    Config,
+    Data,
+    Float,
+    Int,
+    Prepared,
+    Recipe,
+    Split,
+    Study,
+    SuccessiveHalving,
+    Supervised,
+    idx,
+)
+from archsearch.search.engine.engine import trial_seed
+from archsearch.search.protocols import TrialContext
+from archsearch.search.training.data.prepared import Part
 
 NETWORKS = {
     "mlp": MLP(
@@ -92,7 +105,7 @@ def test_accuracy(study: Study, folder: Path, config: Config, number: int) -> fl
     """Of the chosen configuration, trained anew."""
     objective = Supervised(Whole(data_of(folder)), study.objective.network, study.objective.recipe)
     objective.attach(objective.prepare())
-    trial = Running(number, 1, dict(config), BUDGET_EPOCHS, trial_seed(study.seed, number))
+    trial = TrialContext(number, 1, dict(config), BUDGET_EPOCHS, trial_seed(study.seed, number))
     *_, last = objective(trial)
     return last["val_accuracy"]
 
@@ -107,7 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     study = study_of(options.folder, options.family, options.hours * 3600, options.workers)
     store = options.store or Path(f"{study.name}.db")
-    history = search.resume(store, timeout=options.hours * 3600) if store.exists() else study.run(store)
+    history = archsearch.resume(store, timeout=options.hours * 3600) if store.exists() else study.run(store)
     ended = [len(history.in_state(state)) for state in ("finished", "pruned", "failed")]
     print(f"{len(history.trials)} trials: {ended[0]} finished, {ended[1]} pruned, {ended[2]} failed")
     best = history.best

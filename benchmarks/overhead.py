@@ -16,10 +16,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from search import Random, Study
-from spaces import Float, Int, Space
-from studies.records import Ended, Proposed
-from studies.store import Store
+from archsearch import Float, Int, Random, Space, Study
+from archsearch.studies.records import Ended, Proposed
+from archsearch.studies.store import Store
 
 
 def nothing(trial) -> dict[str, float]:

@@ -16,13 +16,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from search import Random, Study
-from search.preflight import preflight, rehearse
-from search.training import Recipe, Supervised, digits
-from spaces import Choice, Float, Int
-from spaces.networks import MLP, Inputs
-from spaces.networks.costs import costs
-from spaces.networks.rehearsal import built
+from archsearch import MLP, Choice, Float, Inputs, Int, Random, Recipe, Study, Supervised, digits
+from archsearch.search.engine.preflight import preflight, rehearse
+from archsearch.spaces.networks.costs import costs
+from archsearch.spaces.networks.rehearsal import built
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -10,9 +10,9 @@ import argparse
 
 import numpy as np
 
-from search.strategies import STRATEGIES, strategy
-from search.testing.problems import BASINS, basin
-from search.testing.simulation import finished, study_of
+from archsearch.search.strategies import STRATEGIES, strategy
+from archsearch.search.testing.problems import BASINS, basin
+from archsearch.search.testing.simulation import finished, study_of
 
 TRIALS = {"bayes": 40, "gp": 40}  # costly to ask; 100 of the others
 SHOWN = (10, 20, 30, 40, 60, 100)

@@ -23,11 +23,12 @@ import moocore
 import numpy as np
 import optuna
 
-from search import GP, NSGA2, TPE, Auto, Evolution, Random
-from search.protocols import Strategy
-from search.testing.problems import CELLS, VALLEY, cells, sized
-from search.testing.simulation import finished, study_of
-from spaces import Choice, Config, Float, Int, Parameter, Space, Value
+from archsearch import GP, NSGA2, TPE, Auto, Choice, Config, Evolution, Float, Int, Random, Space
+from archsearch.search.protocols import Strategy
+from archsearch.search.testing.problems import CELLS, VALLEY, cells, sized
+from archsearch.search.testing.simulation import finished, study_of
+from archsearch.spaces.domains import Value
+from archsearch.spaces.flattening import Parameter
 
 UNIT = Space(**{f"x{place:02}": Float(0.0, 1.0) for place in range(10)})
 

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from spaces import Choice, Encoding, Float, Int, Prior, Repeat, Space, When, constraint
+from archsearch import Choice, Encoding, Float, Int, Prior, Repeat, Space, When, constraint
 
 PLAIN = Space(
     optimizer=Choice("sgd", "adam", "adamw", "rmsprop"),

@@ -28,12 +28,13 @@ import numpy as np
 import optuna
 from scipy import stats
 
-from search import TPE, Random
-from search.protocols import Strategy
-from spaces import Choice, Domain, Float, Int, Parameter, Repeat, Space, Value, When
-from studies.goals import Goal
-from studies.history import History
-from studies.records import Ended, Finished, Proposed, Report, Reported, Started, StudyRecord
+from archsearch import TPE, Choice, Float, Int, Random, Repeat, Space, When
+from archsearch.search.protocols import Strategy
+from archsearch.spaces.domains import Domain, Value
+from archsearch.spaces.flattening import Parameter
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import Ended, Finished, Proposed, Report, Reported, Started, StudyRecord
 
 UNCAPPED = TPE(remembered=10**9)
 

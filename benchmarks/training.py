@@ -21,10 +21,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from search.protocols import Running
-from search.training import Supervised, digits, idx
-from search.training.data import Data
-from spaces.networks import MLP
+from archsearch import MLP, Data, Supervised, digits, idx
+from archsearch.search.protocols import TrialContext
 
 
 def tutorial(prepared, widths: list[int], batch_size: int, epochs: int) -> int:
@@ -60,7 +58,7 @@ def ours(data: Data, widths: list[int], batch_size: int, rows: int, epochs: int)
         "dropout": 0.0, "norm": "none", "optimizer": "adam", "learning_rate": 1e-3, "batch_size": batch_size,
         "weight_decay": 0.0,
     }  # fmt: skip
-    trials = [Running(number, 1, config, epochs, number) for number in range(rows)]
+    trials = [TrialContext(number, 1, config, epochs, number) for number in range(rows)]
     steps = rows * epochs * math.ceil(len(prepared.train.inputs) / batch_size)
 
     def run() -> int:

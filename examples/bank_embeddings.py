@@ -8,10 +8,7 @@ a vector for it, whose width is searched.
 
 import os
 
-from search import TPE, Median, Study
-from search.training import Recipe, Supervised, csv
-from spaces import Choice, DataError, Float, Int
-from spaces.networks import MLP
+from archsearch import MLP, TPE, Choice, DataError, Float, Int, Median, Recipe, Study, Supervised, csv
 
 COLUMNS = ["age", "job", "marital", "education", "default", "balance", "housing", "loan", "contact", "day", "month"]
 COLUMNS += ["duration", "campaign", "pdays", "previous", "poutcome", "y"]

@@ -3,10 +3,7 @@
 archsearch run examples/diabetes_regression.py
 """
 
-from search import Bayes, Median, Study
-from search.training import Recipe, Supervised, diabetes
-from spaces import Choice, Float, Int
-from spaces.networks import MLP
+from archsearch import MLP, Bayes, Choice, Float, Int, Median, Recipe, Study, Supervised, diabetes
 
 study = Study(
     name="diabetes",

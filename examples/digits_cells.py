@@ -7,10 +7,7 @@ A cell of three nodes has six edges, and each is one of six operations: 46,656 c
 sixteen for up to 10 epochs each on scikit-learn's 1,797 digits: a minute on two cores.
 """
 
-from search import TPE, Study, SuccessiveHalving
-from search.training import Recipe, Supervised, digits
-from spaces import Choice, Float
-from spaces.networks import Cells
+from archsearch import TPE, Cells, Choice, Float, Recipe, Study, SuccessiveHalving, Supervised, digits
 
 study = Study(
     name="digits-cells",

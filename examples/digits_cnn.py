@@ -6,10 +6,7 @@
 Twenty configurations of up to 12 epochs each on scikit-learn's 1,797 digits: a minute on two cores.
 """
 
-from search import TPE, Study, SuccessiveHalving
-from search.training import Recipe, Supervised, digits
-from spaces import Choice, Float, Int
-from spaces.networks import CNN
+from archsearch import CNN, TPE, Choice, Float, Int, Recipe, Study, SuccessiveHalving, Supervised, digits
 
 study = Study(
     name="digits-cnn",

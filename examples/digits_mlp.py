@@ -6,10 +6,7 @@
 Thirty configurations of up to 20 epochs each on scikit-learn's 1,797 digits: half a minute on two cores.
 """
 
-from search import TPE, Study, SuccessiveHalving
-from search.training import Recipe, Supervised, digits
-from spaces import Choice, Float, Int
-from spaces.networks import MLP
+from archsearch import MLP, TPE, Choice, Float, Int, Recipe, Study, SuccessiveHalving, Supervised, digits
 
 study = Study(
     name="digits-mlp",

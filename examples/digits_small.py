@@ -8,10 +8,7 @@ Two goals pull against each other, so the answer is a front of networks. What ha
 use here, however good. Sixty configurations of up to 15 epochs: a minute on two cores.
 """
 
-from search import NSGA2, Study, SuccessiveHalving
-from search.training import Recipe, Supervised, digits
-from spaces import Choice, Float, Int
-from spaces.networks import MLP
+from archsearch import MLP, NSGA2, Choice, Float, Int, Recipe, Study, SuccessiveHalving, Supervised, digits
 
 study = Study(
     name="digits-small",

@@ -12,10 +12,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from search import TPE, Study
-from search.training import Recipe, Split, Supervised, arrays
-from spaces import Choice, Float, Int
-from spaces.networks import Pretrained
+from archsearch import TPE, Choice, Float, Int, Pretrained, Recipe, Split, Study, Supervised, arrays
 
 images, labels = load_digits(return_X_y=True)
 images = (images.reshape(-1, 8, 8) - images.mean()) / images.std()

@@ -9,10 +9,19 @@ images than 32x32 may tell more, and take longer.
 
 import os
 
-from search import TPE, Study, SuccessiveHalving
-from search.training import Recipe, Supervised, image_folder
-from spaces import Choice, DataError, Float, Int
-from spaces.networks import CNN
+from archsearch import (
+    CNN,
+    TPE,
+    Choice,
+    DataError,
+    Float,
+    Int,
+    Recipe,
+    Study,
+    SuccessiveHalving,
+    Supervised,
+    image_folder,
+)
 
 folder = os.environ.get("IMAGES")
 if folder is None:

@@ -8,10 +8,7 @@ which a search never touches.
 
 import os
 
-from search import TPE, Study, SuccessiveHalving
-from search.training import Recipe, Split, Supervised, idx
-from spaces import Choice, DataError, Float, Int
-from spaces.networks import MLP
+from archsearch import MLP, TPE, Choice, DataError, Float, Int, Recipe, Split, Study, SuccessiveHalving, Supervised, idx
 
 folder = os.environ.get("MNIST")
 if folder is None:

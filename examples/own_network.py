@@ -9,10 +9,7 @@ scikit-learn's breast cancer data take ten seconds on two cores.
 import torch
 from torch import nn
 
-from search import TPE, Median, Study
-from search.training import Recipe, Supervised, breast_cancer
-from spaces import Choice, Float, Int, Space
-from spaces.networks import Inputs
+from archsearch import TPE, Choice, Float, Inputs, Int, Median, Recipe, Space, Study, Supervised, breast_cancer
 
 
 class Gated(nn.Module):

@@ -8,8 +8,7 @@ import itertools
 import torch
 from sklearn.datasets import make_moons
 
-from search import TPE, Study, SuccessiveHalving
-from spaces import Choice, Float, Int, Space, When
+from archsearch import TPE, Choice, Float, Int, Space, Study, SuccessiveHalving, When
 
 
 def moons(seed: int) -> tuple[torch.Tensor, torch.Tensor]:

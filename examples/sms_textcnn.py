@@ -8,10 +8,7 @@ their frequency in the training part. Twelve configurations take a minute on two
 
 import os
 
-from search import TPE, Study, SuccessiveHalving
-from search.training import Recipe, Supervised, text
-from spaces import Choice, DataError, Float, Int
-from spaces.networks import TextCNN
+from archsearch import TPE, Choice, DataError, Float, Int, Recipe, Study, SuccessiveHalving, Supervised, TextCNN, text
 
 path = os.environ.get("SMS")
 if path is None:

@@ -8,10 +8,19 @@ cores.
 
 import os
 
-from search import TPE, Study, SuccessiveHalving
-from search.training import Recipe, Supervised, text
-from spaces import Choice, DataError, Float, Int
-from spaces.networks import TextTransformer
+from archsearch import (
+    TPE,
+    Choice,
+    DataError,
+    Float,
+    Int,
+    Recipe,
+    Study,
+    SuccessiveHalving,
+    Supervised,
+    TextTransformer,
+    text,
+)
 
 path = os.environ.get("SMS")
 if path is None:

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.executors import EXECUTORS
-from search.protocols import Pruner, Strategy
-from search.pruners import pruner
-from search.sharing import Sharing
-from search.strategies import strategy
-from spaces import Config, Constraint, Space, SpecError, carried
-from spaces.errors import unknown
-from studies.goals import Goal, OutcomeConstraint
-from studies.records import StudyRecord
+from archsearch.search.adapters.sharing import Sharing
+from archsearch.search.executors import EXECUTORS
+from archsearch.search.protocols import Pruner, Strategy
+from archsearch.search.pruners import pruner
+from archsearch.search.strategies import strategy
+from archsearch.spaces import Config, Constraint, Space, SpecError, carried
+from archsearch.spaces.errors import unknown
+from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.records import StudyRecord
 
 # True while a spec file is being executed for its `study`; then a call of `study.run()` there would never end.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
@@ -26,7 +26,7 @@ loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spe
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """The fields of a Study, checked; `search.study.Study` documents them, and adds `run`.
+    """The fields of a Study, checked; `Study` documents them, and adds `run`.
 
     Apart from it so that what a session is put together from (spec, driver) need not import what starts one.
     """
@@ -100,7 +100,7 @@ class Declaration:
             seed=self.seed,
             strategy=repr(self.strategy),
             pruner=repr(self.pruner),
-            outcome_constraints=tuple(map(OutcomeConstraint.parse, _several(self.outcome_constraints))),
+            outcome_constraints=tuple(map(OutcomeConstraint.from_text, _several(self.outcome_constraints))),
             start=tuple({repr(config): config for config in map(self._started, self.start)}.values()),
             repeats=self.repeats,
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from spaces import Config
-from studies.history import History
-from studies.records import Event, Extension, Metrics, Proposal, Trial
+from archsearch.spaces import Config
+from archsearch.studies.history import History
+from archsearch.studies.records import Event, Extension, Metrics, Proposal, SessionStarted, Trial
 
 __all__ = [
     "UNSTAMPED",
@@ -21,9 +23,9 @@ __all__ = [
     "Objective",
     "Promoting",
     "Pruner",
-    "Running",
     "Stop",
     "Strategy",
+    "TrialContext",
     "Verdict",
 ]
 
@@ -107,7 +109,7 @@ class Job:
 
 
 class Keeper(Protocol):
-    """Keeps the state of a trial; see `Running.save`."""
+    """Keeps the state of a trial; see `TrialContext.save`."""
 
     @property
     def due(self) -> bool: ...
@@ -125,7 +127,7 @@ class Nobody:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class TrialContext:
     """What an objective is given: `def train(trial): ... trial.config["lr"] ... yield {"val_loss": loss}`.
 
     config: the active parameters, a plain dict. budget: how many reports a full trial makes (None: as many as the
@@ -196,7 +198,36 @@ class Objective(Protocol):
       equal keys train as one program; None trains alone
     """
 
-    def __call__(self, trial: Running, /) -> Iterator[Metrics] | Mapping[str, float]: ...
+    def __call__(self, trial: TrialContext, /) -> Iterator[Metrics] | Mapping[str, float]: ...
+
+
+class Progress(Protocol):
+    """Shows how a session goes. The engine knows nothing of a terminal: it hands over committed events."""
+
+    def warn(self, text: str) -> None:
+        """A warning about the study, before its first trial."""
+        ...
+
+    def show(self, history: History, events: Sequence[Event]) -> None:
+        """A batch of events that was just committed, and the history after it."""
+        ...
+
+
+class Silent(AbstractContextManager["Silent"]):
+    """Shows nothing."""
+
+    def warn(self, text: str) -> None:
+        """Not shown."""
+
+    def show(self, history: History, events: Sequence[Event]) -> None:
+        """Not shown."""
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+
+# Makes the progress of a session: from the store's path, the history so far, and the session that begins.
+ShowProgress = Callable[[Path, History, SessionStarted], AbstractContextManager[Progress]]
 
 
 UNSTAMPED = 0.0  # the `at` of an event that an executor returns: the engine stamps it, by the one clock of the driver

@@ -13,16 +13,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from search.declaration import Declaration
-from search.ending import Stopped
-from search.engine import Engine
-from search.executors.worker import checked_metrics
-from search.origin import origin
-from search.protocols import UNSTAMPED, Job, Pruner, Strategy
-from spaces import Constraint, Space, SpecError, StoreError
-from studies.history import History
-from studies.records import Ended, Event, Failed, Finished, Opened, Outcome, Report, Reported, StudyRecord, Trial
-from studies.store import FORMAT, Store
+from archsearch.search.declaration import Declaration
+from archsearch.search.engine.engine import Engine
+from archsearch.search.engine.provenance import origin
+from archsearch.search.engine.stopping import Stopped
+from archsearch.search.executors.worker import checked_metrics
+from archsearch.search.protocols import UNSTAMPED, Job, Pruner, Strategy
+from archsearch.spaces import Constraint, Space, SpecError, StoreError
+from archsearch.studies.history import History
+from archsearch.studies.records import (
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Outcome,
+    Report,
+    Reported,
+    SessionStarted,
+    StudyRecord,
+    Trial,
+)
+from archsearch.studies.store import FORMAT, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,7 @@ class Session:
         self._hands = _Hands()
         self._engine = Engine(
             history,
-            Opened(time.time(), trials, None, 1, "session", socket.gethostname(), os.getpid()),
+            SessionStarted(time.time(), trials, None, 1, "session", socket.gethostname(), os.getpid()),
             strategy=declared.strategy,  # type: ignore[arg-type]  # names were resolved at construction
             pruner=declared.pruner,  # type: ignore[arg-type]  # likewise
             executor=self._hands,

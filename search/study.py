@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from search.declaration import Declaration, loading_spec
-from spaces import SpecError
+from archsearch.search.declaration import Declaration, loading_spec
+from archsearch.spaces import SpecError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.history import History
+    from archsearch.studies.history import History
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,41 @@ class Study(Declaration):
     def run(self, store: str | Path | None = None, *, quiet: bool = False) -> History:
         """Run the study to its end, as `archsearch run` does; returns its history.
 
-        store: the file to keep it in, `NAME.db` here by default. An existing one is not overwritten: `search.resume`
-        goes on with it. Raises ArchsearchError as the command line would print it.
+        store: the file to keep it in, `NAME.db` here by default. An existing one is not overwritten:
+            `archsearch.resume` goes on with it. Raises ArchsearchError as the command line would print it.
         """
         if loading_spec.get():
             raise SpecError(
                 "the spec calls study.run() while it is being loaded; put it under if __name__ == '__main__':"
             )
-        from search.driver import Driver  # a worker loads the spec too, and drives nothing
+        # Here and not above: a worker loads the spec too, and drives nothing.
+        from archsearch.search.cli.display import progress
+        from archsearch.search.engine.driver import Driver
 
-        return Driver.of(self, store, quiet=quiet).run()
+        return Driver.from_study(self, store, progress(quiet=quiet)).run()
+
+
+def resume(
+    store: str | Path,
+    *,
+    trials: int | None = None,
+    timeout: str | float | None = None,
+    gpu_hours: float | None = None,
+    target: float | None = None,
+    patience: int | None = None,
+    workers: int | None = None,
+    executor: str | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+) -> History:
+    """Go on with a study after any kind of stop, or extend it; returns its history.
+
+    trials, timeout, gpu_hours, target, patience: the study's new totals and limits. All that is None stays as it was.
+    Raises ArchsearchError.
+    """
+    from archsearch.search.cli.display import progress
+    from archsearch.search.declaration import duration_s
+    from archsearch.search.engine.driver import Settings, stored
+
+    settings = Settings(trials, duration_s(timeout), workers, executor, gpu_hours, target, patience, address)
+    return stored(store, settings, progress(quiet=quiet)).resume()

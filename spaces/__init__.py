@@ -1,13 +1,13 @@
 """What may be chosen: domains, priors, conditions, constraints, and the space that they make together.
 
-Importing `spaces` loads neither torch nor ray; the network families in `spaces.networks` load torch.
+Importing `spaces` loads neither torch nor ray; the network families in `archsearch.spaces.networks` load torch.
 """
 
-from spaces.changes import Change
-from spaces.constraints import Constraint, Rejected, constraint, forbidden
-from spaces.domains import Choice, Domain, Float, Int, Value
-from spaces.encoding import Encoding
-from spaces.errors import (
+from archsearch.spaces.changes import Change
+from archsearch.spaces.constraints import Constraint, Rejected, constraint, forbidden
+from archsearch.spaces.domains import Choice, Domain, Float, Int, Value
+from archsearch.spaces.encoding import Encoding
+from archsearch.spaces.errors import (
     ArchsearchError,
     ConfigError,
     DataError,
@@ -17,11 +17,11 @@ from spaces.errors import (
     StoreError,
     StudyFailed,
 )
-from spaces.moves import crossover, mutate, neighbour, repair
-from spaces.priors import Prior
-from spaces.space import Config, Space
-from spaces.structure import Parameter, Repeat, When
-from spaces.transfer import carried
+from archsearch.spaces.flattening import Parameter, Repeat, When
+from archsearch.spaces.mutation import crossover, mutate, neighbour, repair
+from archsearch.spaces.priors import Prior
+from archsearch.spaces.space import Config, Space
+from archsearch.spaces.transfer import carried
 
 __all__ = [
     "ArchsearchError",

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from spaces.constraints import Constraint, Rule
-from spaces.domains import Choice
-from spaces.structure import Parameter
+from archsearch.spaces.constraints import Constraint, Rule
+from archsearch.spaces.domains import Choice
+from archsearch.spaces.flattening import Parameter
 
 
 @dataclass(frozen=True, slots=True)

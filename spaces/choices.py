@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from spaces.errors import SpaceError
+from archsearch.spaces.errors import SpaceError
 
 Value = int | float | str | bool | None | tuple[Any, ...]
 

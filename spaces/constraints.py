@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from spaces.errors import SpaceError
-from spaces.expressions import Expression
+from archsearch.spaces.errors import SpaceError
+from archsearch.spaces.expressions import Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,12 @@ def constraint(rule: str | Callable[[dict[str, Any]], object]) -> Constraint:
     """
     if callable(rule):
         return Predicate(getattr(rule, "__name__", type(rule).__name__), rule)
-    return _rule(Expression.parse(rule, "constraint"))
+    return _rule(Expression.from_text(rule, "constraint"))
 
 
 def forbidden(rule: str) -> Constraint:
     """Not legal where this holds: `forbidden("optimizer == 'sgd' and lr > 0.1")`."""
-    return _rule(Expression.parse(rule, "constraint").negated())
+    return _rule(Expression.from_text(rule, "constraint").negated())
 
 
 def constraint_from_json(body: str | Mapping[str, str]) -> Constraint:

@@ -17,9 +17,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from spaces.choices import Choice, Value, tupled
-from spaces.errors import SpaceError, unknown
-from spaces.priors import Bell, Prior
+from archsearch.spaces.choices import Choice, Value, tupled
+from archsearch.spaces.errors import SpaceError, unknown
+from archsearch.spaces.priors import Bell, Prior
 
 __all__ = ["Choice", "Domain", "Float", "Int", "Value", "domain_from_json", "tupled"]
 

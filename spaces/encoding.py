@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.choices import Value
-from spaces.errors import SpaceError
-from spaces.order import grouped
-from spaces.space import Config, Space
+from archsearch.spaces.choices import Value
+from archsearch.spaces.dependency_order import grouped
+from archsearch.spaces.errors import SpaceError
+from archsearch.spaces.space import Config, Space
 
 
 class Encoding:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from spaces.errors import SpaceError
+from archsearch.spaces.errors import SpaceError
 
 _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -51,12 +51,12 @@ class Expression:
     _evaluate: Evaluate = field(compare=False, repr=False)
 
     @classmethod
-    def parse(cls, text: str, what: str = "condition") -> Expression:
+    def from_text(cls, text: str, what: str = "condition") -> Expression:
         """Raises SpaceError with the text and the place that cannot be understood."""
         if not isinstance(text, str):
             raise SpaceError(f"a {what} must be text such as \"optimizer == 'sgd'\", got {text!r}")
         try:
-            return cls._of(_parsed(text), text, what)
+            return cls._from_tree(_parsed(text), text, what)
         except SyntaxError as error:
             raise SpaceError(f"{what} {text!r} does not parse at column {error.offset}: {error.msg}") from error
         except _TOO_MUCH as error:
@@ -65,7 +65,7 @@ class Expression:
             ) from error
 
     @classmethod
-    def _of(cls, tree: ast.expr, text: str, what: str) -> Expression:
+    def _from_tree(cls, tree: ast.expr, text: str, what: str) -> Expression:
         names = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
         evaluate = _compile(tree, f"{what} {text!r}")
         return cls(_text(tree), names, what, evaluate)
@@ -88,14 +88,14 @@ class Expression:
         for node in ast.walk(tree):
             if isinstance(node, ast.Name):
                 node.id = names.get(node.id, node.id)
-        return Expression._of(tree, self.text, self.what)
+        return Expression._from_tree(tree, self.text, self.what)
 
     def negated(self) -> Expression:
-        return Expression._of(ast.UnaryOp(ast.Not(), _parsed(self.text)), self.text, self.what)
+        return Expression._from_tree(ast.UnaryOp(ast.Not(), _parsed(self.text)), self.text, self.what)
 
     def __and__(self, other: Expression) -> Expression:
         parts = [part for each in (self, other) for part in _conjuncts(_parsed(each.text))]
-        return Expression._of(ast.BoolOp(ast.And(), parts), f"{self.text} and {other.text}", self.what)
+        return Expression._from_tree(ast.BoolOp(ast.And(), parts), f"{self.text} and {other.text}", self.what)
 
     def decided(self, known: Mapping[str, Any]) -> bool | None:
         """Its truth, if the known values settle that whatever the others are, and provided that all are active."""
@@ -103,7 +103,7 @@ class Expression:
 
     # Closures do not pickle; the text does.
     def __reduce__(self) -> tuple[Any, ...]:
-        return Expression.parse, (self.text, self.what)
+        return Expression.from_text, (self.text, self.what)
 
 
 def is_name(text: str) -> bool:
@@ -141,7 +141,7 @@ def _decided(tree: ast.expr, whole: Expression, known: Mapping[str, Any]) -> boo
             verdict = _decided(operand, whole, known)
             return None if verdict is None else not verdict
         case _:
-            part = Expression._of(tree, whole.text, whole.what)
+            part = Expression._from_tree(tree, whole.text, whole.what)
             return part.true_of(known) if part.names <= known.keys() else None
 
 

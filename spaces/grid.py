@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from spaces.domains import Choice, Domain, Float, Int, Value
-from spaces.errors import SpaceError
-from spaces.order import Step
+from archsearch.spaces.dependency_order import Step
+from archsearch.spaces.domains import Choice, Domain, Float, Int, Value
+from archsearch.spaces.errors import SpaceError
 
 _COUNTED = 10_000  # how many configs of the deciding parameters `size` goes through
 

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from spaces.errors import SpaceError
+from archsearch.spaces.errors import SpaceError
 
 EVEN = 0.2  # the share of draws that no prior moves
 _POINT = 1e-6  # a share of the unit interval narrower than this is as good as a point

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from spaces.changes import Change, changes
-from spaces.constraints import Constraint, Predicate, Rejected, Rule, constraint_from_json
-from spaces.domains import Value
-from spaces.errors import ConfigError, SpaceError, unknown
-from spaces.fixing import Fixing
-from spaces.grid import grid, size
-from spaces.order import Step, ordered
-from spaces.structure import Parameter, When, check_places, flattened, nested
+from archsearch.spaces.changes import Change, changes
+from archsearch.spaces.constraints import Constraint, Predicate, Rejected, Rule, constraint_from_json
+from archsearch.spaces.dependency_order import Step, ordered
+from archsearch.spaces.domains import Value
+from archsearch.spaces.errors import ConfigError, SpaceError, unknown
+from archsearch.spaces.flattening import Parameter, When, check_places, flattened, nested
+from archsearch.spaces.grid import grid, size
+from archsearch.spaces.partial import Fixing
 
 __all__ = ["Config", "Parameter", "Space", "When"]
 
@@ -58,7 +58,7 @@ class Space:
         self._settle([part for part in parts if isinstance(part, Parameter)], [*constraints, *held])
 
     @classmethod
-    def _of(cls, parameters: Iterable[Parameter], constraints: Iterable[Constraint]) -> Space:
+    def _from_parts(cls, parameters: Iterable[Parameter], constraints: Iterable[Constraint]) -> Space:
         """A space of what was flat already."""
         space = cls.__new__(cls)
         space._settle(parameters, constraints)
@@ -128,7 +128,7 @@ class Space:
         """Both spaces' parameters and constraints; SpaceError when they share a name."""
         if shared := self._by_name.keys() & other._by_name.keys():
             raise SpaceError(f"parameter '{min(shared)}' is declared by both spaces; rename one")
-        return Space._of((*self.parameters, *other.parameters), (*self.constraints, *other.constraints))
+        return Space._from_parts((*self.parameters, *other.parameters), (*self.constraints, *other.constraints))
 
     def constrained(self, *constraints: Constraint) -> Space:
         """The same space under these constraints too; SpaceError for what is none, or reads an unknown parameter."""
@@ -136,7 +136,7 @@ class Space:
             if not isinstance(each, Rule | Predicate):
                 raise SpaceError(f"a constraint is made with constraint(...), got {each!r}; write constraint('a < b')")
         new = [each for each in constraints if each not in self.constraints]
-        return Space._of(self.parameters, (*self.constraints, *new)) if new else self
+        return Space._from_parts(self.parameters, (*self.constraints, *new)) if new else self
 
     def walk(self, choose: Callable[[Parameter], Value]) -> dict[str, Value]:
         """The config that `choose` makes: it is asked for each active parameter, after those its condition reads.
@@ -275,7 +275,7 @@ class Space:
                 raise ConfigError(unknown("parameter", name, self), parameter=name, value=given[name])
         fixing = Fixing(self._steps, given)
         left = [fixing.parameters[name] for name in self._by_name if name in fixing.parameters]
-        return Space._of(left, fixing.constraints(self._constraints))
+        return Space._from_parts(left, fixing.constraints(self._constraints))
 
     def digest(self) -> str:
         """16 hex digits that two spaces share exactly when they declare the same, in whatever order.
@@ -298,11 +298,11 @@ class Space:
     def from_json(cls, body: Mapping[str, Any]) -> Space:
         """The space that `to_json` wrote, its Python functions apart: without them it can be read, and not sampled."""
         parameters = [Parameter.from_json(name, part) for name, part in body["parameters"].items()]
-        return cls._of(parameters, map(constraint_from_json, body["constraints"]))
+        return cls._from_parts(parameters, map(constraint_from_json, body["constraints"]))
 
     # Not by JSON, which has no functions.
     def __reduce__(self) -> tuple[Any, ...]:
-        return Space._of, (self.parameters, self.constraints)
+        return Space._from_parts, (self.parameters, self.constraints)
 
     def _drawn(self, rng: np.random.Generator, tested: bool = True) -> tuple[dict[str, Value], Constraint | None]:
         """A draw, as far as it came, and the first constraint that it breaks."""

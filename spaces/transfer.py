@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from spaces.choices import Choice, Value
-from spaces.domains import Domain
-from spaces.moves import nearest, repair
-from spaces.space import Config, Space
+from archsearch.spaces.choices import Choice, Value
+from archsearch.spaces.domains import Domain
+from archsearch.spaces.mutation import nearest, repair
+from archsearch.spaces.space import Config, Space
 
 
 def carried(config: Config, space: Space) -> dict[str, Value]:

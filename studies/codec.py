@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.domains import tupled
-from studies.records import (
-    Closed,
+from archsearch.spaces.domains import tupled
+from archsearch.studies.records import (
     Ended,
     Event,
     Extended,
@@ -16,15 +16,16 @@ from studies.records import (
     Finished,
     Logged,
     Lost,
-    Opened,
     Outcome,
     Paused,
     Proposal,
     Proposed,
     Pruned,
-    Repeated,
     Report,
     Reported,
+    RunCompleted,
+    SessionEnded,
+    SessionStarted,
     Started,
 )
 
@@ -38,10 +39,15 @@ def encode(event: Event) -> Row:
 
     A lone surrogate (a trial may print one: file names hold them) is no UTF-8, and is written as JSON's escape.
     """
-    trial = None if isinstance(event, Opened | Closed) else event.trial
+    trial = None if isinstance(event, SessionStarted | SessionEnded) else event.trial
     body = json.dumps(_body(event), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     body = body.encode("utf-8", "backslashreplace").decode("utf-8")
-    return type(event).__name__.lower(), trial, float(event.at), body
+    return _kind(event), trial, float(event.at), body
+
+
+def _kind(event: Event) -> str:
+    """`SessionStarted` → `session_started`."""
+    return re.sub(r"(?<=.)(?=[A-Z])", "_", type(event).__name__).lower()
 
 
 def _body(event: Event) -> dict[str, Any]:
@@ -66,11 +72,11 @@ def _body(event: Event) -> dict[str, Any]:
             return {"text": text}
         case Extended(_, _, budget, note, seen):
             return {"budget": budget, "note": dict(note), "seen": seen}
-        case Paused() | Repeated():
+        case Paused() | RunCompleted():
             return {}
-        case Opened():
+        case SessionStarted():
             return {name: getattr(event, name) for name in _SESSION_FIELDS}
-        case Closed(_, reason):
+        case SessionEnded(_, reason):
             return {"reason": reason}
 
 
@@ -106,12 +112,12 @@ def decode(kind: str, trial: int, at: float, text: str) -> Event:
             return Extended(at, trial, body["budget"], body["note"], body["seen"])
         case "paused":
             return Paused(at, trial)
-        case "repeated":
-            return Repeated(at, trial)
-        case "opened":
-            return Opened(at, **{name: body[name] for name in _SESSION_FIELDS})
-        case "closed":
-            return Closed(at, body["reason"])
+        case "run_completed":
+            return RunCompleted(at, trial)
+        case "session_started":
+            return SessionStarted(at, **{name: body[name] for name in _SESSION_FIELDS})
+        case "session_ended":
+            return SessionEnded(at, body["reason"])
         case _:
             raise ValueError(f"unknown event kind {kind!r}")
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces import SpecError
+from archsearch.spaces import SpecError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class OutcomeConstraint:
     bound: float
 
     @classmethod
-    def parse(cls, text: str) -> OutcomeConstraint:
+    def from_text(cls, text: str) -> OutcomeConstraint:
         """Raises SpecError for what does not read `METRIC < NUMBER`, with any of < <= > >=."""
         found = _CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
         try:
@@ -77,7 +77,7 @@ class OutcomeConstraint:
         return f"{self.metric} {self.sense} {short if float(short) == self.bound else self.bound}"
 
 
-class Point(NamedTuple):
+class ObjectiveVector(NamedTuple):
     """Where a trial stands: how far beyond the outcome constraints (0: it keeps them), and each goal's loss.
 
     With one goal the lower of two points is the better one.
@@ -86,12 +86,12 @@ class Point(NamedTuple):
     violation: float
     losses: tuple[float, ...]
 
-    def covers(self, other: Point) -> bool:
+    def covers(self, other: ObjectiveVector) -> bool:
         """Is it at least as good in everything?"""
         return self.violation <= other.violation and all(map(le, self.losses, other.losses))
 
 
-def ranks(points: Sequence[Point]) -> list[int]:
+def ranks(points: Sequence[ObjectiveVector]) -> list[int]:
     """The rank of each point, from 0 for the best; points of which none is better share one.
 
     Those that keep the constraints come first: with several goals by Pareto fronts, the points that no other of them
@@ -104,7 +104,7 @@ def ranks(points: Sequence[Point]) -> list[int]:
     return [place[key] for key in keys]
 
 
-def order(points: Sequence[Point]) -> list[int]:
+def order(points: Sequence[ObjectiveVector]) -> list[int]:
     """The places of the points, the best first: by rank, and within a rank those that lie apart from the others first.
 
     Apart, where there are several goals, by the crowding distance of NSGA-II (section III.B); equals stand in the order
@@ -122,11 +122,11 @@ def order(points: Sequence[Point]) -> list[int]:
     return found
 
 
-def _one_goal(points: Sequence[Point]) -> bool:
+def _one_goal(points: Sequence[ObjectiveVector]) -> bool:
     return not points or len(points[0].losses) == 1
 
 
-def _keys(points: Sequence[Point]) -> list[tuple[float, float]]:
+def _keys(points: Sequence[ObjectiveVector]) -> list[tuple[float, float]]:
     """What the points rank by: lower is better, and equal is equal."""
     if _one_goal(points):
         return [(point.violation, 0.0 if point.violation else point.losses[0]) for point in points]

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from studies.goals import OutcomeConstraint, Point
-from studies.records import (
-    Closed,
+from archsearch.studies.goals import ObjectiveVector, OutcomeConstraint
+from archsearch.studies.records import (
     Ended,
     Event,
     Extended,
@@ -21,14 +20,15 @@ from studies.records import (
     Finished,
     Logged,
     Lost,
-    Opened,
     Outcome,
     Paused,
     Proposed,
     Pruned,
-    Repeated,
     Report,
     Reported,
+    RunCompleted,
+    SessionEnded,
+    SessionStarted,
     Started,
     State,
     StudyRecord,
@@ -43,8 +43,8 @@ class History:
     study: StudyRecord
     trials: tuple[Trial, ...] = ()
     seq: int = 0
-    opened: Opened | None = None  # the latest session's settings
-    closed: Closed | None = None  # how that session ended; None while it goes on, or when it was killed
+    session_started: SessionStarted | None = None  # the latest session's settings
+    session_ended: SessionEnded | None = None  # how that session ended; None while it goes on, or when it was killed
     unfinished: tuple[int, ...] = ()  # numbers of trials that are waiting, running or paused
     best_number: int | None = None
     front_numbers: tuple[int, ...] = ()
@@ -54,7 +54,7 @@ class History:
     last_at: float = 0.0
 
     @classmethod
-    def fold(cls, study: StudyRecord, events: Iterable[Event]) -> History:
+    def from_events(cls, study: StudyRecord, events: Iterable[Event]) -> History:
         """All events at once; equals `History(study).apply(e1).apply(e2)…`."""
         fold = Fold(cls(study))
         for event in events:
@@ -121,38 +121,38 @@ class History:
         value = self.value(trial)
         return None if value is None else self.study.goal.loss(value)
 
-    def point(self, trial: Trial) -> Point | None:
+    def objectives(self, trial: Trial) -> ObjectiveVector | None:
         """Where the trial stands by its values; None while it has none for one of the goals."""
-        return self._point({metric: trial.value(metric) for metric in self.study.metrics})
+        return self._objectives({metric: trial.value(metric) for metric in self.study.metrics})
 
-    def point_at(self, trial: Trial, step: int) -> Point | None:
+    def objectives_at(self, trial: Trial, step: int) -> ObjectiveVector | None:
         """Where the trial stood at exactly this step; None where one of the goals' metrics was not reported then."""
         report = _report_at(trial, step)
-        return None if report is None else self._point(report.metrics)
+        return None if report is None else self._objectives(report.metrics)
 
     def broken(self, trial: Trial) -> list[OutcomeConstraint]:
         """The outcome constraints that the trial's values break."""
         values = ((each, trial.value(each.metric)) for each in self.study.outcome_constraints)
         return [each for each, value in values if value is not None and each.excess(value)]
 
-    def _point(self, values: Mapping[str, float | None]) -> Point | None:
+    def _objectives(self, values: Mapping[str, float | None]) -> ObjectiveVector | None:
         """A constraint whose metric is not there yet counts as kept."""
         losses = [goal.loss(value) for goal in self.study.goals if (value := values.get(goal.metric)) is not None]
         if len(losses) < len(self.study.goals):
             return None
         if not self.study.outcome_constraints:
-            return Point(0.0, tuple(losses))
+            return ObjectiveVector(0.0, tuple(losses))
         excesses = [
             each.excess(value)
             for each in self.study.outcome_constraints
             if (value := values.get(each.metric)) is not None
         ]
-        return Point(math.fsum(excesses), tuple(losses))
+        return ObjectiveVector(math.fsum(excesses), tuple(losses))
 
     @property
     def elapsed_s(self) -> float:
         """Wall-clock that the study was worked on, over all sessions, without the gaps between them."""
-        return self.worked_s + (self.last_at - self.opened.at if self.opened else 0.0)
+        return self.worked_s + (self.last_at - self.session_started.at if self.session_started else 0.0)
 
 
 def _report_at(trial: Trial, step: int) -> Report | None:
@@ -177,7 +177,7 @@ class Fold:
         self.start = start
         self.trials = list(start.trials)
         self.seq = start.seq
-        self.opened, self.closed = start.opened, start.closed
+        self.session_started, self.session_ended = start.session_started, start.session_ended
         self.unfinished = dict.fromkeys(start.unfinished)
         self.best_number, self.front_numbers = start.best_number, start.front_numbers
         self.unimproved = start.unimproved
@@ -189,8 +189,8 @@ class Fold:
             study=self.start.study,
             trials=tuple(self.trials),
             seq=self.seq,
-            opened=self.opened,
-            closed=self.closed,
+            session_started=self.session_started,
+            session_ended=self.session_ended,
             unfinished=tuple(self.unfinished),
             best_number=self.best_number,
             front_numbers=self.front_numbers,
@@ -202,15 +202,15 @@ class Fold:
 
     def add(self, event: Event) -> None:
         self.seq += 1
-        if not isinstance(event, Opened):
+        if not isinstance(event, SessionStarted):
             self.trained_s += self.running * max(0.0, event.at - self.last_at)
         match event:
-            case Opened():
+            case SessionStarted():
                 # The gap since the last event of a killed or closed session is nobody's work.
-                self.worked_s += self.last_at - self.opened.at if self.opened else 0.0
-                self.opened, self.closed, self.last_at = event, None, event.at
-            case Closed():
-                self.closed = event
+                self.worked_s += self.last_at - self.session_started.at if self.session_started else 0.0
+                self.session_started, self.session_ended, self.last_at = event, None, event.at
+            case SessionEnded():
+                self.session_ended = event
             case Proposed(at, number, proposal):
                 self.trials.append(Trial(number, proposal, "waiting", proposed_at=at))
                 self.unfinished[number] = None
@@ -230,7 +230,7 @@ class Fold:
                 trial = _with_run(trial, tuple(report for report in trial.run if report.step <= from_step))
                 trial = replace(trial, state="running", attempt=attempt, worker=worker, from_step=from_step)
                 return replace(trial, started_at=at, ended_at=None)
-            case Repeated(at):
+            case RunCompleted(at):
                 return replace(trial, state="waiting", repeats=(*trial.repeats, ()), from_step=0, ended_at=at)
             case Ended(at, number, outcome):
                 self.unfinished.pop(number, None)
@@ -254,10 +254,10 @@ class Fold:
     def _rank(self, trial: Trial) -> None:
         """Enter a trial that ended into the front, if it belongs there."""
         self.unimproved += 1
-        point = self.start.point(trial) if trial.state == "finished" else None
+        point = self.start.objectives(trial) if trial.state == "finished" else None
         if point is None or point.violation:
             return
-        standing = ((self.start.point(self.trials[number]), number) for number in self.front_numbers)
+        standing = ((self.start.objectives(self.trials[number]), number) for number in self.front_numbers)
         front = [(other, number) for other, number in standing if other is not None]
         if any(other.covers(point) and (other != point or number < trial.number) for other, number in front):
             return

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
-from spaces import Config, Encoding, Parameter, Space
-from studies.history import History
+from archsearch.spaces import Config, Encoding, Parameter, Space
+from archsearch.studies.history import History
 
 MIN_TRIALS = 20
 MAX_TRIALS = 2_000  # beyond, a sample of this many: the answer no longer changes, the time would

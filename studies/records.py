@@ -1,7 +1,7 @@
 """What happened, as frozen values: the study, its trials, and the events that made them.
 
 A trial is one configuration with one number for life. A retry or a promotion is an event on it, so every count,
-curve and model sees the trial once. Events are the truth; a Trial is what `studies.history` folds from them.
+curve and model sees the trial once. Events are the truth; a Trial is what `archsearch.studies.history` folds from them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spaces import Config, Space
-from spaces.domains import tupled
-from studies.goals import Goal, OutcomeConstraint
+from archsearch.spaces import Config, Space
+from archsearch.spaces.domains import tupled
+from archsearch.studies.goals import Goal, OutcomeConstraint
 
 Metrics = Mapping[str, float]
 State = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
@@ -83,7 +83,7 @@ class StudyRecord:
             name=body["name"],
             space=Space.from_json(body["space"]),
             goals=tuple(Goal(goal["metric"], goal["maximize"]) for goal in body["goals"]),
-            outcome_constraints=tuple(map(OutcomeConstraint.parse, body["outcome_constraints"])),
+            outcome_constraints=tuple(map(OutcomeConstraint.from_text, body["outcome_constraints"])),
             budget=body["budget"],
             seed=body["seed"],
             strategy=body["strategy"],
@@ -228,10 +228,10 @@ def _last(metric: str, reports: Sequence[Report]) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class SessionStarted:
     """A driver began to work on the study, with these settings (totals of the study, not of the session).
 
-    trials to patience are what ends the study: `search.study.Study` says what each means.
+    trials to patience are what ends the study: `archsearch.search.study.Study` says what each means.
     """
 
     at: float
@@ -247,7 +247,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class SessionEnded:
     """The driver left in good order."""
 
     at: float
@@ -291,7 +291,7 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RunCompleted:
     """The trial's run is complete and promising; it waits for another one under a further seed."""
 
     at: float
@@ -335,4 +335,16 @@ class Logged:
     text: str
 
 
-Event = Opened | Closed | Proposed | Started | Reported | Paused | Extended | Repeated | Lost | Ended | Logged
+Event = (
+    SessionStarted
+    | SessionEnded
+    | Proposed
+    | Started
+    | Reported
+    | Paused
+    | Extended
+    | RunCompleted
+    | Lost
+    | Ended
+    | Logged
+)

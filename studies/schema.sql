@@ -27,7 +27,7 @@ BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE VIEW curves AS
 SELECT e.trial                                AS trial,
        (SELECT count(*) FROM events r
-        WHERE r.trial = e.trial AND r.kind = 'repeated' AND r.seq < e.seq) AS run,
+        WHERE r.trial = e.trial AND r.kind = 'run_completed' AND r.seq < e.seq) AS run,
        json_extract(e.body, '$.step')         AS step,
        m.key                                  AS metric,
        m.value                                AS value,
@@ -40,7 +40,7 @@ WHERE e.kind = 'reported'
                   WHERE s.trial = e.trial AND s.kind = 'started' AND s.seq > e.seq
                     AND json_extract(s.body, '$.from_step') < json_extract(e.body, '$.step')
                     AND NOT EXISTS (SELECT 1 FROM events r
-                                    WHERE r.trial = e.trial AND r.kind = 'repeated'
+                                    WHERE r.trial = e.trial AND r.kind = 'run_completed'
                                       AND r.seq BETWEEN e.seq AND s.seq));
 
 -- One row per trial. `value` is the study's first metric as last reported, or its mean over the runs that are complete.
@@ -58,7 +58,7 @@ SELECT p.trial AS number,
           AND c.seq = (SELECT max(d.seq) FROM curves d
                        WHERE d.trial = c.trial AND d.run = c.run AND d.metric = c.metric)
           AND (c.run = 0 OR json_extract(last.body, '$.outcome') = 'finished'
-               OR c.run < (SELECT count(*) FROM events r WHERE r.trial = p.trial AND r.kind = 'repeated'))) AS value,
+               OR c.run < (SELECT count(*) FROM events r WHERE r.trial = p.trial AND r.kind = 'run_completed'))) AS value,
        (SELECT max(c.step) FROM curves c WHERE c.trial = p.trial AND c.run = 0) AS steps,
        json_extract(p.body, '$.config') AS config,
        json_extract(p.body, '$.note') AS note,
@@ -70,5 +70,5 @@ SELECT p.trial AS number,
 FROM events p
 JOIN events last ON last.seq = (
     SELECT max(seq) FROM events
-    WHERE trial = p.trial AND kind IN ('proposed', 'started', 'paused', 'extended', 'repeated', 'lost', 'ended'))
+    WHERE trial = p.trial AND kind IN ('proposed', 'started', 'paused', 'extended', 'run_completed', 'lost', 'ended'))
 WHERE p.kind = 'proposed';

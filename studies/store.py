@@ -21,13 +21,13 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from spaces import StoreError
-from studies.codec import decode, encode
-from studies.history import History
-from studies.records import Event, Opened, StudyRecord
+from archsearch.spaces import StoreError
+from archsearch.studies.codec import decode, encode
+from archsearch.studies.history import History
+from archsearch.studies.records import Event, SessionStarted, StudyRecord
 
 APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
-FORMAT = 3
+FORMAT = 4
 FREE_DISK_BYTES = 64 * 2**20  # less than this free, and a study is not begun
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -119,7 +119,7 @@ class Store:
 
     def history(self) -> History:
         """The fold of all events."""
-        return History.fold(self.study, self.events())
+        return History.from_events(self.study, self.events())
 
     @property
     def study(self) -> StudyRecord:
@@ -322,12 +322,13 @@ def _holder(path: Path) -> str:
     try:
         with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
             kind, at, body = db.execute(
-                "SELECT kind, at, body FROM events WHERE kind IN ('opened', 'closed') ORDER BY seq DESC LIMIT 1"
+                "SELECT kind, at, body FROM events WHERE kind IN ('session_started', 'session_ended') "
+                "ORDER BY seq DESC LIMIT 1"
             ).fetchone()
     except (sqlite3.Error, TypeError):
         return ""
     opened = decode(kind, 0, at, body)
-    if not isinstance(opened, Opened):
+    if not isinstance(opened, SessionStarted):
         return ""
     here = ", this very process: close what has it open" if opened.pid == os.getpid() else ""
     return f" (process {opened.pid} on {opened.host}{here})"

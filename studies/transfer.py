@@ -7,9 +7,9 @@ configuration of each of the most similar data sets).
 
 from __future__ import annotations
 
-from spaces import Config, Space, carried
-from studies.goals import order
-from studies.history import History
+from archsearch.spaces import Config, Space, carried
+from archsearch.studies.goals import order
+from archsearch.studies.history import History
 
 
 def best_configs(history: History, space: Space, n: int) -> list[Config]:
@@ -19,7 +19,9 @@ def best_configs(history: History, space: Space, n: int) -> list[Config]:
     equal values the older trial comes first; with several goals they rank by fronts. A pruned trial is not in question:
     its value was reached at a smaller budget.
     """
-    finished = [(trial, point) for trial in history.in_state("finished") if (point := history.point(trial)) is not None]
+    finished = [
+        (trial, point) for trial in history.in_state("finished") if (point := history.objectives(trial)) is not None
+    ]
     found: dict[str, Config] = {}
     for place in order([point for _, point in finished]):
         if len(found) >= n:

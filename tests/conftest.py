@@ -53,12 +53,12 @@ def archsearch(tmp_path: Path, command_env: dict[str, str]) -> Run:
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """One Ray for the whole test session: starting it takes four seconds."""
-    from search.executors import quiet_ray
+    from archsearch.search.executors import quiet_ray
 
     quiet_ray()
     import ray
 
-    from search.executors.ray import start_ray
+    from archsearch.search.executors.ray import start_ray
 
     start_ray(None, cpus=4, ray_log=False)
     yield

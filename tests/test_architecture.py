@@ -1,4 +1,4 @@
-"""The walls: spaces ← studies ← search, one seam per outside thing, no cycle, and what an import may load."""
+"""The rules of the layout: spaces ← studies ← search, one file per library, no cycle, what an import may load."""
 
 from __future__ import annotations
 
@@ -6,37 +6,51 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+import archsearch
+from archsearch.search.pruners import PRUNERS
+from archsearch.search.strategies import STRATEGIES
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("spaces", "studies", "search")
 LOWER = {"spaces": set(), "studies": {"spaces"}, "search": {"spaces", "studies"}}
-GROUPS = ("strategies", "pruners", "executors", "training")
+# The rooms of `search`: what each may import beside its own files, the SHARED modules, `spaces` and `studies`.
+ROOMS: dict[str, set[str]] = {
+    "strategies": set(),
+    "pruners": set(),
+    "executors": set(),
+    "training": set(),
+    "adapters": set(),
+    "engine": {"executors", "declaration"},
+    "testing": {"engine", "executors", "strategies", "pruners", "study", "declaration"},
+}
 
-# Which files may import an outside thing. Everything else goes through them.
-SHARED = ("protocols", "names", "settings")  # what every group of search may import
+SHARED = {"protocols", "registry", "validation"}  # what every room of search may import
 
+# Which files may import an outside library. Everything else goes through them.
 SEAMS = {
     "ray": {"search/executors/ray.py"},
     "sqlite3": {"studies/store.py"},
     "plotly": {"studies/reports/"},
-    "optuna": {"search/strategies/"},
-    "skopt": {"search/strategies/"},
-    "cmaes": {"search/strategies/"},
+    "optuna": {"search/strategies/_models/"},
+    "skopt": {"search/strategies/_models/"},
+    "cmaes": {"search/strategies/_models/"},
     "scipy": {"search/strategies/"},
-    # origin counts the GPUs; a Ray worker loads torch before it seeds the first trial; checkpoints hold tensors;
+    # provenance counts the GPUs; a Ray worker loads torch before it seeds the first trial; checkpoints hold tensors;
     # Optuna's GP computes with it.
     "torch": {
         "search/executors/checkpoints.py",
         "search/executors/ray.py",
-        "search/origin.py",
-        "search/strategies/optuna_gp.py",
+        "search/engine/provenance.py",
+        "search/strategies/_models/optuna_gp.py",
         "search/training/",
         "spaces/networks/",
     },
-    "click": {"search/cli.py"},
+    "click": {"search/cli/commands.py"},
     "pyarrow": {"search/training/data/parquet_files.py"},
     "PIL": {"search/training/data/"},
 }
@@ -44,7 +58,7 @@ SEAMS = {
 
 def module_of(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return ".".join(("archsearch", *(parts[:-1] if parts[-1] == "__init__" else parts)))
 
 
 FILES = {module_of(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
@@ -71,18 +85,22 @@ def imports(path: Path) -> set[str]:
 
 
 def wrong_directions(module: str, path: Path) -> list[str]:
-    """What the file imports against the direction of the packages, or across the groups of `search`."""
-    package, *rest = module.split(".")
+    """What the file imports against the direction of the packages, or across the rooms of `search`."""
+    _, package, *rest = module.split(".")
+    room = rest[0] if rest else ""
     wrong = []
     for name in imports(path):
-        other, *inner = name.split(".")
+        top, *inner = name.split(".")
+        if top in PACKAGES or (top == "archsearch" and not inner):
+            wrong.append(f"{module} imports {name}: write archsearch.{top if top in PACKAGES else 'PACKAGE'}.…")
+        if top != "archsearch" or not inner:
+            continue
+        other, *inner = inner
         if other in PACKAGES and other != package and other not in LOWER[package]:
             wrong.append(f"{module} imports {name}: {package} may import {sorted(LOWER[package]) or 'none of ours'}")
-        mine, theirs = rest[:1], inner[:1]
-        crossing = other == package == "search" and mine and theirs and mine[0] in GROUPS
-        if crossing and theirs[0] not in (mine[0], *SHARED):
-            may = ", ".join(f"search.{name}" for name in SHARED)
-            wrong.append(f"{module} imports {name}: {mine[0]} may import {may} and its own files")
+        if other == package == "search" and room in ROOMS and inner and inner[0] not in {room, *SHARED, *ROOMS[room]}:
+            may = ", ".join(sorted({*SHARED, *ROOMS[room]}))
+            wrong.append(f"{module} imports {name}: {room} may import {may} and its own files")
     return wrong
 
 
@@ -93,11 +111,14 @@ def test_the_direction_of_imports() -> None:
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("spaces.domains", "from studies.records import Trial"),
-        ("studies.store", "import search.engine"),
-        ("studies.store", "def late():\n    from search import Study"),
-        ("search.strategies.random", "from search.pruners import Median"),
-        ("search.executors.ray", "from search.engine import Engine"),
+        ("archsearch.spaces.domains", "from archsearch.studies.records import Trial"),
+        ("archsearch.studies.store", "import archsearch.search.engine.engine"),
+        ("archsearch.studies.store", "def late():\n    from archsearch.search.study import Study"),
+        ("archsearch.search.strategies.random", "from archsearch.search.pruners import Median"),
+        ("archsearch.search.executors.ray", "from archsearch.search.engine.engine import Engine"),
+        ("archsearch.search.engine.engine", "from archsearch.search.cli.display import Panel"),
+        ("archsearch.search.engine.driver", "from archsearch import Study"),
+        ("archsearch.spaces.space", "from spaces.domains import Int"),
     ],
 )
 def test_a_wrong_import_is_noticed(tmp_path: Path, module: str, text: str) -> None:
@@ -135,13 +156,13 @@ def test_no_import_cycle() -> None:
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import spaces", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly", "scipy"}),
-        ("import studies.store", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly", "scipy"}),
+        ("import archsearch.spaces", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly", "scipy"}),
+        ("import archsearch.studies.store", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly", "scipy"}),
         (
-            "from search import Auto, Bayes, CmaEs, Grid, QuasiRandom, Random, Study, TPE",
+            "from archsearch import Auto, Bayes, CmaEs, Grid, QuasiRandom, Random, Study, TPE",
             {"torch", "ray", "optuna", "skopt", "sklearn", "cmaes", "scipy", "plotly"},
         ),
-        ("import search.engine", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly"}),
+        ("import archsearch.search.engine.engine", {"torch", "ray", "optuna", "skopt", "sklearn", "plotly"}),
     ],
 )
 def test_what_an_import_may_load(statement: str, forbidden: set[str]) -> None:
@@ -157,21 +178,27 @@ def test_every_file_begins_with_its_story() -> None:
     assert silent == []
 
 
-def test_exported_names_are_sorted_and_exist() -> None:
-    for name in ("search", "spaces", "search.training", "search.strategies", "search.pruners"):
-        code = (
-            f"import {name} as m\n"
-            "assert list(m.__all__) == sorted(m.__all__, key=lambda n: (not n.isupper(), n)), m.__all__\n"
-            "[getattr(m, n) for n in m.__all__]"
-        )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+def test_every_public_name_is_there_and_has_a_story() -> None:
+    code = (
+        "import archsearch, inspect\n"
+        "for name in archsearch.__all__:\n"
+        "    value = getattr(archsearch, name)\n"
+        "    assert inspect.getdoc(value) or not callable(value), name\n"
+        "assert archsearch.__version__\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("registry", [STRATEGIES, PRUNERS], ids=["strategies", "pruners"])
+def test_what_a_registry_names_is_public(registry: Mapping[str, str]) -> None:
+    assert {place.rpartition(":")[2] for place in registry.values()} <= set(archsearch.__all__)
 
 
 def test_the_constraints_pin_what_the_project_depends_on() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
-    names = {text.split(">=")[0].split("[")[0].lower() for text in wanted}
+    names = {text.split(">=")[0].split("[")[0].lower().replace("_", "-") for text in wanted}
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.split("==")[0].lower() for line in lines if "==" in line}
     assert names <= pinned

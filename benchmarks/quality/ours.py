@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from archsearch import Config
+from archsearch.search.engine.engine import Engine
+from archsearch.search.executors.simulated import SimulatedExecutor
+from archsearch.search.protocols import Job, Metrics, Pruner, Strategy
+from archsearch.search.pruners import pruner as pruner_named
+from archsearch.search.strategies import strategy as strategy_named
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import SessionStarted, StudyRecord
 from quality.problem import Problem
-from search.engine import Engine
-from search.executors.simulated import SimulatedExecutor
-from search.protocols import Job, Metrics, Pruner, Strategy
-from search.pruners import pruner as pruner_named
-from search.strategies import strategy as strategy_named
-from spaces import Config
-from studies.goals import Goal
-from studies.history import History
-from studies.records import Opened, StudyRecord
 
 
 def tried(problem: Problem, name: str, world: int, trials: int, equal_steps: bool) -> list[tuple[Config, float | None]]:
@@ -45,7 +45,7 @@ def study(
     limits = (None, float(trials * problem.budget)) if equal_steps else (trials, None)
     return Engine(
         History(record),
-        Opened(executor.clock(), *limits, executor.capacity, "simulated", "", 0),
+        SessionStarted(executor.clock(), *limits, executor.capacity, "simulated", "", 0),
         strategy=strategy,
         pruner=pruner,
         executor=executor,

@@ -18,8 +18,10 @@ from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
-from spaces import Choice, Config, Domain, Float, Int, Parameter, Space, Value
-from spaces.expressions import Expression
+from archsearch import Choice, Config, Float, Int, Space
+from archsearch.spaces.domains import Domain, Value
+from archsearch.spaces.expressions import Expression
+from archsearch.spaces.flattening import Parameter
 
 Evaluate = Callable[[Config], float | None]  # the loss, or None where the trial fails
 Loop = Callable[[Space, Evaluate, int, int], None]  # of a space and an objective: so many trials, from this seed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spaces import Config, Space
+from archsearch import Config, Space
 
 Curve = Callable[[Config, int], Iterable[tuple[float, float]]]  # of a config in a world: each step's seconds and loss
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch import Choice, Config, Float, Int, Repeat, Space, When
 from quality.problem import Problem, drawing
-from spaces import Choice, Config, Float, Int, Repeat, Space, When
 
 _RATES = {"sgd": 0.7, "adam": 0.5, "lion": 0.35}  # the best, in the unit interval, before the world moves it
 _DIVERGES = 0.3  # so far above the best

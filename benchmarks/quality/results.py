@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from archsearch import Config
 from quality import ours
 from quality.peers import PEERS
 from quality.problem import Problem
-from spaces import Config
 
 
 class Run(NamedTuple):

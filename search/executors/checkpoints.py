@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.protocols import Job
-from spaces import ArchsearchError, SpecError
-from studies.history import History
-from studies.records import Ended, Event, Reported
-from studies.store import files_beside
+from archsearch.search.protocols import Job
+from archsearch.spaces import ArchsearchError, SpecError
+from archsearch.studies.history import History
+from archsearch.studies.records import Ended, Event, Reported
+from archsearch.studies.store import files_beside
 
 
 class CheckpointError(ArchsearchError):
@@ -37,7 +37,7 @@ class Checkpoints:
     every_s: float
 
     @classmethod
-    def beside(cls, store: Path, every_s: float) -> Checkpoints:
+    def from_store(cls, store: Path, every_s: float) -> Checkpoints:
         """Those of the study in this store."""
         return cls(files_beside(store), every_s)
 

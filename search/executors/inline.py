@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from search.executors.checkpoints import Checkpoints
-from search.executors.worker import Worker, use_threads
-from search.protocols import Job, Objective
-from spaces import ExecutionError
-from studies.records import Event
+from archsearch.search.executors.checkpoints import Checkpoints
+from archsearch.search.executors.worker import Worker, use_threads
+from archsearch.search.protocols import Job, Objective
+from archsearch.spaces import ExecutionError
+from archsearch.studies.records import Event
 
 
 class InlineExecutor:

@@ -16,7 +16,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,12 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from search.executors.checkpoints import Checkpoints
-from search.executors.worker import Worker, use_threads
-from search.protocols import UNSTAMPED, Job, Objective
-from spaces import ExecutionError
-from studies.records import Ended, Event, Logged, Lost
+from archsearch.search.executors.checkpoints import Checkpoints
+from archsearch.search.executors.worker import Worker, use_threads
+from archsearch.search.protocols import UNSTAMPED, Job, Objective
+from archsearch.spaces import ExecutionError
+from archsearch.studies.records import Ended, Event, Logged, Lost
 
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _REACH_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 3.0  # for the objectives' `finally` when the session ends
 
@@ -224,15 +223,14 @@ def start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
     # More workers than cores are the user's choice, and share them.
     size = {} if address else {"num_cpus": max(cpus, os.cpu_count() or 1)}
     try:
-        with _in_folder(_PACKAGE_ROOT):
-            ray.init(
-                address=address or "local",
-                include_dashboard=None if address else False,
-                log_to_driver=ray_log,
-                logging_level=level,
-                configure_logging=ray_log,
-                **size,
-            )
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=ray_log,
+            logging_level=level,
+            configure_logging=ray_log,
+            **size,
+        )
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray"
         fix = "a cluster with a token needs RAY_AUTH_MODE=token set" if address else "or use --executor inline"
@@ -250,17 +248,6 @@ def _check_reachable(address: str) -> None:
         raise ExecutionError(
             f"no Ray cluster answers at {address}: {error}; start one there (`ray start --head`) or mend the address"
         ) from error
-
-
-@contextmanager
-def _in_folder(folder: Path) -> Iterator[None]:
-    """Ray puts the driver's folder first on its workers' path, where a user's own `search.py` would shadow ours."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def _check_resources(workers: int, cpus: int, gpus: float) -> None:

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from search.protocols import UNSTAMPED, Job
-from spaces import ExecutionError
-from studies.records import Ended, Event, Failed, Finished, Metrics, Report, Reported
+from archsearch.search.protocols import UNSTAMPED, Job
+from archsearch.spaces import ExecutionError
+from archsearch.studies.records import Ended, Event, Failed, Finished, Metrics, Report, Reported
 
 Curve = Callable[[Job], Iterable[tuple[float, Metrics]]]
 """What a trial would report: for each step from 1 on, the seconds that it takes and its metrics.

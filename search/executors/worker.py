@@ -20,9 +20,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from search.executors.checkpoints import CheckpointError, Checkpoints, Keeper
-from search.protocols import UNSTAMPED, Job, Objective, Running
-from studies.records import Ended, Event, Failed, Finished, Logged, Lost, Metrics, Report, Reported
+from archsearch.search.executors.checkpoints import CheckpointError, Checkpoints, Keeper
+from archsearch.search.protocols import UNSTAMPED, Job, Objective, TrialContext
+from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Metrics, Report, Reported
 
 _END = object()  # what an exhausted iterator gives; None may be a user's mistake
 
@@ -142,9 +142,9 @@ class _Attempt:
             self._reports = made
         return _END if self._reports is None else next(self._reports, _END)
 
-    def _running(self) -> Running:
+    def _running(self) -> TrialContext:
         job = self._job
-        trial = Running(job.number, job.attempt, dict(job.config), job.budget, job.seed, self._device)
+        trial = TrialContext(job.number, job.attempt, dict(job.config), job.budget, job.seed, self._device)
         if self._checkpoints is not None and self._keeper is not None:
             restored = self._checkpoints.read(job.checkpoint) if job.checkpoint else None
             trial = replace(trial, restored=restored, keeper=self._keeper)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.protocols import Continue, Stop, Verdict
-from search.pruners.finished import standing
-from spaces import SpecError
-from studies.goals import Point, ranks
-from studies.history import History
-from studies.records import Trial
+from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.pruners._comparison import standing
+from archsearch.spaces import SpecError
+from archsearch.studies.goals import ObjectiveVector, ranks
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
 
 # Of the power law a + b / step**EXPONENT. From 0.25 to 1 it made no difference on TaskSet, 0 (no slope) did.
 EXPONENT = 0.5
@@ -61,10 +61,12 @@ class Extrapolation:
         finished = [
             (last, other)
             for other in history.trials
-            if other.state == "finished" and other.number != trial.number and (last := history.point(other)) is not None
+            if other.state == "finished"
+            and other.number != trial.number
+            and (last := history.objectives(other)) is not None
         ]
         kept = [(last, other) for last, other in finished if not last.violation]
-        points = {r.step: point for r in trial.reports if (point := history.point_at(trial, r.step)) is not None}
+        points = {r.step: point for r in trial.reports if (point := history.objectives_at(trial, r.step)) is not None}
         half = max((each for each in points if 2 * each <= step), default=None)
         if not kept or step not in points or half is None:
             return Continue()
@@ -82,7 +84,7 @@ class Extrapolation:
             limit = max(*curve, statistics.median(last for _, _, last in others))
             now, before = points[step].losses[place], points[half].losses[place]
             possible.append(_possible_ends(before, now, others, ahead, limit))
-        ends = [Point(0.0, losses) for losses in zip(*possible, strict=True)]
+        ends = [ObjectiveVector(0.0, losses) for losses in zip(*possible, strict=True)]
         best = {last for (last, _), rank in zip(kept, ranks([last for last, _ in kept]), strict=True) if rank == 0}
         unbeaten = sum(not any(point != ending and point.covers(ending) for point in best) for ending in ends)
         chance = (unbeaten + 0.5) / (len(ends) + 1)
@@ -104,7 +106,7 @@ class Extrapolation:
 
 def _losses(trial: Trial, history: History, half: int, step: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Its losses at these steps; None where one was not reported."""
-    before, now = history.point_at(trial, half), history.point_at(trial, step)
+    before, now = history.objectives_at(trial, half), history.objectives_at(trial, step)
     return None if before is None or now is None else (before.losses, now.losses)
 
 

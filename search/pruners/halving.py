@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from search.protocols import Continue, Stop, Verdict
-from search.pruners.finished import by_rank, numbers, standing
-from search.settings import check_whole
-from studies.history import History
-from studies.records import Trial
+from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.pruners._comparison import by_rank, numbers, standing
+from archsearch.search.validation import check_int
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,19 @@ class SuccessiveHalving:
     eta: int = 3
 
     def __post_init__(self) -> None:
-        check_whole(self, "min_steps", least=1)
-        check_whole(self, "eta", least=2)
+        check_int(self, "min_steps", least=1)
+        check_int(self, "eta", least=2)
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, step, budget = history.study, trial.step, trial.proposal.budget
         if not self._is_rung(step) or (budget is not None and step >= budget):
             return Continue()
-        own = history.point_at(trial, step)
+        own = history.objectives_at(trial, step)
         if own is None:
             return Continue()
         points = [own]
         for other in history.trials:
-            if other.number != trial.number and (point := history.point_at(other, step)) is not None:
+            if other.number != trial.number and (point := history.objectives_at(other, step)) is not None:
                 points.append(point)
         found = numbers(points, study)
         needed = heapq.nsmallest(max(1, len(found) // self.eta), found)[-1]

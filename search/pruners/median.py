@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from search.protocols import Continue, Stop, Verdict
-from search.pruners.finished import by_rank, compared, standing
-from search.settings import check_whole
-from studies.history import History
-from studies.records import Trial
+from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.pruners._comparison import by_rank, compared, standing
+from archsearch.search.validation import check_int
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Median:
     warmup_steps: int = 3
 
     def __post_init__(self) -> None:
-        check_whole(self, "startup_trials", least=1)
-        check_whole(self, "warmup_steps", least=0)
+        check_int(self, "startup_trials", least=1)
+        check_int(self, "warmup_steps", least=0)
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)

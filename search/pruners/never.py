@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search.protocols import Continue, Verdict
-from studies.history import History
-from studies.records import Trial
+from archsearch.search.protocols import Continue, Verdict
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from search.protocols import Continue, Stop, Verdict
-from search.pruners.finished import by_rank
-from search.settings import check_whole
-from spaces import SpecError
-from studies.goals import Point
-from studies.history import History
-from studies.records import Trial
+from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.pruners._comparison import by_rank
+from archsearch.search.validation import check_int
+from archsearch.spaces import SpecError
+from archsearch.studies.goals import ObjectiveVector
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Patience:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        check_whole(self, "steps", least=1)
+        check_int(self, "steps", least=1)
         value = self.min_delta
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise SpecError(f"Patience min_delta must be a number of at least 0, got {value!r}; 0 is usual")
@@ -41,7 +41,7 @@ class Patience:
         budget = trial.proposal.budget
         if len(trial.reports) <= self.steps or (budget is not None and trial.step >= budget):
             return Continue()
-        points = [history.point_at(trial, report.step) for report in trial.reports]
+        points = [history.objectives_at(trial, report.step) for report in trial.reports]
         before = [point for point in points[: -self.steps] if point is not None]
         since = [point for point in points[-self.steps :] if point is not None]
         if not before or any(not any(self._nearly(earlier).covers(point) for earlier in before) for point in since):
@@ -51,6 +51,6 @@ class Patience:
         what = "before" if by_rank(history.study) else f"{goal.metric} {goal.loss(best):.4g}"
         return Stop(f"step {trial.step}: nothing better than {what} for {self.steps} steps")
 
-    def _nearly(self, point: Point) -> Point:
+    def _nearly(self, point: ObjectiveVector) -> ObjectiveVector:
         """What a better point must beat."""
-        return Point(point.violation, tuple(loss - self.min_delta for loss in point.losses))
+        return ObjectiveVector(point.violation, tuple(loss - self.min_delta for loss in point.losses))

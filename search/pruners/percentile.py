@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.protocols import Continue, Stop, Verdict
-from search.pruners.finished import by_rank, compared, standing
-from search.settings import check_whole
-from spaces import SpecError
-from studies.history import History
-from studies.records import Trial
+from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.pruners._comparison import by_rank, compared, standing
+from archsearch.search.validation import check_int
+from archsearch.spaces import SpecError
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Percentile:
         value = self.percentile
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
             raise SpecError(f"Percentile percentile must be a number from 0 to 100, got {value!r}; 25 is usual")
-        check_whole(self, "startup_trials", least=1)
-        check_whole(self, "warmup_steps", least=0)
+        check_int(self, "startup_trials", least=1)
+        check_int(self, "warmup_steps", least=0)
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)

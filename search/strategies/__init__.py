@@ -1,64 +1,31 @@
-"""How configurations are chosen: one file per strategy, and the one table of their names.
+"""How configurations are chosen: one file per strategy, and the one list of their names.
 
-Strategies are values: `Study(strategy=TPE(startup_trials=20))`. The table is for the command line and for lists.
+Strategies are values: `Study(strategy=TPE(startup_trials=20))`. The list is for the command line and for messages.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from search.names import NameTable
-from search.protocols import Strategy
+from archsearch.search.protocols import Strategy
+from archsearch.search.registry import Registry
 
-if TYPE_CHECKING:
-    from search.strategies.asha import ASHA
-    from search.strategies.auto import Auto
-    from search.strategies.bayes import Bayes
-    from search.strategies.cma_es import CmaEs
-    from search.strategies.evolution import Evolution
-    from search.strategies.gp import GP
-    from search.strategies.grid import Grid
-    from search.strategies.hyperband import Hyperband
-    from search.strategies.nsga2 import NSGA2
-    from search.strategies.quasirandom import QuasiRandom
-    from search.strategies.random import Random
-    from search.strategies.top_k import TopK
-    from search.strategies.tpe import TPE
-
-__all__ = [
-    "ASHA",
-    "GP",
-    "NSGA2",
-    "STRATEGIES",
-    "TPE",
-    "Auto",
-    "Bayes",
-    "CmaEs",
-    "Evolution",
-    "Grid",
-    "Hyperband",
-    "QuasiRandom",
-    "Random",
-    "TopK",
-    "strategy",
-]
-
-STRATEGIES = NameTable(
+STRATEGIES = Registry(
     "strategy",
     {
-        "asha": "search.strategies.asha:ASHA",
-        "auto": "search.strategies.auto:Auto",
-        "bayes": "search.strategies.bayes:Bayes",
-        "cmaes": "search.strategies.cma_es:CmaEs",
-        "evolution": "search.strategies.evolution:Evolution",
-        "gp": "search.strategies.gp:GP",
-        "grid": "search.strategies.grid:Grid",
-        "hyperband": "search.strategies.hyperband:Hyperband",
-        "nsga2": "search.strategies.nsga2:NSGA2",
-        "quasirandom": "search.strategies.quasirandom:QuasiRandom",
-        "random": "search.strategies.random:Random",
-        "topk": "search.strategies.top_k:TopK",
-        "tpe": "search.strategies.tpe:TPE",
+        "asha": "archsearch.search.strategies.asha:ASHA",
+        "auto": "archsearch.search.strategies.auto:Auto",
+        "bayes": "archsearch.search.strategies.bayes:Bayes",
+        "cmaes": "archsearch.search.strategies.cma_es:CmaEs",
+        "evolution": "archsearch.search.strategies.evolution:Evolution",
+        "gp": "archsearch.search.strategies.gp:GP",
+        "grid": "archsearch.search.strategies.grid:Grid",
+        "hyperband": "archsearch.search.strategies.hyperband:Hyperband",
+        "nsga2": "archsearch.search.strategies.nsga2:NSGA2",
+        "quasirandom": "archsearch.search.strategies.quasirandom:QuasiRandom",
+        "random": "archsearch.search.strategies.random:Random",
+        "topk": "archsearch.search.strategies.top_k:TopK",
+        "tpe": "archsearch.search.strategies.tpe:TPE",
     },
 )
 
@@ -66,11 +33,3 @@ STRATEGIES = NameTable(
 def strategy(name: str) -> Strategy:
     """The strategy of that name with its defaults; SpecError when there is none."""
     return cast(Strategy, STRATEGIES.make(name))
-
-
-def __getattr__(name: str) -> object:
-    return STRATEGIES.attribute(__name__, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -13,10 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from search.protocols import Strategy
-from search.settings import check_whole
-from search.strategies.random import Random
-from search.strategies.rungs import (
+from archsearch.search.protocols import Strategy
+from archsearch.search.strategies._shared.rungs import (
     GOING,
     as_pruned,
     check_inner,
@@ -27,8 +25,10 @@ from search.strategies.rungs import (
     ranked_at,
     rungs,
 )
-from studies.history import History
-from studies.records import Extension, Proposal, StudyRecord, Trial
+from archsearch.search.strategies.random import Random
+from archsearch.search.validation import check_int
+from archsearch.studies.history import History
+from archsearch.studies.records import Extension, Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class ASHA:
 
     def __post_init__(self) -> None:
         check_wrapped(self)
-        check_whole(self, "min_steps", least=1)
-        check_whole(self, "eta", least=2)
+        check_int(self, "min_steps", least=1)
+        check_int(self, "eta", least=2)
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a budget without a rung below it."""

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from search.protocols import Strategy
-from search.strategies.bayes import Bayes
-from search.strategies.cma_es import CmaEs
-from search.strategies.evolution import Evolution
-from search.strategies.gp import GP
-from search.strategies.nsga2 import NSGA2
-from search.strategies.random import Random, apart
-from search.strategies.tpe import TPE
-from spaces import Choice, Space
-from studies.history import History
-from studies.records import Proposal, Proposed, Trial
+from archsearch.search.protocols import Strategy
+from archsearch.search.strategies.bayes import Bayes
+from archsearch.search.strategies.cma_es import CmaEs
+from archsearch.search.strategies.evolution import Evolution
+from archsearch.search.strategies.gp import GP
+from archsearch.search.strategies.nsga2 import NSGA2
+from archsearch.search.strategies.random import Random, apart
+from archsearch.search.strategies.tpe import TPE
+from archsearch.spaces import Choice, Space
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, Proposed, Trial
 
 _START = 10  # trials with a value before a model is asked, as each model has it by itself
 _FEW = 200  # trials that ended; on more, a Gaussian process takes seconds an ask: its fit is cubic
@@ -93,7 +93,7 @@ class Auto:
         space = history.study.space
         finished, pruned = history.in_state("finished"), history.in_state("pruned")
         losses = {t.number: loss for t in (*finished, *pruned) if (loss := history.loss(t)) is not None}
-        workers = 1 if history.opened is None else history.opened.workers
+        workers = 1 if history.session_started is None else history.session_started.workers
         if not space.free:
             return _Fit((self._random,), "nothing varies")
         if len(losses) < max(_START, workers):

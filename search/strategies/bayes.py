@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from search.settings import check_whole
-from search.strategies.belief import Belief
-from search.strategies.candidates import Rows
-from search.strategies.observed import single
-from search.strategies.random import drawn
-from search.strategies.refusals import check_one_goal
-from spaces import Config, Space, neighbour
-from studies.history import History
-from studies.records import Proposal, StudyRecord, Trial
+from archsearch.search.strategies._shared.candidates import Rows
+from archsearch.search.strategies._shared.observations import single
+from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies._shared.study_checks import check_one_goal
+from archsearch.search.strategies.random import drawn
+from archsearch.search.validation import check_int
+from archsearch.spaces import Config, Space, neighbour
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, StudyRecord, Trial
 
 if TYPE_CHECKING:
-    from search.strategies.surrogate import Surrogate
+    from archsearch.search.strategies._models.surrogate import Surrogate
 
 _LEADERS = 5  # around how many of the best points candidates are made
 _NEIGHBOURS = 50  # how many around each
@@ -54,15 +54,15 @@ class Bayes:
 
     Of more than 300 trials the model is told of the 150 best and the 150 newest. An inactive parameter stands in it at
     its domain's middle. The space's priors multiply the expected improvement, by a power that fades
-    (`search.strategies.belief`). No config is proposed twice while the candidates hold another.
+    (`strategies._shared.prior_weighting`). No config is proposed twice while the candidates hold another.
     """
 
     startup_trials: int = 10
     candidates: int = 1000
 
     def __post_init__(self) -> None:
-        check_whole(self, "startup_trials", least=1)
-        check_whole(self, "candidates", least=1)
+        check_int(self, "startup_trials", least=1)
+        check_int(self, "candidates", least=1)
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a study with several goals."""
@@ -75,17 +75,17 @@ class Bayes:
         if sum(trial.state != "failed" for trial in tried) < self.startup_trials or not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, only the driver asks, and this takes 1.5 s.
-        from search.strategies.quiet import undisturbed
-        from search.strategies.surrogate import Surrogate
+        from archsearch.search.strategies._models.single_thread import single_threaded
+        from archsearch.search.strategies._models.surrogate import Surrogate
 
         rows = Rows(study.space)
         known = rows.of([trial.config for trial in tried])
         pending = rows.of([trial.config for trial in history.open_trials("waiting", "running", "paused")])
         taken = {row.tobytes() for row in rows.of([trial.config for trial in history.trials])}
         pool = self._pool(study.space, [tried[place].config for place in _lowest(losses)], rng)
-        with undisturbed():
+        with single_threaded():
             model = Surrogate.fit(known, losses, seed=int(rng.integers(2**32))).believing(pending)
-            configs = _promising(model, Belief.after(history), rows, pool, taken, n, rng)
+            configs = _promising(model, PriorWeighting.from_history(history), rows, pool, taken, n, rng)
         return [Proposal(config, study.budget, {"by": "bayes"}) for config in configs]
 
     def tell(self, trial: Trial) -> None:
@@ -99,7 +99,7 @@ class Bayes:
 
 def _promising(
     model: Surrogate,
-    belief: Belief,
+    weighting: PriorWeighting,
     rows: Rows,
     pool: list[Config],
     taken: set[bytes],
@@ -107,13 +107,13 @@ def _promising(
     rng: np.random.Generator,
 ) -> list[Config]:
     """`n` configs, each the most promising once the model believes in those before it."""
-    pool_rows, pool_factors = rows.of(pool), np.exp(belief.of(pool))
+    pool_rows, pool_factors = rows.of(pool), np.exp(weighting.of(pool))
     chosen: list[Config] = []
     for _ in range(n):
         leaders = _lowest(-model.improvement(pool_rows) * pool_factors)
-        near = _around(belief.space, [pool[place] for place in leaders], rng)
+        near = _around(weighting.space, [pool[place] for place in leaders], rng)
         all_rows = np.vstack([pool_rows, rows.of(near)])
-        promise = model.improvement(all_rows) * np.concatenate([pool_factors, np.exp(belief.of(near))])
+        promise = model.improvement(all_rows) * np.concatenate([pool_factors, np.exp(weighting.of(near))])
         fresh = np.array([row.tobytes() not in taken for row in all_rows])
         choice = int(np.argmax(np.where(fresh, promise, -1.0) if fresh.any() else promise))
         chosen.append([*pool, *near][choice])

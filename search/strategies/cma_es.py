@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.settings import check_whole
-from search.strategies.random import apart, drawn
-from search.strategies.refusals import check_one_goal
-from studies.history import History
-from studies.records import Proposal, StudyRecord, Trial
+from archsearch.search.strategies._shared.study_checks import check_one_goal
+from archsearch.search.strategies.random import apart, drawn
+from archsearch.search.validation import check_int
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, StudyRecord, Trial
 
 if TYPE_CHECKING:
-    from search.strategies.generations import Generations
+    from archsearch.search.strategies._models.cma_state import Generations
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class CmaEs:
     _warm: _Warm = field(default_factory=_Warm, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_whole(self, "population", least=4, none=True)
+        check_int(self, "population", least=4, allow_none=True)
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a study with several goals."""
@@ -74,7 +74,7 @@ class CmaEs:
         if not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, and only the driver asks.
-        from search.strategies.generations import Generations
+        from archsearch.search.strategies._models.cma_state import Generations
 
         generations = self._warm.generations
         if generations is None or not generations.follow(history):

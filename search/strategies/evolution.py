@@ -13,15 +13,15 @@ from itertools import islice
 
 import numpy as np
 
-from search.settings import check_whole
-from search.strategies.belief import Belief
-from search.strategies.distinct import untried
-from search.strategies.offspring import children
-from search.strategies.random import drawn
-from search.strategies.standing import ranked
-from spaces import SpecError
-from studies.history import History
-from studies.records import Proposal, Trial
+from archsearch.search.strategies._shared.deduplication import untried
+from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies._shared.ranking import ranked
+from archsearch.search.strategies._shared.variation import children
+from archsearch.search.strategies.random import drawn
+from archsearch.search.validation import check_int
+from archsearch.spaces import SpecError
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Evolution:
     -9.5; 30 and 20 -10.1; 50 and 30 -9.0.
 
     Where the space has priors, ten children are made, and one of them is drawn by its prior to a power that fades
-    (`search.strategies.belief`).
+    (`strategies._shared.prior_weighting`).
 
     No config is proposed twice while mutation finds another, or the space's list holds one.
     """
@@ -55,8 +55,8 @@ class Evolution:
     crossover: float = 0.5
 
     def __post_init__(self) -> None:
-        check_whole(self, "population", least=1)
-        check_whole(self, "sample", least=1)
+        check_int(self, "population", least=1)
+        check_int(self, "sample", least=1)
         share = self.crossover
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise SpecError(f"Evolution crossover must be a share from 0 to 1, got {share!r}; 0.5 is usual")
@@ -65,18 +65,18 @@ class Evolution:
         """Always `n` proposals; it never waits."""
         study = history.study
         ended = (trial for trial in reversed(history.trials) if trial.state in ("finished", "pruned"))
-        valued = (trial for trial in ended if history.point(trial) is not None)
+        valued = (trial for trial in ended if history.objectives(trial) is not None)
         youngest = list(islice(valued, self.population))
         if len(youngest) < self.population or not study.space.free:
             return drawn(history, n, rng)
         population = ranked(history, youngest)
         tried = [trial.config for trial in history.trials]
-        belief = Belief.after(history)
+        weighting = PriorWeighting.from_history(history)
         proposals = []
         for _ in range(n):
             parents = self._parents(population, rng)
             mother, father = parents[0].config, parents[1].config if len(parents) > 1 else None
-            config = untried(study.space, tried, children(belief, mother, father, rng))
+            config = untried(study.space, tried, children(weighting, mother, father, rng))
             tried.append(config)
             note = {"by": "evolution", "parents": [parent.number for parent in parents]}
             proposals.append(Proposal(config, study.budget, note))

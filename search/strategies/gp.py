@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.settings import check_whole
-from search.strategies.belief import Belief
-from search.strategies.distinct import untried
-from search.strategies.observed import observed, tamed
-from search.strategies.random import drawn
-from spaces import Config, Space, neighbour, repair
-from studies.history import History
-from studies.records import Proposal, Trial
+from archsearch.search.strategies._shared.deduplication import untried
+from archsearch.search.strategies._shared.observations import observed, tamed
+from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies.random import drawn
+from archsearch.search.validation import check_int
+from archsearch.spaces import Config, Space, neighbour, repair
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, Trial
 
 _TRIES = 100  # neighbours of a suggestion that is known already
 
@@ -35,7 +35,7 @@ class GP:
     budget, and a failed one with the worst value seen. Optuna itself sees neither, and would stay random for ever where
     most trials are pruned. Diverged values are cut, and long histories shortened, as by `Bayes`. Trials that still run,
     and the earlier proposals of the same ask, are averaged over what the model believes of them. The space's priors
-    multiply the expected improvement, by a power that fades (`search.strategies.belief`).
+    multiply the expected improvement, by a power that fades (`strategies._shared.prior_weighting`).
 
     With several goals each has a process of its own, and the expected gain in hypervolume takes the place of the
     improvement (Daulton et al. 2020, "Differentiable Expected Hypervolume Improvement"); of a failed trial, each goal
@@ -49,7 +49,7 @@ class GP:
     startup_trials: int = 10
 
     def __post_init__(self) -> None:
-        check_whole(self, "startup_trials", least=1)
+        check_int(self, "startup_trials", least=1)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""
@@ -58,12 +58,12 @@ class GP:
         if sum(trial.state != "failed" for trial in seen.trials) < self.startup_trials or not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, only the driver asks, and this loads torch.
-        from search.strategies.optuna_gp import OptunaGP
-        from search.strategies.quiet import undisturbed
+        from archsearch.search.strategies._models.optuna_gp import OptunaGP
+        from archsearch.search.strategies._models.single_thread import single_threaded
 
         known = [trial.config for trial in history.trials]
-        with undisturbed():
-            model = OptunaGP(Belief.after(history), len(study.goals), seed=int(rng.integers(2**32)))
+        with single_threaded():
+            model = OptunaGP(PriorWeighting.from_history(history), len(study.goals), seed=int(rng.integers(2**32)))
             model.add_ended([trial.config for trial in seen.trials], *tamed(seen))
             model.add_running([trial.config for trial in history.open_trials("waiting", "running", "paused")])
             for _ in range(n):

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from search.settings import check_whole
-from spaces import Config, Encoding, Space, SpecError
-from studies.history import History
-from studies.records import Proposal, StudyRecord, Trial
+from archsearch.search.validation import check_int
+from archsearch.spaces import Config, Encoding, Space, SpecError
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, StudyRecord, Trial
 
 _MOST = 100_000  # configs; they are listed in memory, some 0.4 s and 30 MB
 
@@ -51,7 +51,7 @@ class Grid:
     _warm: _Warm = field(default_factory=_Warm, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_whole(self, "points", least=2, none=True)
+        check_int(self, "points", least=2, allow_none=True)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Up to `n` proposals; fewer, and then none, when the grid is used up. It never waits."""

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.settings import check_whole
-from search.strategies.belief import Belief
-from search.strategies.distinct import untried
-from search.strategies.offspring import children
-from search.strategies.random import drawn
-from search.strategies.standing import ranked
-from spaces import SpecError
-from studies.history import History
-from studies.records import Proposal, Trial
+from archsearch.search.strategies._shared.deduplication import untried
+from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies._shared.ranking import ranked
+from archsearch.search.strategies._shared.variation import children
+from archsearch.search.strategies.random import drawn
+from archsearch.search.validation import check_int
+from archsearch.spaces import SpecError
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class NSGA2:
     crossover: float = 0.9
 
     def __post_init__(self) -> None:
-        check_whole(self, "population", least=2)
+        check_int(self, "population", least=2)
         share = self.crossover
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise SpecError(f"NSGA2 crossover must be a share from 0 to 1, got {share!r}; 0.9 is usual")
@@ -61,12 +61,12 @@ class NSGA2:
         if len(population) < self.population or not study.space.free:
             return drawn(history, n, rng)
         tried = [trial.config for trial in history.trials]
-        belief = Belief.after(history)
+        weighting = PriorWeighting.from_history(history)
         proposals = []
         for _ in range(n):
             parents = [_winner(population, rng) for _ in range(2 if rng.random() < self.crossover else 1)]
             father = parents[1].config if len(parents) > 1 else None
-            config = untried(study.space, tried, children(belief, parents[0].config, father, rng))
+            config = untried(study.space, tried, children(weighting, parents[0].config, father, rng))
             tried.append(config)
             note = {"by": "nsga2", "parents": [parent.number for parent in parents]}
             proposals.append(Proposal(config, study.budget, note))

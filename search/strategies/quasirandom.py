@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search.strategies.distinct import is_new, untried
-from search.strategies.random import apart, drawn
-from spaces import Config, Space, SpecError
-from studies.history import History
-from studies.records import Proposal, StudyRecord, Trial
+from archsearch.search.strategies._shared.deduplication import is_new, untried
+from archsearch.search.strategies.random import apart, drawn
+from archsearch.spaces import Config, Space, SpecError
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, StudyRecord, Trial
 
 _TRIES = 1000  # points in a row that break a constraint, after which a config is drawn at random
 _REPEATS = 20  # points that are configs tried before, after which it is too

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.strategies.distinct import sure_to_be_new, untried
-from spaces import Config
-from studies.history import History
-from studies.records import Proposal, Trial
+from archsearch.search.strategies._shared.deduplication import sure_to_be_new, untried
+from archsearch.spaces import Config
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, Trial
 
 _REDRAWN = 20  # draws until the space's list is searched for what is left
 

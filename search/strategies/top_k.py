@@ -7,13 +7,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from search.protocols import Strategy
-from search.settings import check_whole
-from search.strategies.random import Random
-from search.strategies.rungs import as_pruned, check_inner, check_rung, check_wrapped, no_more_come, promoted, ranked_at
-from spaces import SpecError
-from studies.history import History
-from studies.records import Extension, Proposal, StudyRecord, Trial
+from archsearch.search.protocols import Strategy
+from archsearch.search.strategies._shared.rungs import (
+    as_pruned,
+    check_inner,
+    check_rung,
+    check_wrapped,
+    no_more_come,
+    promoted,
+    ranked_at,
+)
+from archsearch.search.strategies.random import Random
+from archsearch.search.validation import check_int
+from archsearch.spaces import SpecError
+from archsearch.studies.history import History
+from archsearch.studies.records import Extension, Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +40,8 @@ class TopK:
 
     def __post_init__(self) -> None:
         check_wrapped(self)
-        check_whole(self, "keep", least=1)
-        check_whole(self, "steps", least=1)
+        check_int(self, "keep", least=1)
+        check_int(self, "steps", least=1)
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a budget that all would come to, or a study without a number of trials."""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.settings import check_whole
-from search.strategies.belief import Belief
-from search.strategies.random import drawn
-from studies.history import History
-from studies.records import Proposal, Trial
+from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies.random import drawn
+from archsearch.search.validation import check_int
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, Trial
 
 if TYPE_CHECKING:
-    from search.strategies.optuna_mirror import Mirror
+    from archsearch.search.strategies._models.optuna_mirror import Mirror
 
 
 @dataclass(slots=True)
@@ -48,10 +48,10 @@ class TPE:
     liar, Ginsbourger et al. 2010). A pruned trial ranks behind the finished ones: first those that came further, then
     those with the better last value. A failed trial ranks last of all. With several goals good are the first Pareto
     fronts, and of the last one that fits in part those that add most hypervolume (Ozaki et al. 2022, "Multiobjective
-    Tree-Structured Parzen Estimator"); pruned ones rank by `search.strategies.standing`. Whatever breaks an outcome
+    Tree-Structured Parzen Estimator"); pruned ones rank by `strategies._shared.ranking`. Whatever breaks an outcome
     constraint ranks behind what finished within them, by how far it is beyond.
 
-    The space's priors multiply the ratio of the two densities, by a power that fades (`search.strategies.belief`).
+    The space's priors multiply the ratio of the two densities, by a power that fades (`_shared.prior_weighting`).
 
     A suggestion that breaks a constraint, or that was tried before, is asked for anew; after ten, the nearest legal
     config is taken, or a neighbour that was not tried, and the proposal notes that it was repaired. Of a space of up
@@ -65,7 +65,7 @@ class TPE:
 
     def __post_init__(self) -> None:
         for name, least in (("startup_trials", 1), ("candidates", 1), ("remembered", 250)):
-            check_whole(self, name, least=least)
+            check_int(self, name, least=least)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""
@@ -74,12 +74,12 @@ class TPE:
         if sum(1 for _ in islice(valued, self.startup_trials)) < self.startup_trials or not study.space.free:
             return drawn(history, n, rng)
         # Here and not above: every worker imports the spec file, and only the driver asks.
-        from search.strategies.optuna_mirror import Mirror
+        from archsearch.search.strategies._models.optuna_mirror import Mirror
 
         mirror = self._warm.mirror
         if mirror is None or not mirror.follow(history):
             mirror = self._warm.mirror = Mirror(history)
-        suggested = mirror.suggest(n, Belief.after(history), self.candidates, self.remembered, rng)
+        suggested = mirror.suggest(n, PriorWeighting.from_history(history), self.candidates, self.remembered, rng)
         notes = ({"by": "tpe", "repaired": True} if repaired else {"by": "tpe"} for _, repaired in suggested)
         return [Proposal(config, study.budget, note) for (config, _), note in zip(suggested, notes, strict=True)]
 

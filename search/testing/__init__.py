@@ -1,6 +1,6 @@
 """Contracts as classes of tests, for those who write a strategy or a pruner of their own (pytest is needed).
 
-from search.testing.strategies import StrategyContract
+from archsearch.search.testing.strategies import StrategyContract
 
 class TestMine(StrategyContract):
     make = staticmethod(lambda: Mine(population=4))
@@ -9,4 +9,4 @@ class TestMine(StrategyContract):
 import pytest
 
 # The kits' asserts then say what differed, as those of a test file do.
-pytest.register_assert_rewrite("search.testing.strategies", "search.testing.pruners")
+pytest.register_assert_rewrite("archsearch.search.testing.strategies", "archsearch.search.testing.pruners")

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from search.protocols import Strategy
-from search.testing.simulation import Curve, finished, study_of
-from spaces import Choice, Config, Float, Int, Prior, Repeat, Space, When
-from studies.records import Metrics
+from archsearch import Choice, Config, Float, Int, Prior, Repeat, Space, When
+from archsearch.search.protocols import Strategy
+from archsearch.search.testing.simulation import Curve, finished, study_of
+from archsearch.studies.records import Metrics
 
 VALLEY = Space(
     optimizer=Choice("sgd", "adam", "rmsprop"),
@@ -122,5 +122,5 @@ def hypervolumes(
 
     studies = [study_of(space, budget=1, seed=seed, goals=goals) for seed in range(seeds)]
     histories = [finished(strategy, study, curve, trials=trials) for study in studies]
-    fronts = [[history.point(trial) for trial in history.front] for history in histories]
+    fronts = [[history.objectives(trial) for trial in history.front] for history in histories]
     return [moocore.hypervolume([point.losses for point in front if point], ref=worst) for front in fronts]

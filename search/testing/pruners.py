@@ -14,12 +14,23 @@ from typing import ClassVar
 
 import numpy as np
 
-from search.protocols import Continue, Pruner, Stop
-from search.testing.simulation import study_of
-from spaces import Float, Space
-from studies.goals import Goal
-from studies.history import History
-from studies.records import Ended, Finished, Metrics, Proposal, Proposed, Pruned, Report, Reported, Started, Trial
+from archsearch import Float, Space
+from archsearch.search.protocols import Continue, Pruner, Stop
+from archsearch.search.testing.simulation import study_of
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import (
+    Ended,
+    Finished,
+    Metrics,
+    Proposal,
+    Proposed,
+    Pruned,
+    Report,
+    Reported,
+    Started,
+    Trial,
+)
 
 _SPACE = Space(x=Float(0.0, 1.0))
 

@@ -12,24 +12,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from search.protocols import Pruner, Stop, Strategy
-from spaces import Choice, Config, Float, Int, Repeat, Space, When, constraint, forbidden
-from studies.goals import Goal, OutcomeConstraint
-from studies.history import History
-from studies.records import (
+from archsearch import Choice, Config, Float, Int, Repeat, Space, When, constraint, forbidden
+from archsearch.search.protocols import Pruner, Stop, Strategy
+from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.history import History
+from archsearch.studies.records import (
     Ended,
     Extended,
     Failed,
     Finished,
     Lost,
     Metrics,
-    Opened,
     Paused,
     Proposal,
     Proposed,
     Pruned,
     Report,
     Reported,
+    SessionStarted,
     Started,
     StudyRecord,
 )
@@ -91,7 +91,7 @@ def study_of(
         seed,
         strategy="",
         pruner="",
-        outcome_constraints=tuple(map(OutcomeConstraint.parse, outcome_constraints)),
+        outcome_constraints=tuple(map(OutcomeConstraint.from_text, outcome_constraints)),
     )
 
 
@@ -147,7 +147,7 @@ def simulate(
     With `trouble`, of every eight trials one fails at once, one fails late, one loses its worker and starts again; of
     every five, one is pruned halfway; and some wait before they start.
     """
-    history = History(study).apply(Opened(0.0, trials, None, workers, "simulated", host="", pid=0))
+    history = History(study).apply(SessionStarted(0.0, trials, None, workers, "simulated", host="", pid=0))
     at = 0.0
     while True:
         busy = len(history.open_trials("waiting", "running"))

@@ -23,11 +23,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from search.protocols import Strategy
-from search.testing.simulation import SPACES, Asked, bowl, bowls, finished, simulate, study_of
-from spaces import Choice, Float, Int, Space, SpaceError, SpecError, When, constraint
-from studies.history import History
-from studies.records import (
+from archsearch import Choice, Float, Int, Space, SpaceError, SpecError, When, constraint
+from archsearch.search.protocols import Strategy
+from archsearch.search.testing.simulation import SPACES, Asked, bowl, bowls, finished, simulate, study_of
+from archsearch.studies.history import History
+from archsearch.studies.records import (
     Ended,
     Event,
     Failed,
@@ -180,7 +180,7 @@ class StrategyContract:
                 report = Report(step, {"loss": bowl(proposal.config, step)}, float(step))
                 events.append(Reported(0.0, number, report))
             events.append(Ended(0.0, number, outcome))
-        ask = Asked(History.fold(study, events), 2, (0, 1000), [])
+        ask = Asked(History.from_events(study, events), 2, (0, 1000), [])
         proposals = ask.again(self.make())
         assert len(proposals) == 2
         for proposal in proposals:

@@ -1,6 +1,6 @@
 """Training: the objective `Supervised`, its recipe, and the data that it reads. Importing this loads torch."""
 
-from search.training.data import (
+from archsearch.search.training.data import (
     Split,
     Streaming,
     arrays,
@@ -17,8 +17,8 @@ from search.training.data import (
     text,
     wine,
 )
-from search.training.recipe import Recipe
-from search.training.supervised import Supervised
+from archsearch.search.training.recipe import Recipe
+from archsearch.search.training.supervised import Supervised
 
 __all__ = [
     "Recipe",

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search.training.tensors import on_host
+from archsearch.search.training.tensors import on_host
 
 AVERAGES = ("ema", "none", "swa")
 

@@ -8,13 +8,15 @@ from statistics import fmean
 
 import numpy as np
 
-from search.protocols import Metrics, Nobody, Running
-from search.training.loop import Diverged, Result
+from archsearch.search.protocols import Metrics, Nobody, TrialContext
+from archsearch.search.training.loop import Diverged, Result
 
-Train = Callable[[Sequence[Running], int], Iterator[Sequence[Result]]]  # trials, fold -> their results, epoch by epoch
+Train = Callable[
+    [Sequence[TrialContext], int], Iterator[Sequence[Result]]
+]  # trials, fold -> their results, epoch by epoch
 
 
-def cross_validate(train: Train, trials: Sequence[Running], folds: int) -> Iterator[list[Result]]:
+def cross_validate(train: Train, trials: Sequence[TrialContext], folds: int) -> Iterator[list[Result]]:
     """What became of each trial after each fold: the mean of each metric over its folds so far, each at its last epoch.
 
     A trial that diverges in a fold has diverged, and is not trained on the next ones. Each fold's training has a seed
@@ -41,7 +43,7 @@ def cross_validate(train: Train, trials: Sequence[Running], folds: int) -> Itera
             return
 
 
-def _on_fold(trial: Running, fold: int) -> Running:
+def _on_fold(trial: TrialContext, fold: int) -> TrialContext:
     return replace(trial, seed=fold_seed(trial.seed, fold), restored=None, keeper=Nobody())
 
 

@@ -16,20 +16,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.protocols import Metrics, Running
-from search.training.augmentation import Augmentation, Epoch, mix
-from search.training.averaging import Averaging
-from search.training.gradients import Gradients
-from search.training.localised import Ball, Blocks
-from search.training.losses import Losses
-from search.training.metrics import STANDARD, scores
-from search.training.optimizers import Rates, flat, flatten, optimizer_for, rate_scales, trained
-from search.training.progress import Progress
-from search.training.recipe import Recipe, schedule_of
-from search.training.stopping import Stopping
-from search.training.tensors import Tensors, on_host
-from spaces.networks import Network, StackedNetwork, stacked
-from spaces.networks.settings import filled
+from archsearch.search.protocols import Metrics, TrialContext
+from archsearch.search.training.augmentation import Augmentation, Epoch, mix
+from archsearch.search.training.averaging import Averaging
+from archsearch.search.training.block_updates import Ball, Blocks
+from archsearch.search.training.early_stopping import Stopping
+from archsearch.search.training.gradients import Gradients
+from archsearch.search.training.losses import Losses
+from archsearch.search.training.metrics import STANDARD, scores
+from archsearch.search.training.optimizers import Rates, flat, flatten, optimizer_for, rate_scales, trained
+from archsearch.search.training.progress import Progress
+from archsearch.search.training.recipe import Recipe, schedule_of
+from archsearch.search.training.tensors import Tensors, on_host
+from archsearch.spaces.networks import Network, StackedNetwork, stacked
+from archsearch.spaces.networks.arguments import filled
 
 CHUNK = 1024  # validation samples at a time: large enough to be quick, small enough for any memory
 EXPLODED = 1e6  # a mean loss above this comes from weights that no later step brings back
@@ -53,7 +53,7 @@ class Loop:
         self,
         network: Network | StackedNetwork,
         data: Tensors,
-        trials: Sequence[Running],
+        trials: Sequence[TrialContext],
         epochs: int,
         names: Sequence[str],
     ) -> None:

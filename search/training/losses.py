@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
-from search.training.tensors import Tensors
+from archsearch.search.training.tensors import Tensors
 
 CLASS_WEIGHTS = ("balanced", "none")
 

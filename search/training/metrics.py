@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.training.data import Prepared
-from search.training.tensors import Tensors
-from spaces.errors import DataError, SpecError, unknown
+from archsearch.search.training.data import Prepared
+from archsearch.search.training.tensors import Tensors
+from archsearch.spaces.errors import DataError, SpecError, unknown
 
 LOSSES = ("train_loss", "val_loss")
 STANDARD = {True: "val_accuracy", False: "val_rmse"}  # by whether it is a classification; always reported

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from search.training.gradients import norms
-from search.training.metrics import PROGRESS
+from archsearch.search.training.gradients import norms
+from archsearch.search.training.metrics import PROGRESS
 
 
 class Progress:

@@ -7,22 +7,22 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.training.augmentation import MOVES, switched_on
-from search.training.averaging import AVERAGES
-from search.training.localised import LOCAL_UPDATES
-from search.training.losses import CLASS_WEIGHTS
-from search.training.optimizers import OPTIMIZERS
-from search.training.reduction import REDUCTIONS
-from search.training.schedules import SCHEDULES, Schedule
-from spaces import Choice, Domain, Space, SpecError, When
-from spaces.inputs import Inputs
-from spaces.networks.settings import (
+from archsearch.search.training.augmentation import MOVES, switched_on
+from archsearch.search.training.averaging import AVERAGES
+from archsearch.search.training.block_updates import LOCAL_UPDATES
+from archsearch.search.training.losses import CLASS_WEIGHTS
+from archsearch.search.training.optimizers import OPTIMIZERS
+from archsearch.search.training.reduction import REDUCTIONS
+from archsearch.search.training.schedules import SCHEDULES, Schedule
+from archsearch.spaces import Choice, Domain, Space, SpecError, When
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.arguments import (
     Setting,
     asked_for,
     check_flag,
+    check_int,
     check_name,
     check_number,
-    check_whole,
     filled,
     outermost,
 )
@@ -119,19 +119,19 @@ class Recipe:
             ("warmup_epochs", 0),
             ("reduction_dimension", 1),
         ):
-            check_whole(f"Recipe {name}", getattr(self, name), low=low)
+            check_int(f"Recipe {name}", getattr(self, name), low=low)
         for name in ("shift", "cutout"):
-            check_whole(f"Recipe {name}", getattr(self, name), low=0)
-        check_whole("Recipe patience", self.patience, low=1, none=True)
+            check_int(f"Recipe {name}", getattr(self, name), low=0)
+        check_int("Recipe patience", self.patience, low=1, allow_none=True)
         check_number("Recipe learning_rate", self.learning_rate, "above 0", above=0)
         for name in ("clip_norm", "clip_value", "max_norm"):
-            check_number(f"Recipe {name}", getattr(self, name), "above 0", above=0, none=True)
+            check_number(f"Recipe {name}", getattr(self, name), "above 0", above=0, allow_none=True)
         for name in ("weight_decay", "l1", "l2", "rotation", "noise", "mixup"):
             check_number(f"Recipe {name}", getattr(self, name), "of at least 0", low=0)
         for name in ("momentum", "label_smoothing", "swa_start"):
             check_number(f"Recipe {name}", getattr(self, name), "in [0, 1)", low=0, below=1)
         check_number("Recipe ema_decay", self.ema_decay, "in (0, 1)", above=0, below=1)
-        check_number("Recipe schedule_decay", self.schedule_decay, "in (0, 1]", above=0, high=1, none=True)
+        check_number("Recipe schedule_decay", self.schedule_decay, "in (0, 1]", above=0, high=1, allow_none=True)
         check_number("Recipe block_fraction", self.block_fraction, "in (0, 1]", above=0, high=1)
 
     @property

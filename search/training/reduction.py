@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.training.data import Part, Prepared
-from spaces.inputs import Inputs
+from archsearch.search.training.data import Part, Prepared
+from archsearch.spaces.inputs import Inputs
 
 REDUCTIONS = ("lle", "none", "pca")
 LLE_SAMPLES = 2000

@@ -11,25 +11,25 @@ from typing import Any, ClassVar
 import torch
 from rich.filesize import decimal
 
-from search.protocols import Metrics, Running
-from search.settings import check_whole
-from search.training.allocation import keep_freed_memory
-from search.training.data import Data, Prepared
-from search.training.data.streaming import Scratch
-from search.training.folds import cross_validate
-from search.training.loop import Diverged, Loop, Result
-from search.training.metrics import COSTS, EXTRA, check_name, check_scores, metric_names
-from search.training.optimizers import MEMORY_COPIES
-from search.training.recipe import Recipe, check_fits, check_streams, reduction_of
-from search.training.recipe import stack_key as recipe_key
-from search.training.reduction import reduced, reduced_inputs
-from search.training.tensors import Tensors
-from spaces import Config, DataError, ExecutionError, Space, SpecError
-from spaces.inputs import Inputs
-from spaces.networks import Network, StackedNetwork, stack_key
-from spaces.networks.costs import Costs, costs
-from spaces.networks.rehearsal import rehearse
-from spaces.networks.settings import outermost
+from archsearch.search.protocols import Metrics, TrialContext
+from archsearch.search.training.allocation import keep_freed_memory
+from archsearch.search.training.data import Data, Prepared
+from archsearch.search.training.data.streaming import Scratch
+from archsearch.search.training.folds import cross_validate
+from archsearch.search.training.loop import Diverged, Loop, Result
+from archsearch.search.training.metrics import COSTS, EXTRA, check_name, check_scores, metric_names
+from archsearch.search.training.optimizers import MEMORY_COPIES
+from archsearch.search.training.recipe import Recipe, check_fits, check_streams, reduction_of
+from archsearch.search.training.recipe import stack_key as recipe_key
+from archsearch.search.training.reduction import reduced, reduced_inputs
+from archsearch.search.training.tensors import Tensors
+from archsearch.search.validation import check_int
+from archsearch.spaces import Config, DataError, ExecutionError, Space, SpecError
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks import Network, StackedNetwork, stack_key
+from archsearch.spaces.networks.arguments import outermost
+from archsearch.spaces.networks.costs import Costs, costs
+from archsearch.spaces.networks.rehearsal import rehearse
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Supervised:
         object.__setattr__(self, "metrics", tuple(dict.fromkeys(self.metrics)))
         for name in self.metrics:
             check_name(name)
-        check_whole(self, "epochs", least=1, none=True)
+        check_int(self, "epochs", least=1, allow_none=True)
 
     @property
     def space(self) -> Space:
@@ -190,7 +190,7 @@ class Supervised:
                 self._attached.clear()  # a map would keep the disk's room taken
                 scratch.remove()
 
-    def __call__(self, trial: Running) -> Iterator[Metrics]:
+    def __call__(self, trial: TrialContext) -> Iterator[Metrics]:
         """The metrics of one trial after each epoch, or fold.
 
         Raises Diverged when its training comes to nothing, and MemoryError when the device has no room for it.
@@ -214,7 +214,7 @@ class Supervised:
         key = stack_key(self.network, config)
         return None if key is None else (key, recipe_key(config))
 
-    def run_stack(self, trials: Sequence[Running]) -> Iterator[Sequence[Result]]:
+    def run_stack(self, trials: Sequence[TrialContext]) -> Iterator[Sequence[Result]]:
         """The metrics of each trial after each epoch, or fold; once, Diverged, where it comes to nothing; None after
         its end.
 
@@ -232,7 +232,7 @@ class Supervised:
         else:
             yield from cross_validate(partial(self._train, self.epochs), trials, budget)
 
-    def _train(self, epochs: int, trials: Sequence[Running], fold: int = 0) -> Iterator[Sequence[Result]]:
+    def _train(self, epochs: int, trials: Sequence[TrialContext], fold: int = 0) -> Iterator[Sequence[Result]]:
         """One whole training of each trial, on that fold of the data; of one alone, from its checkpoint on."""
         tensors = self._tensors(trials[0].device, trials[0].config, fold)
         constants = [self._constants(trial.config, tensors) for trial in trials]
@@ -277,7 +277,9 @@ class Supervised:
         """That fold of the data on the device as this config wants it; made once."""
         key = (device, fold, *reduction_of(config))
         if key not in self._attached:
-            self._attached[key] = Tensors.on(device, reduced(self._prepared.folds[fold], *reduction_of(config)))
+            self._attached[key] = Tensors.from_prepared(
+                device, reduced(self._prepared.folds[fold], *reduction_of(config))
+            )
         tensors: Tensors = self._attached[key]
         return tensors
 

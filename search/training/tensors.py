@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.training.data import Prepared
-from spaces.inputs import Inputs
+from archsearch.search.training.data import Prepared
+from archsearch.spaces.inputs import Inputs
 
 RESIDENT = 0.5  # of a GPU's free memory may be inputs; the rest is for the networks, and what they compute
 
@@ -36,7 +36,7 @@ class Tensors:
     inputs: Inputs
 
     @classmethod
-    def on(cls, device: str, prepared: Prepared) -> Tensors:
+    def from_prepared(cls, device: str, prepared: Prepared) -> Tensors:
         train, validation = prepared.train, prepared.validation
         home = device if _has_room(device, train.inputs.nbytes + validation.inputs.nbytes) else "cpu"
         return cls(

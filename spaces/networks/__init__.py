@@ -1,13 +1,13 @@
 """The network families: for each its searchable parameters and its builder together. Importing this loads torch."""
 
-from spaces.inputs import Inputs
-from spaces.networks.base import Network, StackedNetwork, stack_key, stacked
-from spaces.networks.cells import Cells
-from spaces.networks.cnn import CNN
-from spaces.networks.mlp import MLP
-from spaces.networks.pretrained import Pretrained
-from spaces.networks.text_cnn import TextCNN
-from spaces.networks.text_transformer import TextTransformer
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.base import Network, StackedNetwork, stack_key, stacked
+from archsearch.spaces.networks.cells import Cells
+from archsearch.spaces.networks.cnn import CNN
+from archsearch.spaces.networks.mlp import MLP
+from archsearch.spaces.networks.pretrained import Pretrained
+from archsearch.spaces.networks.text_cnn import TextCNN
+from archsearch.spaces.networks.text_transformer import TextTransformer
 
 __all__ = [
     "CNN",

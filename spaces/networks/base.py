@@ -17,10 +17,10 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from spaces.inputs import Inputs
-from spaces.networks.seeding import seeded
-from spaces.networks.stacks import Alone, Mapped
-from spaces.space import Config, Space
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.seeding import seeded
+from archsearch.spaces.networks.stacks import Alone, Mapped
+from archsearch.spaces.space import Config, Space
 
 
 class Network(Protocol):

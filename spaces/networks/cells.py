@@ -22,12 +22,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.domains import Choice, Domain
-from spaces.inputs import Inputs
-from spaces.networks.images import NORMS, Block, ConvNorm, Style, image_maps, image_shape
-from spaces.networks.layers import ACTIVATIONS, SMOOTHINGS, STARTS, BatchNorm, Dropout, Output, to_rows
-from spaces.networks.settings import Setting, check_name, check_number, check_whole, outermost
-from spaces.space import Config, Space, When
+from archsearch.spaces.domains import Choice, Domain
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.arguments import Setting, check_int, check_name, check_number, outermost
+from archsearch.spaces.networks.images import NORMS, Block, ConvNorm, Style, image_maps, image_shape
+from archsearch.spaces.networks.layers import (
+    ACTIVATIONS,
+    INITIALIZATIONS,
+    SMOOTHINGS,
+    BatchNorm,
+    Dropout,
+    Output,
+    to_rows,
+)
+from archsearch.spaces.space import Config, Space, When
 
 OPERATIONS = ("average_pool", "conv", "max_pool", "none", "separable", "skip")
 ANY_OPERATION = Choice(*OPERATIONS)
@@ -49,7 +57,7 @@ class Cells:
     channels: of the first stage, at least 1; each later one has twice as many. kernel: size of the edges' convolutions,
     at least 1. norm: after each convolution, "batch" or "none"; on, since sums of many grow without it. activation: a
     name in ACTIVATIONS. dropout: the share of channels dropped before the last layer, in [0, 1). initialisation: a name
-    in STARTS, of all weights.
+    in INITIALIZATIONS, of all weights.
 
     An edge that is on no way from the cell's input to its output is not built. Where there is no way at all, the output
     is 0, and the network gives every image the same answer. Such a config is legal, as in NAS-Bench-201, and loses.
@@ -69,16 +77,16 @@ class Cells:
     initialisation: str | Choice = "auto"
 
     def __post_init__(self) -> None:
-        check_whole("Cells nodes", self.nodes, low=1)
-        check_whole("Cells cells", self.cells, low=1)
-        check_whole("Cells channels", self.channels, low=1)
+        check_int("Cells nodes", self.nodes, low=1)
+        check_int("Cells cells", self.cells, low=1)
+        check_int("Cells channels", self.channels, low=1)
         check_name("operation", self.operation, OPERATIONS)
-        check_whole("Cells stages", self.stages, low=1)
-        check_whole("Cells kernel", self.kernel, low=1)
+        check_int("Cells stages", self.stages, low=1)
+        check_int("Cells kernel", self.kernel, low=1)
         check_name("norm", self.norm, NORMS)
         check_name("activation", self.activation, ACTIVATIONS)
         check_number("Cells dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, STARTS)
+        check_name("initialisation", self.initialisation, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:

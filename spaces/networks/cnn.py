@@ -16,13 +16,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.domains import Choice, Domain
-from spaces.inputs import Inputs
-from spaces.networks.images import NORMS, Block, Style, halved, image_maps, image_shape
-from spaces.networks.layers import ACTIVATIONS, HALVINGS, STARTS, Dense, Dropout, MapDropout, Output, to_rows
-from spaces.networks.settings import check_name, check_number, check_whole
-from spaces.space import Config, Space
-from spaces.structure import Repeat
+from archsearch.spaces.domains import Choice, Domain
+from archsearch.spaces.flattening import Repeat
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.arguments import check_int, check_name, check_number
+from archsearch.spaces.networks.images import NORMS, Block, Style, halved, image_maps, image_shape
+from archsearch.spaces.networks.layers import (
+    ACTIVATIONS,
+    HALVINGS,
+    INITIALIZATIONS,
+    Dense,
+    Dropout,
+    MapDropout,
+    Output,
+    to_rows,
+)
+from archsearch.spaces.space import Config, Space
 
 BLOCKS = ("plain", "residual", "separable")
 POOLINGS = (*HALVINGS, "none", "stride")
@@ -49,7 +58,7 @@ class CNN:
     head: what becomes of the last maps: the "average" of each channel, or all pixels in one row, "flatten".
     dense_layers: hidden layers after that, at least 0. units: width of a dense layer, at least 1; each has its own,
     `units_1` … `units_n`. dropout: the share of values dropped before the last layer and each dense one, in [0, 1).
-    initialisation: a name in STARTS, of all weights.
+    initialisation: a name in INITIALIZATIONS, of all weights.
 
     Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
     """
@@ -70,20 +79,20 @@ class CNN:
     initialisation: str | Choice = "auto"
 
     def __post_init__(self) -> None:
-        check_whole("CNN blocks", self.blocks, low=1)
-        check_whole("CNN channels", self.channels, low=1)
+        check_int("CNN blocks", self.blocks, low=1)
+        check_int("CNN channels", self.channels, low=1)
         check_name("block", self.block, BLOCKS)
-        check_whole("CNN convolutions", self.convolutions, low=1)
-        check_whole("CNN kernel", self.kernel, low=1)
+        check_int("CNN convolutions", self.convolutions, low=1)
+        check_int("CNN kernel", self.kernel, low=1)
         check_name("pooling", self.pooling, POOLINGS)
         check_name("norm", self.norm, NORMS)
         check_name("activation", self.activation, ACTIVATIONS)
         check_number("CNN channel_dropout", self.channel_dropout, "in [0, 1)", low=0, below=1)
         check_name("head", self.head, HEADS)
-        check_whole("CNN dense_layers", self.dense_layers, low=0)
-        check_whole("CNN units", self.units, low=1)
+        check_int("CNN dense_layers", self.dense_layers, low=0)
+        check_int("CNN units", self.units, low=1)
         check_number("CNN dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, STARTS)
+        check_name("initialisation", self.initialisation, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:

@@ -17,10 +17,10 @@ from torch import Tensor, UntypedStorage, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.inputs import Inputs
-from spaces.networks.base import Network, StackedNetwork
-from spaces.networks.rehearsal import built, passed
-from spaces.space import Config
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.base import Network, StackedNetwork
+from archsearch.spaces.networks.rehearsal import built, passed
+from archsearch.spaces.space import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from spaces.errors import SpaceError
-from spaces.inputs import Inputs
-from spaces.networks.layers import ACTIVATIONS, BatchNorm, Conv, SeparableConv, to_maps
+from archsearch.spaces.errors import SpaceError
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.layers import ACTIVATIONS, BatchNorm, Conv, SeparableConv, to_maps
 
 NORMS = ("batch", "none")
 

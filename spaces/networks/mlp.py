@@ -14,23 +14,33 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spaces.domains import Choice, Domain
-from spaces.errors import SpaceError
-from spaces.inputs import Inputs
-from spaces.networks.layers import ACTIVATIONS, STARTS, BatchNorm, Dropout, LayerNorm, Linear, Output, to_maps, to_rows
-from spaces.networks.layers.categories import Categories
-from spaces.networks.layers.linear import LowRank
-from spaces.networks.settings import (
+from archsearch.spaces.domains import Choice, Domain
+from archsearch.spaces.errors import SpaceError
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.arguments import (
     Setting,
     asked_for,
     check_flag,
+    check_int,
     check_name,
     check_number,
-    check_whole,
     filled,
     outermost,
 )
-from spaces.space import Config, Space, When
+from archsearch.spaces.networks.layers import (
+    ACTIVATIONS,
+    INITIALIZATIONS,
+    BatchNorm,
+    Dropout,
+    LayerNorm,
+    Linear,
+    Output,
+    to_maps,
+    to_rows,
+)
+from archsearch.spaces.networks.layers.categories import Categories
+from archsearch.spaces.networks.layers.linear import LowRank
+from archsearch.spaces.space import Config, Space, When
 
 NORMS = ("batch", "layer", "none")
 SHAPES = {"bottleneck": 3, "constant": 1, "free": 1, "funnel": 2}  # and from how many layers on each is one of its own
@@ -57,7 +67,7 @@ class MLP:
     residual: whether a hidden layer's input is added to what it gives (He et al., 2016, "Deep residual learning for
     image recognition", section 3.2). Around each layer but the first that is as wide as the one before, so only in the
     shapes "free" and "constant".
-    initialisation: a name in STARTS, for all weights.
+    initialisation: a name in INITIALIZATIONS, for all weights.
     rank: hidden layers have weights of this rank at most, as the product of two factors; None or 0 is full rank, and
     so is a rank that is not below both widths of a layer.
     embedding: the width of the vectors that stand for categories, at least 1; needed where the data has categories as
@@ -81,17 +91,17 @@ class MLP:
     dropout_per_layer: bool = False
 
     def __post_init__(self) -> None:
-        check_whole("MLP layers", self.layers, low=1)
-        check_whole("MLP units", self.units, low=1)
+        check_int("MLP layers", self.layers, low=1)
+        check_int("MLP units", self.units, low=1)
         check_name("activation", self.activation, ACTIVATIONS)
         check_number("MLP dropout", self.dropout, "in [0, 1)", low=0, below=1)
         check_name("norm", self.norm, NORMS)
         check_name("shape", self.shape, SHAPES)
         check_flag("MLP residual", self.residual)
-        check_name("initialisation", self.initialisation, STARTS)
-        check_whole("MLP rank", self.rank, low=0, none=True)
+        check_name("initialisation", self.initialisation, INITIALIZATIONS)
+        check_int("MLP rank", self.rank, low=0, allow_none=True)
         if self.embedding is not None:
-            check_whole("MLP embedding", self.embedding, low=1)
+            check_int("MLP embedding", self.embedding, low=1)
         if not isinstance(self.dropout_per_layer, bool):
             raise SpaceError(
                 f"MLP dropout_per_layer must be True or False, got {self.dropout_per_layer!r}; give either"
@@ -119,7 +129,7 @@ class MLP:
 
     def stack_key(self, config: Config) -> Hashable | None:
         """All that is said of the network but dropout, which is each row's own."""
-        return _Design.of(config)
+        return _Design.from_config(config)
 
     def stack(
         self, configs: Sequence[Config], inputs: Inputs, outputs: int, generators: Sequence[torch.Generator]
@@ -128,7 +138,7 @@ class MLP:
 
         Raises SpaceError for texts, and for categories as codes where `embedding` is not given, or the reverse.
         """
-        design = _Design.of(configs[0])
+        design = _Design.from_config(configs[0])
         _check_inputs(inputs, design.embedding)
         categories = Categories(inputs, design.embedding, generators) if design.embedding else None
         features = math.prod(inputs.shape) if categories is None else categories.features
@@ -195,7 +205,7 @@ class _Design(NamedTuple):
     embedding: int  # 0: none
 
     @classmethod
-    def of(cls, config: Config) -> _Design:
+    def from_config(cls, config: Config) -> _Design:
         said = filled(MLP, config)
         free = said["shape"] == "free"
         said["units"] = tuple(said[f"units_{k}"] for k in range(1, said["layers"] + 1)) if free else (said["units"],)

@@ -19,13 +19,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from spaces.domains import Domain
-from spaces.errors import SpaceError, unknown
-from spaces.inputs import Inputs
-from spaces.networks.anatomy import blocks_of, fan_in_of, head_of, put
-from spaces.networks.seeding import seeded
-from spaces.networks.settings import Setting, asked_for, check_number, check_whole, filled, outermost
-from spaces.space import Config, Space, When
+from archsearch.spaces.domains import Domain
+from archsearch.spaces.errors import SpaceError, unknown
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.arguments import Setting, asked_for, check_int, check_number, filled, outermost
+from archsearch.spaces.networks.module_surgery import blocks_of, fan_in_of, head_of, put
+from archsearch.spaces.networks.seeding import seeded
+from archsearch.spaces.space import Config, Space, When
 
 FREEZES = ("all", "none")
 
@@ -79,12 +79,12 @@ class Pretrained:
     def __post_init__(self) -> None:
         _check_factory(self.module_factory)
         _check_freeze(self.freeze)
-        check_whole("Pretrained head_units", self.head_units, low=0, none=True)
+        check_int("Pretrained head_units", self.head_units, low=0, allow_none=True)
         check_number("Pretrained head_dropout", self.head_dropout, "in [0, 1)", low=0, below=1)
         check_number("Pretrained rate_share", self.rate_share, "in (0, 1]", above=0, below=_ABOVE_1)
         check_number("Pretrained rate_decay", self.rate_decay, "in (0, 1]", above=0, below=_ABOVE_1)
         if self.channels is not None:
-            check_whole("Pretrained channels", self.channels, low=1)
+            check_int("Pretrained channels", self.channels, low=1)
         if self.blocks is not None:
             object.__setattr__(self, "blocks", _names(self.blocks))
         object.__setattr__(self, "_original", _Original(self.module_factory))

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from spaces.inputs import Inputs
-from spaces.networks.base import Network, StackedNetwork, stacked
-from spaces.networks.stacks import Alone
-from spaces.space import Config
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.base import Network, StackedNetwork, stacked
+from archsearch.spaces.networks.stacks import Alone
+from archsearch.spaces.space import Config
 
 
 def rehearse(network: Network | StackedNetwork, config: Config, inputs: Inputs, outputs: int, samples: Tensor) -> None:

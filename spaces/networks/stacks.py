@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from spaces.errors import SpaceError, unknown
-from spaces.networks.seeding import seeded
+from archsearch.spaces.errors import SpaceError, unknown
+from archsearch.spaces.networks.seeding import seeded
 
 _NOISY = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from spaces.errors import SpaceError
-from spaces.inputs import Inputs
+from archsearch.spaces.errors import SpaceError
+from archsearch.spaces.inputs import Inputs
 
 PADDING = 0  # the code that fills up a text; see Inputs
 # How the vectors of tokens start (Radford et al., 2018, "Improving language understanding by generative pre-training",

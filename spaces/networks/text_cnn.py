@@ -16,13 +16,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.domains import Choice, Domain
-from spaces.errors import SpaceError
-from spaces.inputs import Inputs
-from spaces.networks.layers import ACTIVATIONS, STARTS, Conv, Dense, Dropout, Embedding, Output, to_maps
-from spaces.networks.settings import Setting, check_name, check_number, check_whole, outermost
-from spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
-from spaces.space import Config, Space
+from archsearch.spaces.domains import Choice, Domain
+from archsearch.spaces.errors import SpaceError
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.arguments import Setting, check_int, check_name, check_number, outermost
+from archsearch.spaces.networks.layers import (
+    ACTIVATIONS,
+    INITIALIZATIONS,
+    Conv,
+    Dense,
+    Dropout,
+    Embedding,
+    Output,
+    to_maps,
+)
+from archsearch.spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
+from archsearch.spaces.space import Config, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,8 @@ class TextCNN:
     kernel size, at least 1, which is the paper's number. activation: a name in ACTIVATIONS, after each convolution and
     the hidden layer. pooling: "max", as in the paper, or "average". hidden: units of a dense layer before the last; 0,
     the paper's, is none. dropout: the share of values dropped after pooling and after the hidden layer, in [0, 1);
-    off, since it is a regulariser to be asked for (the paper's is 0.5). initialisation: a name in STARTS, of all
-    weights but the token vectors.
+    off, since it is a regulariser to be asked for (the paper's is 0.5). initialisation: a name in INITIALIZATIONS, of
+    all weights but the token vectors.
 
     Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
     """
@@ -53,15 +62,15 @@ class TextCNN:
     initialisation: str | Choice = "auto"
 
     def __post_init__(self) -> None:
-        check_whole("TextCNN embedding", self.embedding, low=1)
-        check_whole("TextCNN filters", self.filters, low=1)
+        check_int("TextCNN embedding", self.embedding, low=1)
+        check_int("TextCNN filters", self.filters, low=1)
         _check_kernels(self.kernels)
-        check_whole("TextCNN layers", self.layers, low=1)
+        check_int("TextCNN layers", self.layers, low=1)
         check_name("activation", self.activation, ACTIVATIONS)
         check_name("pooling", self.pooling, POOLINGS)
-        check_whole("TextCNN hidden", self.hidden, low=0)
+        check_int("TextCNN hidden", self.hidden, low=0)
         check_number("TextCNN dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, STARTS)
+        check_name("initialisation", self.initialisation, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:

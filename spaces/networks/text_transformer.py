@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.domains import Choice, Domain
-from spaces.inputs import Inputs
-from spaces.networks.layers import (
+from archsearch.spaces.domains import Choice, Domain
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.arguments import check_flag, check_int, check_name, check_number
+from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
+    INITIALIZATIONS,
     POSITIONS,
-    STARTS,
     Dropout,
     Embedding,
     LayerNorm,
@@ -31,10 +32,9 @@ from spaces.networks.layers import (
     SelfAttention,
     SinusoidalPositions,
 )
-from spaces.networks.layers.starts import normal
-from spaces.networks.settings import check_flag, check_name, check_number, check_whole
-from spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
-from spaces.space import Config, Space
+from archsearch.spaces.networks.layers.initialization import normal
+from archsearch.spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
+from archsearch.spaces.space import Config, Space
 
 CLASS_TOKEN = "class_token"
 
@@ -53,7 +53,7 @@ class TextTransformer:
     gelu, as in BERT. pre_norm: layer norm before what is added up, which trains without a warm-up (Xiong et al., 2020,
     "On layer normalization in the transformer architecture", section 3); False: after the sum, as in the paper.
     dropout: the share of values dropped from the embedded text and from whatever is added to it (section 5.4), in
-    [0, 1); off, since it is a regulariser to be asked for. initialisation: a name in STARTS, of all matrices.
+    [0, 1); off, since it is a regulariser to be asked for. initialisation: a name in INITIALIZATIONS, of all matrices.
 
     Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
     """
@@ -70,16 +70,16 @@ class TextTransformer:
     initialisation: str | Choice = "auto"
 
     def __post_init__(self) -> None:
-        check_whole("TextTransformer layers", self.layers, low=1)
-        check_whole("TextTransformer heads", self.heads, low=1)
-        check_whole("TextTransformer head_width", self.head_width, low=1)
-        check_whole("TextTransformer feed_forward", self.feed_forward, low=1)
+        check_int("TextTransformer layers", self.layers, low=1)
+        check_int("TextTransformer heads", self.heads, low=1)
+        check_int("TextTransformer head_width", self.head_width, low=1)
+        check_int("TextTransformer feed_forward", self.feed_forward, low=1)
         check_name("positions", self.positions, POSITIONS)
         check_name("pooling", self.pooling, (*POOLINGS, CLASS_TOKEN))
         check_name("activation", self.activation, ACTIVATIONS)
         check_flag("TextTransformer pre_norm", self.pre_norm)
         check_number("TextTransformer dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, STARTS)
+        check_name("initialisation", self.initialisation, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:

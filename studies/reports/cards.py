@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studies.reports.look import script_json
+from archsearch.studies.reports.theme import script_json
 
 Cell = str | int | float | None  # None: there is nothing to show
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from studies.history import History
-from studies.records import StudyRecord
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.look import DASHES, STUDIES, axis, duration, figure, number, text, value_axis
-from studies.reports.panels.progress import better
-from studies.reports.standing import by_first, feasible
+from archsearch.studies.history import History
+from archsearch.studies.records import StudyRecord
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import by_first, feasible
+from archsearch.studies.reports.panels.progress import better
+from archsearch.studies.reports.theme import DASHES, STUDIES, axis, duration, figure, number, text, value_axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +143,10 @@ def worked_at(history: History, at: float) -> float:
     Exact in the latest session. Of earlier ones the history keeps the total only: a moment in them counts from the
     first proposal, gaps and all, up to that total.
     """
-    if history.opened is not None and at >= history.opened.at:
-        return history.worked_s + at - history.opened.at
+    if history.session_started is not None and at >= history.session_started.at:
+        return history.worked_s + at - history.session_started.at
     since_first = at - history.trials[0].proposed_at
-    return min(since_first, history.worked_s) if history.opened is not None else since_first
+    return min(since_first, history.worked_s) if history.session_started is not None else since_first
 
 
 def best_values(studies: Sequence[Entrant]) -> Content | Missing:

@@ -20,11 +20,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
-from studies.history import History
-from studies.reports import comparison
-from studies.reports.cards import Card, Cell, Content, Table, card
-from studies.reports.look import clock, number
-from studies.reports.panels import PANELS, SEVERAL_GOALS
+from archsearch.studies.history import History
+from archsearch.studies.reports import comparison
+from archsearch.studies.reports.cards import Card, Cell, Content, Table, card
+from archsearch.studies.reports.panels import PANELS, SEVERAL_GOALS
+from archsearch.studies.reports.theme import clock, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _comparison(studies: Sequence[comparison.Entrant]) -> list[Card]:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("studies.reports", "templates"),
+        loader=PackageLoader("archsearch.studies.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -134,7 +134,7 @@ def _environment() -> Environment:
 
 
 def _asset(name: str) -> str:
-    return (files("studies.reports") / "templates" / name).read_text(encoding="utf-8")
+    return (files("archsearch.studies.reports") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _policy(scripts: Iterable[str]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from spaces import Choice, Domain, Value
-from studies.reports.look import number
+from archsearch.spaces import Choice, Domain, Value
+from archsearch.studies.reports.theme import number
 
 MAX_TICKS = 14
 

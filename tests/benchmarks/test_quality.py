@@ -22,9 +22,8 @@ from quality.problems import NAMES, OWN, available
 from quality.report import report
 from quality.results import Result, Results, Run, incumbents, measured
 
-from search.pruners import Never, SuccessiveHalving
-from search.strategies import Random
-from spaces import Config, Space, mutate
+from archsearch import Config, Never, Random, Space, SuccessiveHalving
+from archsearch.spaces.mutation import mutate
 
 RESULT = Result(
     "bowl", "random", world=0, trials=3, equal_steps=False, commit="abc", seconds=1.0, scores=[None, 3.0, 1.0]

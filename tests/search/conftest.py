@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from search.engine import Engine
-from search.executors.worker import Worker
-from search.protocols import Job
-from search.pruners import Never
-from search.strategies.random import Random
-from spaces import Choice, Float, Int, Space, When
-from studies.goals import Goal
-from studies.history import History
-from studies.records import Event, Opened, StudyRecord
+from archsearch import Choice, Float, Int, Never, Space, When
+from archsearch.search.engine.engine import Engine
+from archsearch.search.executors.worker import Worker
+from archsearch.search.protocols import Job
+from archsearch.search.strategies.random import Random
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import Event, SessionStarted, StudyRecord
 
 SPACE = Space(
     lr=Float(1e-4, 1e-1, log=True),
@@ -89,7 +88,7 @@ class Session:
 
     @property
     def history(self) -> History:
-        return History.fold(self.record, self.events)
+        return History.from_events(self.record, self.events)
 
     def run(
         self,
@@ -108,7 +107,7 @@ class Session:
         **limits: Any,
     ) -> History:
         clock = clock or (lambda: 0.0)
-        opened = Opened(clock(), trials, timeout_s, capacity, "test", "host", 1, **limits)
+        opened = SessionStarted(clock(), trials, timeout_s, capacity, "test", "host", 1, **limits)
         executor = executor or Slots(objective, capacity)
         engine = Engine(
             self.history,

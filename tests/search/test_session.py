@@ -14,11 +14,9 @@ from typing import Any
 
 import pytest
 
-from search import ASHA, TPE, Median, Session
-from search.strategies import Grid, Random
-from spaces import Choice, Float, Int, Space, SpecError, StoreError, When
-from studies.goals import Point
-from studies.store import Store
+from archsearch import ASHA, TPE, Choice, Float, Grid, Int, Median, Random, Session, Space, SpecError, StoreError, When
+from archsearch.studies.goals import ObjectiveVector
+from archsearch.studies.store import Store
 
 SPACE = Space(rate=Float(1e-4, 1e-1, log=True), layers=Int(1, 3), width=When("layers > 1", Choice(16, 32)))
 
@@ -74,7 +72,7 @@ def test_what_is_told_of_a_step_counts_there(tmp_path: Path) -> None:
             session.tell(trial, {"loss": loss_of(trial.config)})
     for trial in session.history.trials:
         assert [report.step for report in trial.reports] == sorted({report.step for report in trial.reports})
-        assert session.history.point_at(trial, trial.step) == Point(0.0, (loss_of(dict(trial.config)),))
+        assert session.history.objectives_at(trial, trial.step) == ObjectiveVector(0.0, (loss_of(dict(trial.config)),))
         assert trial.reports[-1].metrics["train_loss"] == 1.0
     assert session.best is not None  # by what was told, it was promoted
     with closing(sqlite3.connect(path)) as db:
@@ -109,7 +107,7 @@ def test_seconds_are_those_of_the_trial_up_to_the_report(monkeypatch: pytest.Mon
     now = time.time
     for took, steps in ((100.0, 1), (100.0, 1), (10.0, 2)):
         trial = session.ask()
-        monkeypatch.setattr("search.session.time", SimpleNamespace(time=lambda took=took: now() + took))
+        monkeypatch.setattr("archsearch.search.session.time", SimpleNamespace(time=lambda took=took: now() + took))
         session.tell(trial, {"loss": loss_of(trial.config)})
         assert trial.steps == steps
     assert [report.seconds for report in session.best.reports] == [pytest.approx(100, abs=5), pytest.approx(110, abs=5)]
@@ -210,7 +208,7 @@ def test_what_was_given_out_again_is_not_told_by_who_had_it_first() -> None:
 def test_it_may_be_closed_before_its_block_ends(tmp_path: Path) -> None:
     with Session(SPACE, minimize="loss", strategy="random", store=tmp_path / "mine.db") as session:
         session.close()
-    assert session.history.closed is not None
+    assert session.history.session_ended is not None
 
 
 def test_its_history_is_read_between_two_decisions() -> None:

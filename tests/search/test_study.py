@@ -12,16 +12,28 @@ from typing import Any
 
 import pytest
 
-import search
-from search import Random, Study
-from search.declaration import duration_s
-from search.driver import Driver
-from search.spec import Pickled, SpecFile, source_of
-from search.strategies import STRATEGIES
-from search.training import Recipe, Supervised, csv, digits
-from spaces import Float, Int, Space, SpaceError, SpecError, StoreError, constraint
-from spaces.networks import MLP
-from studies.store import Store
+import archsearch
+from archsearch import (
+    MLP,
+    Float,
+    Int,
+    Random,
+    Recipe,
+    Space,
+    SpaceError,
+    SpecError,
+    StoreError,
+    Study,
+    Supervised,
+    constraint,
+    csv,
+    digits,
+)
+from archsearch.search.declaration import duration_s
+from archsearch.search.engine.driver import Driver
+from archsearch.search.engine.spec import Pickled, SpecFile, source_of
+from archsearch.search.strategies import STRATEGIES
+from archsearch.studies.store import Store
 
 SPACE = Space(x=Float(0, 1), depth=Int(1, 4))
 
@@ -80,7 +92,7 @@ def test_run_and_resume_from_python(tmp_path: Path) -> None:
     assert history.counts() == {"finished": 4}
     with pytest.raises(StoreError, match="exists already"):
         study().run(tmp_path / "s.db", quiet=True)
-    again = search.resume(tmp_path / "s.db", trials=6, quiet=True)
+    again = archsearch.resume(tmp_path / "s.db", trials=6, quiet=True)
     assert again.counts() == {"finished": 6}
     assert again.trials[:4] == history.trials
     whole = study(trials=6).run(tmp_path / "t.db", quiet=True)
@@ -101,8 +113,7 @@ def test_what_cannot_travel_is_told(tmp_path: Path) -> None:
 
 
 SCRIPT = """
-from search import Random, Study
-from spaces import Float, Space
+from archsearch import Float, Random, Space, Study
 
 def loss(trial):
     return {"loss": shifted(trial.config["x"])}
@@ -126,7 +137,7 @@ def test_a_spec_file_is_a_script_too(tmp_path: Path, command_env: dict[str, str]
     with Store.open(tmp_path / "script.db") as store:
         assert store.meta["source"]["kind"] == "file"
         assert store.meta["source"]["text"] == SCRIPT
-    assert search.resume(tmp_path / "script.db", trials=4, quiet=True).counts() == {"finished": 4}
+    assert archsearch.resume(tmp_path / "script.db", trials=4, quiet=True).counts() == {"finished": 4}
 
 
 def test_an_unguarded_script_is_told_at_once(tmp_path: Path, command_env: dict[str, str]) -> None:
@@ -141,7 +152,7 @@ def test_an_unguarded_script_is_told_at_once(tmp_path: Path, command_env: dict[s
 def test_a_resume_takes_the_spec_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "script.py"
     path.write_text(SCRIPT)
-    spec = SpecFile.read(path)
+    spec = SpecFile.from_path(path)
     path.write_text("changed beyond recognition")
     assert spec.load().name == "script"
 
@@ -149,7 +160,7 @@ def test_a_resume_takes_the_spec_as_it_was(tmp_path: Path) -> None:
 def test_a_resume_has_the_functions_of_the_space(tmp_path: Path) -> None:
     space = Space(constraint(lambda config: config["x"] < config["depth"] / 4), x=Float(0, 1), depth=Int(1, 4))
     study(space=space).run(tmp_path / "s.db", quiet=True)
-    history = search.resume(tmp_path / "s.db", trials=12, quiet=True)
+    history = archsearch.resume(tmp_path / "s.db", trials=12, quiet=True)
     assert history.counts() == {"finished": 12}
     assert all(trial.config["x"] < trial.config["depth"] / 4 for trial in history.trials)  # type: ignore[operator]
     with Store.open(tmp_path / "s.db") as store:
@@ -160,7 +171,7 @@ def test_a_resume_with_another_space_names_each_change(tmp_path: Path) -> None:
     study().run(tmp_path / "s.db", quiet=True)
     other = study(space=Space(constraint("x < depth"), x=Float(0, 2), depth=Int(1, 4)))
     with pytest.raises(StoreError) as caught:
-        Driver.of(other, tmp_path / "s.db", quiet=True).resume()
+        Driver.from_study(other, tmp_path / "s.db", quiet=True).resume()
     assert str(caught.value).splitlines()[0].endswith("s.db: the spec now declares another space; run it anew:")
     assert str(caught.value).splitlines()[1:] == [
         "  changed x: Float(low=0.0, high=1.0, log=False, step=None) → Float(low=0.0, high=2.0, log=False, step=None)",
@@ -210,14 +221,14 @@ def test_the_store_keeps_the_fingerprint_of_the_data_and_the_same_data_go_on(mea
     measured.run(tmp_path / "s.db", quiet=True)
     with Store.open(tmp_path / "s.db") as store:
         assert store.meta["data"] == "0123456789abcdef"
-    assert search.resume(tmp_path / "s.db", trials=6, quiet=True).counts() == {"finished": 6}
+    assert archsearch.resume(tmp_path / "s.db", trials=6, quiet=True).counts() == {"finished": 6}
 
 
 def test_a_resume_on_other_data_is_refused_and_changes_nothing(measured: Study, tmp_path: Path) -> None:
     before = measured.run(tmp_path / "s.db", quiet=True)
     (tmp_path / "data").write_text("fedcba9876543210")
     with pytest.raises(StoreError) as caught:
-        search.resume(tmp_path / "s.db", trials=6, quiet=True)
+        archsearch.resume(tmp_path / "s.db", trials=6, quiet=True)
     assert str(caught.value) == (
         f"{tmp_path / 's.db'}: its trials were trained on data with fingerprint 0123456789abcdef, and the spec now "
         "reads other data, fedcba9876543210; bring the former back, or run the study anew in another store"
@@ -225,7 +236,7 @@ def test_a_resume_on_other_data_is_refused_and_changes_nothing(measured: Study, 
     with Store.open(tmp_path / "s.db") as store:
         assert store.history().trials == before.trials
         assert store.meta["data"] == "0123456789abcdef"
-    assert search.resume(tmp_path / "s.db", quiet=True).trials == before.trials  # nothing to do, so nothing is read
+    assert archsearch.resume(tmp_path / "s.db", quiet=True).trials == before.trials  # nothing to do, so nothing is read
 
 
 def test_a_store_without_a_fingerprint_goes_on_without(measured: Study, tmp_path: Path) -> None:
@@ -236,7 +247,7 @@ def test_a_store_without_a_fingerprint_goes_on_without(measured: Study, tmp_path
         with Store.open(tmp_path / "s.db") as store:
             assert "data" not in store.meta
             begun = len(store.history().trials)
-        assert len(search.resume(tmp_path / "s.db", trials=begun + 1, quiet=True).trials) == begun + 1
+        assert len(archsearch.resume(tmp_path / "s.db", trials=begun + 1, quiet=True).trials) == begun + 1
 
 
 def test_supervised_refuses_a_changed_file(tmp_path: Path) -> None:
@@ -247,9 +258,9 @@ def test_supervised_refuses_a_changed_file(tmp_path: Path) -> None:
     made.run(tmp_path / "s.db", quiet=True)
     (tmp_path / "data.csv").write_text("\n".join(["x,z,y", *rows[:-1], "59,4,b"]))
     with pytest.raises(StoreError, match=r"fingerprint [0-9a-f]{16}, and the spec now reads other data, [0-9a-f]{16};"):
-        search.resume(tmp_path / "s.db", trials=2, quiet=True)
+        archsearch.resume(tmp_path / "s.db", trials=2, quiet=True)
     (tmp_path / "data.csv").write_text("\n".join(["x,z,y", *rows]))
-    assert search.resume(tmp_path / "s.db", trials=2, quiet=True).counts() == {"finished": 2}
+    assert archsearch.resume(tmp_path / "s.db", trials=2, quiet=True).counts() == {"finished": 2}
 
 
 def test_data_of_a_function_objective_is_loaded_once_and_shared(tmp_path: Path) -> None:
@@ -264,7 +275,7 @@ def test_data_of_a_function_objective_is_loaded_once_and_shared(tmp_path: Path) 
     )
     assert [history.value(trial) - trial.config["x"] for trial in history.trials] == pytest.approx([100] * 4)
     assert len(loads) == 1
-    search.resume(tmp_path / "s.db", trials=5, quiet=True)
+    archsearch.resume(tmp_path / "s.db", trials=5, quiet=True)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +308,7 @@ def test_a_study_constrains_the_space_that_its_objective_carries(tmp_path: Path)
     declared = study(objective=objective, space=None, minimize="val_loss", budget=1, constraints=shrinking, trials=3)
     history = declared.run(tmp_path / "s.db", quiet=True)
     assert all(trial.config["units_1"] >= 4 * trial.config["units_2"] for trial in history.trials)
-    more = search.resume(tmp_path / "s.db", trials=4, quiet=True)
+    more = archsearch.resume(tmp_path / "s.db", trials=4, quiet=True)
     assert more.study.space.constraints == tuple(shrinking)
     again = study(space=SPACE, constraints=[constraint("x < 0.5")])
     assert replace(again, timeout=None, seed=1).space == again.space

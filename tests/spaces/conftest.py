@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from spaces import Choice, Domain, Float, Int, Prior, Repeat, Space, SpaceError, When, constraint, forbidden
+from archsearch import Choice, Float, Int, Prior, Repeat, Space, SpaceError, When, constraint, forbidden
+from archsearch.spaces.domains import Domain
 
 NAMES = ("a", "b", "c", "d", "e", "f", "lr", "depth", "über", "zeta_1")
 

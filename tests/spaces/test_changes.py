@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spaces import Change, Choice, Float, Int, Prior, Repeat, Space, When, constraint, forbidden
+from archsearch import Choice, Float, Int, Prior, Repeat, Space, When, constraint, forbidden
+from archsearch.spaces.changes import Change
 
 
 def edited(body: dict[str, Any], name: str, **parts: Any) -> Space:

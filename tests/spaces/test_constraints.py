@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Choice, ConfigError, Float, Int, Prior, Repeat, Space, SpaceError, When, constraint, forbidden
+from archsearch import Choice, ConfigError, Float, Int, Prior, Repeat, Space, SpaceError, When, constraint, forbidden
 
 RNG = np.random.default_rng
 

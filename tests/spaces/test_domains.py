@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Choice, Domain, Float, Int, SpaceError
-from spaces.domains import domain_from_json
+from archsearch import Choice, Float, Int, SpaceError
+from archsearch.spaces.domains import Domain, domain_from_json
 
 UNIT = st.floats(0, 1)
 

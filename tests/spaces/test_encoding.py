@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spaces import Choice, Encoding, Float, Int, Space, SpaceError, When, constraint
+from archsearch import Choice, Encoding, Float, Int, Space, SpaceError, When, constraint
 
 SPACE = Space(
     kind=Choice("a", "b"),

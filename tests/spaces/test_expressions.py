@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Int, Space, SpaceError, When, constraint
-from spaces.expressions import Expression, is_name
+from archsearch import Int, Space, SpaceError, When, constraint
+from archsearch.spaces.expressions import Expression, is_name
 
 CONFIG = {"n": 3, "x": 0.5, "opt": "sgd", "flag": True, "shape": (3, 3), "none": None}
 
@@ -48,14 +48,14 @@ CONFIG = {"n": 3, "x": 0.5, "opt": "sgd", "flag": True, "shape": (3, 3), "none":
 def test_meaning(text: str, holds: bool) -> None:
     if "1 / 0" in text:
         with pytest.raises(SpaceError, match="cannot be evaluated"):
-            Expression.parse(text).holds(CONFIG)  # both sides of a chain are worked out first
+            Expression.from_text(text).holds(CONFIG)  # both sides of a chain are worked out first
     else:
-        assert Expression.parse(text).holds(CONFIG) is holds
+        assert Expression.from_text(text).holds(CONFIG) is holds
 
 
 def test_numpy_values_are_compared_like_plain_ones() -> None:
     config = {"n": np.int64(3), "x": np.float32(0.5), "opt": np.str_("sgd"), "flag": np.True_}
-    assert Expression.parse("n + 1 == 4 and x * 2 == 1 and opt == 'sgd' and flag").holds(config) is True
+    assert Expression.from_text("n + 1 == 4 and x * 2 == 1 and opt == 'sgd' and flag").holds(config) is True
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_numpy_values_are_compared_like_plain_ones() -> None:
 )
 def test_anything_else_is_refused_when_it_is_declared(text: str) -> None:
     with pytest.raises(SpaceError, match=r"only names, constants, comparisons|does not parse"):
-        Expression.parse(text)
+        Expression.from_text(text)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "n ==", "n = 3", "n; x", "import os", "(n", "n == 3\nx", "n\0", "'"])
 def test_what_does_not_parse_is_shown(text: str) -> None:
     with pytest.raises(SpaceError, match=r"does not parse|cannot be read"):
-        Expression.parse(text)
+        Expression.from_text(text)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_does_not_parse_is_shown(text: str) -> None:
 )
 def test_what_is_too_deep_or_too_long_is_refused(text: str) -> None:
     with pytest.raises(SpaceError) as caught:
-        Expression.parse(text)
+        Expression.from_text(text)
     assert "does not parse" in str(caught.value) or len(str(caught.value)) < 200
 
 
@@ -124,7 +124,7 @@ def test_what_is_too_deep_or_too_long_is_refused(text: str) -> None:
 )
 def test_arithmetic_is_for_numbers(text: str) -> None:
     with pytest.raises(SpaceError, match="arithmetic needs numbers"):
-        Expression.parse(text).holds(CONFIG)
+        Expression.from_text(text).holds(CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -132,20 +132,20 @@ def test_arithmetic_is_for_numbers(text: str) -> None:
 )
 def test_what_cannot_be_evaluated_names_the_condition_and_the_values(text: str) -> None:
     with pytest.raises(SpaceError, match="cannot be evaluated with") as caught:
-        Expression.parse(text).holds(CONFIG)
+        Expression.from_text(text).holds(CONFIG)
     assert any(f"'{name}': {value!r}" in str(caught.value) for name, value in CONFIG.items())
 
 
 def test_a_condition_is_text() -> None:
     with pytest.raises(SpaceError, match="a condition must be text"):
-        Expression.parse(True)  # type: ignore[arg-type]
+        Expression.from_text(True)  # type: ignore[arg-type]
 
 
 def test_spelling_does_not_matter() -> None:
-    left, right = Expression.parse("a=='x'   and(b>1)"), Expression.parse('a == "x" and b > 1')
+    left, right = Expression.from_text("a=='x'   and(b>1)"), Expression.from_text('a == "x" and b > 1')
     assert left == right
     assert hash(left) == hash(right)
-    assert left != Expression.parse("b > 1 and a == 'x'")
+    assert left != Expression.from_text("b > 1 and a == 'x'")
     assert left.names == {"a", "b"}
 
 
@@ -168,12 +168,12 @@ def test_spelling_does_not_matter() -> None:
 )
 def test_the_normal_form(text: str, normal: str) -> None:
     """Digests hold it, so it may not change with a release, of this or of Python."""
-    assert Expression.parse(text).text == normal
-    assert Expression.parse(normal).text == normal
+    assert Expression.from_text(text).text == normal
+    assert Expression.from_text(normal).text == normal
 
 
 def test_a_dotted_name_is_a_name() -> None:
-    expression = Expression.parse("block.kernel > 3 and n_1.x.y")
+    expression = Expression.from_text("block.kernel > 3 and n_1.x.y")
     assert expression.names == {"block.kernel", "n_1.x.y"}
     assert expression.holds({"block.kernel": 4, "n_1.x.y": True}) is True
     assert expression.holds({"block": 4, "kernel": 4, "n_1.x.y": True}) is False
@@ -199,7 +199,7 @@ def test_a_dotted_name_is_a_name() -> None:
     ],
 )
 def test_what_is_known_may_decide(text: str, known: dict[str, Any], truth: bool | None) -> None:
-    assert Expression.parse(text).decided(known) is truth
+    assert Expression.from_text(text).decided(known) is truth
 
 
 @pytest.mark.parametrize(
@@ -227,9 +227,9 @@ TEXTS = st.recursive(
 
 @given(TEXTS)
 def test_the_normal_form_means_the_same_and_survives(text: str) -> None:
-    first = Expression.parse(text)
+    first = Expression.from_text(text)
     again: Any = pickle.loads(pickle.dumps(first))
-    assert Expression.parse(first.text) == first == again
+    assert Expression.from_text(first.text) == first == again
     assert first.holds(CONFIG) is again.holds(CONFIG) is bool(eval(text, {}, dict(CONFIG)))
 
 
@@ -237,5 +237,5 @@ def test_what_follows_the_deciding_part_is_not_looked_at() -> None:
     guarded = Space(constraint("b == 0 or a / b < 2"), c=When("b != 0 and a / b > 1", 1), a=Int(1, 4), b=Int(0, 4))
     assert guarded.fix(a=1, b=0).size() == 1
     assert guarded.fix(b=0).size() == 4
-    chain = Expression.parse("0 < b <= 10 / b")
+    chain = Expression.from_text("0 < b <= 10 / b")
     assert [chain.true_of({"b": b}) for b in (0, 2, 5)] == [False, True, False]

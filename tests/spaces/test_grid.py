@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Choice, Float, Int, Repeat, Space, SpaceError, When, constraint
-from spaces.domains import Domain
+from archsearch import Choice, Float, Int, Repeat, Space, SpaceError, When, constraint
+from archsearch.spaces.domains import Domain
 
 ABSENT = object()
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Choice, Domain, Float, Int, Prior, Space, SpaceError
-from spaces.domains import domain_from_json
-from spaces.priors import EVEN, Bell
+from archsearch import Choice, Float, Int, Prior, Space, SpaceError
+from archsearch.spaces.domains import Domain, domain_from_json
+from archsearch.spaces.priors import EVEN, Bell
 
 LEANING: list[Domain] = [
     Float(0, 1, prior=Prior(0.3, width=0.1)),

@@ -15,20 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import (
-    Choice,
-    ConfigError,
-    Float,
-    Int,
-    Parameter,
-    Prior,
-    Repeat,
-    Space,
-    SpaceError,
-    When,
-    constraint,
-)
-from spaces.choices import tupled
+from archsearch import Choice, ConfigError, Float, Int, Prior, Repeat, Space, SpaceError, When, constraint
+from archsearch.spaces.choices import tupled
+from archsearch.spaces.flattening import Parameter
 
 SEEDS = st.integers(0, 2**63)
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Choice, Float, Int, Prior, Repeat, Space, SpaceError, When, carried, constraint
+from archsearch import Choice, Float, Int, Prior, Repeat, Space, SpaceError, When, constraint
+from archsearch.spaces.transfer import carried
 
 
 @given(data=st.data())

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import strategies as st
 
-from spaces import Float, Int, Space
-from studies.goals import Goal
-from studies.records import (
+from archsearch import Float, Int, Space
+from archsearch.studies.goals import Goal
+from archsearch.studies.records import (
     Blame,
-    Closed,
     Ended,
     Event,
     Extended,
@@ -17,15 +16,16 @@ from studies.records import (
     Finished,
     Logged,
     Lost,
-    Opened,
     Outcome,
     Paused,
     Proposal,
     Proposed,
     Pruned,
-    Repeated,
     Report,
     Reported,
+    RunCompleted,
+    SessionEnded,
+    SessionStarted,
     Started,
     StudyRecord,
 )
@@ -56,14 +56,14 @@ class Life:
             getattr(self, name)(fitting[pick % len(fitting)], detail)
 
     def open(self, detail: int) -> None:
-        self.add(Opened(self.now, 10 if detail else None, None, 2, "test", "host", 7))
+        self.add(SessionStarted(self.now, 10 if detail else None, None, 2, "test", "host", 7))
         for number, state in enumerate(self.states):
             if state == "running":
                 self.add(Lost(self.now, number, "the driver was killed", "driver"))
                 self.states[number] = "waiting"
 
     def close(self, detail: int) -> None:
-        self.add(Closed(self.now, "every trial is done"))
+        self.add(SessionEnded(self.now, "every trial is done"))
 
     def propose(self, detail: int) -> None:
         proposal = Proposal({"a": 0.5, "b": detail}, detail or None, {"by": "test"})
@@ -94,7 +94,7 @@ class Life:
 
     def repeat(self, number: int, detail: int) -> None:
         self.report(number, 1)  # a run that is complete has a value
-        self.add(Repeated(self.now, number))
+        self.add(RunCompleted(self.now, number))
         self.states[number], self.steps[number] = "waiting", 0
 
     def lose(self, number: int, detail: int) -> None:

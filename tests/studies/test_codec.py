@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studies.codec import decode, encode
-from studies.records import (
+from archsearch.studies.codec import decode, encode
+from archsearch.studies.records import (
     Blame,
-    Closed,
     Ended,
     Event,
     Extended,
@@ -23,14 +22,15 @@ from studies.records import (
     Finished,
     Logged,
     Lost,
-    Opened,
     Paused,
     Proposal,
     Proposed,
     Pruned,
-    Repeated,
     Report,
     Reported,
+    RunCompleted,
+    SessionEnded,
+    SessionStarted,
     Started,
 )
 
@@ -52,8 +52,8 @@ PROPOSALS = st.builds(
     NOTES,
 )
 EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
-    Opened: st.builds(
-        Opened,
+    SessionStarted: st.builds(
+        SessionStarted,
         TIMES,
         st.none() | NUMBERS,
         st.none() | TIMES,
@@ -65,14 +65,14 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
         st.none() | FINITE,
         st.none() | NUMBERS,
     ),
-    Closed: st.builds(Closed, TIMES, TEXT),
+    SessionEnded: st.builds(SessionEnded, TIMES, TEXT),
     Proposed: st.builds(Proposed, TIMES, NUMBERS, PROPOSALS, NUMBERS),
     Started: st.builds(Started, TIMES, NUMBERS, NUMBERS, TEXT, NUMBERS),
     Reported: st.builds(
         Reported, TIMES, NUMBERS, st.builds(Report, NUMBERS, st.dictionaries(TEXT, FINITE, max_size=4), TIMES, TEXT)
     ),
     Paused: st.builds(Paused, TIMES, NUMBERS),
-    Repeated: st.builds(Repeated, TIMES, NUMBERS),
+    RunCompleted: st.builds(RunCompleted, TIMES, NUMBERS),
     Extended: st.builds(Extended, TIMES, NUMBERS, NUMBERS, NOTES, NUMBERS),
     Lost: st.builds(Lost, TIMES, NUMBERS, TEXT, st.sampled_from(get_args(Blame))),
     Ended: st.builds(Ended, TIMES, NUMBERS, st.just(Finished()) | st.builds(Pruned, TEXT) | st.builds(Failed, TEXT)),

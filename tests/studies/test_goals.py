@@ -9,23 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Float, Space, SpecError
-from studies.goals import Goal, OutcomeConstraint, Point, order, ranks
-from studies.history import History
-from studies.records import Ended, Failed, Finished, Proposal, Proposed, Pruned, Report, Reported, Started, StudyRecord
+from archsearch import Float, Space, SpecError
+from archsearch.studies.goals import Goal, ObjectiveVector, OutcomeConstraint, order, ranks
+from archsearch.studies.history import History
+from archsearch.studies.records import (
+    Ended,
+    Failed,
+    Finished,
+    Proposal,
+    Proposed,
+    Pruned,
+    Report,
+    Reported,
+    Started,
+    StudyRecord,
+)
 
 few = st.sampled_from([0.0, 1.0, 2.0, 3.0])  # so that many are equal
 
 
-def points(goals: int) -> st.SearchStrategy[list[Point]]:
+def points(goals: int) -> st.SearchStrategy[list[ObjectiveVector]]:
     violations = st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.5])
-    return st.lists(st.builds(Point, violations, st.tuples(*[few] * goals)), max_size=14)
+    return st.lists(st.builds(ObjectiveVector, violations, st.tuples(*[few] * goals)), max_size=14)
 
 
 several = st.integers(1, 3).flatmap(points)
 
 
-def dominates(one: Point, other: Point) -> bool:
+def dominates(one: ObjectiveVector, other: ObjectiveVector) -> bool:
     """Deb et al. 2002, section VI: constrained domination."""
     if one.violation or other.violation:
         return one.violation < other.violation
@@ -34,7 +45,7 @@ def dominates(one: Point, other: Point) -> bool:
 
 
 @given(points=several)
-def test_ranks_are_fronts_peeled_off_one_by_one(points: list[Point]) -> None:
+def test_ranks_are_fronts_peeled_off_one_by_one(points: list[ObjectiveVector]) -> None:
     found = ranks(points)
     left, rank = set(range(len(points))), 0
     while left:
@@ -44,7 +55,7 @@ def test_ranks_are_fronts_peeled_off_one_by_one(points: list[Point]) -> None:
 
 
 @given(points=several)
-def test_order_is_by_rank_and_then_by_crowding(points: list[Point]) -> None:
+def test_order_is_by_rank_and_then_by_crowding(points: list[ObjectiveVector]) -> None:
     found, by_rank = order(points), ranks(points)
     assert sorted(found) == list(range(len(points)))
     assert [by_rank[place] for place in found] == sorted(by_rank)
@@ -59,19 +70,19 @@ def test_order_is_by_rank_and_then_by_crowding(points: list[Point]) -> None:
 
 
 def test_between_the_ends_of_a_front_the_lonely_come_first() -> None:
-    front = [Point(0.0, each) for each in [(0.0, 9.0), (1.0, 8.0), (2.0, 7.0), (6.0, 3.0), (9.0, 0.0)]]
+    front = [ObjectiveVector(0.0, each) for each in [(0.0, 9.0), (1.0, 8.0), (2.0, 7.0), (6.0, 3.0), (9.0, 0.0)]]
     assert order(front) == [0, 4, 3, 2, 1]
 
 
 @given(losses=st.lists(few, max_size=9))
 def test_with_one_goal_order_is_that_of_the_losses_and_equals_keep_theirs(losses: list[float]) -> None:
-    points = [Point(0.0, (loss,)) for loss in losses]
+    points = [ObjectiveVector(0.0, (loss,)) for loss in losses]
     assert order(points) == sorted(range(len(losses)), key=losses.__getitem__)
     assert ranks(points) == [sorted(set(losses)).index(loss) for loss in losses]
 
 
 @given(one=points(2), other=points(2))
-def test_what_covers_is_nowhere_worse(one: list[Point], other: list[Point]) -> None:
+def test_what_covers_is_nowhere_worse(one: list[ObjectiveVector], other: list[ObjectiveVector]) -> None:
     for left, right in zip(one, other, strict=False):
         worse = left.violation > right.violation or any(a > b for a, b in zip(left.losses, right.losses, strict=True))
         assert left.covers(right) != worse
@@ -95,7 +106,7 @@ def test_a_goal_turns_what_is_maximised() -> None:
     ],
 )
 def test_a_constraint_is_read_and_measured(text: str, kept: float, just: float, broken: float, excess: float) -> None:
-    constraint = OutcomeConstraint.parse(text)
+    constraint = OutcomeConstraint.from_text(text)
     assert constraint.excess(kept) == 0
     assert (constraint.excess(just) == 0) == ("=" in text)
     assert constraint.excess(broken) == excess == constraint.beyond(broken)
@@ -107,7 +118,7 @@ def test_a_constraint_reads_what_it_writes_and_breaks_as_python_compares(
     bound: float, value: float, sense: str
 ) -> None:
     constraint = OutcomeConstraint("m", sense, bound)
-    assert OutcomeConstraint.parse(str(constraint)) == constraint
+    assert OutcomeConstraint.from_text(str(constraint)) == constraint
     kept = {"<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound}[sense]
     assert (constraint.excess(value) == 0) == kept == (constraint.beyond(value) <= 0)
 
@@ -115,7 +126,7 @@ def test_a_constraint_reads_what_it_writes_and_breaks_as_python_compares(
 @pytest.mark.parametrize("text", ["", "parameters < many", "a < b < 3", "< 3", "a == 3", "a < inf", 3, None])
 def test_what_is_no_constraint_is_told(text: Any) -> None:
     with pytest.raises(SpecError, match=r"an outcome constraint must read like 'parameters < 1e6' .*, got"):
-        OutcomeConstraint.parse(text)
+        OutcomeConstraint.from_text(text)
 
 
 @given(data=st.data())
@@ -149,7 +160,7 @@ def test_the_front_is_what_no_other_trial_dominates(data: Any) -> None:
     standing = [
         (point, trial.number)
         for trial in history.trials
-        if trial.state == "finished" and (point := history.point(trial)) is not None and not point.violation
+        if trial.state == "finished" and (point := history.objectives(trial)) is not None and not point.violation
     ]
     front = [
         number
@@ -159,18 +170,18 @@ def test_the_front_is_what_no_other_trial_dominates(data: Any) -> None:
     assert [trial.number for trial in history.front] == front
     assert (history.best.number if history.best else None) == min(standing, default=(math.nan, None))[1]
     for trial in history.trials:
-        assert history.point_at(trial, 1) == history.point(trial)
-        assert history.point_at(trial, 2) is None
+        assert history.objectives_at(trial, 1) == history.objectives(trial)
+        assert history.objectives_at(trial, 2) is None
 
 
 def test_a_trial_without_a_goal_s_metric_has_no_point_and_one_without_a_constraint_s_keeps_it() -> None:
     goals = (Goal("loss", maximize=False), Goal("size", maximize=False))
     study = StudyRecord(
-        "s", Space(x=Float(0, 1)), goals, 1, 0, "", "", outcome_constraints=(OutcomeConstraint.parse("cost < 1"),)
+        "s", Space(x=Float(0, 1)), goals, 1, 0, "", "", outcome_constraints=(OutcomeConstraint.from_text("cost < 1"),)
     )
     history = History(study).apply_all([Proposed(0.0, 0, Proposal({"x": 0.5}, 1), 0), Started(0.0, 0, 1, "w")])
     silent = history.apply(Reported(0.0, 0, Report(1, {"loss": 1.0}, 0.0)))
-    assert (silent.point(silent.trials[0]), silent.point_at(silent.trials[0], 1)) == (None, None)
+    assert (silent.objectives(silent.trials[0]), silent.objectives_at(silent.trials[0], 1)) == (None, None)
     told = silent.apply(Reported(0.0, 0, Report(2, {"size": 2.0}, 0.0)))
-    assert told.point(told.trials[0]) == Point(0.0, (1.0, 2.0))
-    assert told.point_at(told.trials[0], 2) is None
+    assert told.objectives(told.trials[0]) == ObjectiveVector(0.0, (1.0, 2.0))
+    assert told.objectives_at(told.trials[0], 2) is None

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studies.goals import Goal, OutcomeConstraint
-from studies.history import History
-from studies.records import (
-    Closed,
+from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.history import History
+from archsearch.studies.records import (
     Ended,
     Event,
     Extended,
@@ -21,14 +20,15 @@ from studies.records import (
     Finished,
     Logged,
     Lost,
-    Opened,
     Paused,
     Proposal,
     Proposed,
     Pruned,
-    Repeated,
     Report,
     Reported,
+    RunCompleted,
+    SessionEnded,
+    SessionStarted,
     Started,
     StudyRecord,
     Trial,
@@ -38,7 +38,7 @@ from studies.records import (
 @given(data=st.data())
 def test_folding_in_pieces_is_folding_whole(data: Any, any_events: Any, small_study: StudyRecord) -> None:
     events: list[Event] = data.draw(any_events)
-    whole = History.fold(small_study, events)
+    whole = History.from_events(small_study, events)
     one_by_one = History(small_study)
     for event in events:
         one_by_one = one_by_one.apply(event)
@@ -54,7 +54,7 @@ def test_folding_in_pieces_is_folding_whole(data: Any, any_events: Any, small_st
 def test_apply_leaves_the_history_before_it_as_it_was(data: Any, any_events: Any, small_study: StudyRecord) -> None:
     events: list[Event] = data.draw(any_events)
     cut = data.draw(st.integers(0, len(events)))
-    before = History.fold(small_study, events[:cut])
+    before = History.from_events(small_study, events[:cut])
     shown = repr(before)
     before.apply_all(events[cut:])
     assert repr(before) == shown
@@ -63,7 +63,7 @@ def test_apply_leaves_the_history_before_it_as_it_was(data: Any, any_events: Any
 @given(data=st.data())
 def test_trials_are_what_their_events_say(data: Any, any_events: Any, small_study: StudyRecord) -> None:
     events: list[Event] = data.draw(any_events)
-    history = History.fold(small_study, events)
+    history = History.from_events(small_study, events)
     for trial in history.trials:
         assert trial == told(trial.number, events)
     assert [t.number for t in history.trials] == list(range(len(history.trials)))
@@ -83,7 +83,7 @@ def told(number: int, events: list[Event]) -> Trial:
     assert isinstance(proposed, Proposed)
     extended = [e.budget for e in own if isinstance(e, Extended)]
     starts = [(place, e) for place, e in enumerate(own) if isinstance(e, Started)]
-    bounds = [0, *(place for place, e in enumerate(own) if isinstance(e, Repeated)), len(own)]
+    bounds = [0, *(place for place, e in enumerate(own) if isinstance(e, RunCompleted)), len(own)]
     reports, *repeats = (kept(own[first:last]) for first, last in pairwise(bounds))
     ends = [e for e in own if isinstance(e, Ended)]
     states = {
@@ -91,11 +91,11 @@ def told(number: int, events: list[Event]) -> Trial:
         Started: "running",
         Paused: "paused",
         Extended: "waiting",
-        Repeated: "waiting",
+        RunCompleted: "waiting",
         Lost: "waiting",
     }
-    stop = next((e for e in reversed(own) if isinstance(e, Started | Lost | Paused | Repeated | Ended)), None)
-    begun = next((e for e in reversed(own) if isinstance(e, Started | Repeated)), None)
+    stop = next((e for e in reversed(own) if isinstance(e, Started | Lost | Paused | RunCompleted | Ended)), None)
+    begun = next((e for e in reversed(own) if isinstance(e, Started | RunCompleted)), None)
     deciding = next(e for e in reversed(own) if not isinstance(e, Reported))
     return Trial(
         number,
@@ -140,7 +140,7 @@ def test_best_is_the_oldest_of_the_best_finished(
     maximize: bool, data: Any, any_events: Any, small_study: StudyRecord
 ) -> None:
     study = replace(small_study, goals=(Goal("loss", maximize),))
-    history = History.fold(study, data.draw(any_events))
+    history = History.from_events(study, data.draw(any_events))
     finished = [t for t in history.trials if t.state == "finished" and history.value(t) is not None]
     sign = -1 if maximize else 1
     expected = min(finished, key=lambda t: (sign * t.value("loss"), t.number), default=None)  # type: ignore[operator]
@@ -183,14 +183,14 @@ def test_of_equals_the_older_is_best_whichever_ends_first(
 
 def test_pruned_failed_and_valueless_trials_are_never_best(small_study: StudyRecord) -> None:
     events = [*run(0, 0.1), end(0, Pruned("slow")), *run(1, 0.2), end(1, Failed("x")), *run(2), end(2)]
-    history = History.fold(small_study, events)
+    history = History.from_events(small_study, events)
     assert history.best is None
     assert [t.reason for t in history.trials] == ["slow", "x", ""]
     assert history.counts() == {"pruned": 1, "failed": 1, "finished": 1}
 
 
 def test_a_restart_drops_the_reports_after_its_checkpoint(small_study: StudyRecord) -> None:
-    history = History.fold(small_study, [*run(0, 5.0, 4.0, 3.0), Lost(2.0, 0, "killed", "worker")])
+    history = History.from_events(small_study, [*run(0, 5.0, 4.0, 3.0), Lost(2.0, 0, "killed", "worker")])
     assert (history.trials[0].state, history.trials[0].step, history.trials[0].workers_lost) == ("waiting", 3, 1)
     again = history.apply_all([Started(3.0, 0, 2, "v", from_step=1), Reported(4.0, 0, Report(2, {"loss": 4.5}, 0.1))])
     assert [(r.step, r.metrics["loss"]) for r in again.trials[0].reports] == [(1, 5.0), (2, 4.5)]
@@ -201,13 +201,13 @@ def test_a_restart_drops_the_reports_after_its_checkpoint(small_study: StudyReco
 
 
 def test_the_value_is_the_last_report_that_has_the_metric(small_study: StudyRecord) -> None:
-    history = History.fold(small_study, [*run(0, 5.0, 6.0), Reported(1.0, 0, Report(3, {"other": 1.0}, 0.1))])
+    history = History.from_events(small_study, [*run(0, 5.0, 6.0), Reported(1.0, 0, Report(3, {"other": 1.0}, 0.1))])
     assert history.value(history.trials[0]) == 6.0
     assert history.trials[0].step == 3
 
 
-def opened(at: float) -> Opened:
-    return Opened(at, 5, None, 1, "test", "host", 1)
+def opened(at: float) -> SessionStarted:
+    return SessionStarted(at, 5, None, 1, "test", "host", 1)
 
 
 def test_elapsed_counts_sessions_and_not_the_gaps(small_study: StudyRecord) -> None:
@@ -215,11 +215,11 @@ def test_elapsed_counts_sessions_and_not_the_gaps(small_study: StudyRecord) -> N
     assert history.elapsed_s == 0
     history = history.apply_all([opened(100.0), Logged(107.0, 0, "x")])
     assert history.elapsed_s == 7
-    history = history.apply(Closed(110.0, "done"))
+    history = history.apply(SessionEnded(110.0, "done"))
     assert (history.elapsed_s, history.worked_s) == (10, 0)
-    assert history.closed == Closed(110.0, "done")
+    assert history.session_ended == SessionEnded(110.0, "done")
     history = history.apply(opened(5000.0))
-    assert (history.elapsed_s, history.worked_s, history.closed) == (10, 10, None)
+    assert (history.elapsed_s, history.worked_s, history.session_ended) == (10, 10, None)
     history = history.apply(Logged(5003.0, 0, "then the driver is killed"))
     history = history.apply_all([opened(9000.0), Logged(9001.0, 0, "x")])
     assert (history.elapsed_s, history.worked_s) == (14, 13)
@@ -239,11 +239,11 @@ def test_elapsed_is_the_sum_over_sessions(data: Any, any_events: Any, small_stud
     events: list[Event] = data.draw(any_events)
     sessions: list[list[Event]] = []
     for event in events:
-        if isinstance(event, Opened):
+        if isinstance(event, SessionStarted):
             sessions.append([])
         sessions[-1].append(event)
     expected = sum(session[-1].at - session[0].at for session in sessions)
-    assert History.fold(small_study, events).elapsed_s == pytest.approx(expected)
+    assert History.from_events(small_study, events).elapsed_s == pytest.approx(expected)
 
 
 def test_a_study_record_survives_json(small_study: StudyRecord) -> None:
@@ -255,9 +255,11 @@ def test_a_study_record_survives_json(small_study: StudyRecord) -> None:
 
 
 def test_broken_names_the_constraints_that_a_trial_s_values_break(small_study: StudyRecord) -> None:
-    kept, broken, unknown = map(OutcomeConstraint.parse, ("loss < 1", "loss < 0.25", "size < 1"))
+    kept, broken, unknown = map(OutcomeConstraint.from_text, ("loss < 1", "loss < 0.25", "size < 1"))
     study = replace(small_study, outcome_constraints=(kept, broken, unknown))
-    history = History.fold(study, [Proposed(0, 0, Proposal({}, 1), 0), Reported(1, 0, Report(1, {"loss": 0.5}, 1))])
+    history = History.from_events(
+        study, [Proposed(0, 0, Proposal({}, 1), 0), Reported(1, 0, Report(1, {"loss": 0.5}, 1))]
+    )
     assert history.broken(history.trials[0]) == [broken]
 
 
@@ -265,8 +267,8 @@ def test_values_are_of_the_runs_that_are_complete(small_study: StudyRecord) -> N
     def run(value: float) -> list[Event]:
         return [Started(0, 0, 1, "w"), Reported(0, 0, Report(1, {"loss": value}, 1))]
 
-    again = Repeated(0, 0)
-    history = History.fold(
+    again = RunCompleted(0, 0)
+    history = History.from_events(
         small_study, [Proposed(0, 0, Proposal({}, 1), 0), *run(0.5), again, *run(0.3), again, *run(0.1)]
     )
     assert history.trials[0].values("loss") == [0.5, 0.3]

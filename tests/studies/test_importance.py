@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import studies.importance as importance_module
-from spaces import Choice, Float, Int, Space, When
-from studies.goals import Goal
-from studies.history import History
-from studies.importance import INACTIVE, MIN_TRIALS, Importances, NotYet, encode, importances
-from studies.records import (
+import archsearch.studies.importance as importance_module
+from archsearch import Choice, Float, Int, Space, When
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.importance import INACTIVE, MIN_TRIALS, Importances, NotYet, encode, importances
+from archsearch.studies.records import (
     Ended,
     Event,
     Failed,
@@ -51,7 +51,7 @@ def sampled(
             Reported(number, number, Report(1, {"y": value}, 1.0)),
             Ended(number, number, outcome(number)),
         ]
-    return History.fold(StudyRecord("toy", space, (Goal("y", maximize),), 1, 0, "Random()", "none"), events)
+    return History.from_events(StudyRecord("toy", space, (Goal("y", maximize),), 1, 0, "Random()", "none"), events)
 
 
 def found(history: History) -> Importances:

@@ -19,26 +19,26 @@ from typing import Any
 
 import pytest
 
-import studies.store
-from spaces import StoreError
-from studies.codec import encode
-from studies.history import History
-from studies.records import (
-    Closed,
+import archsearch.studies.store
+from archsearch import StoreError
+from archsearch.studies.codec import encode
+from archsearch.studies.history import History
+from archsearch.studies.records import (
     Ended,
     Event,
     Failed,
     Finished,
     Logged,
-    Opened,
     Proposal,
     Proposed,
     Report,
     Reported,
+    SessionEnded,
+    SessionStarted,
     Started,
     StudyRecord,
 )
-from studies.store import FORMAT, Store
+from archsearch.studies.store import FORMAT, Store
 
 META = {"spec": "größe = 1\n", "seed": 3, "versions": {"torch": "2.13.0"}, "commit": None}
 
@@ -52,7 +52,12 @@ def finished(number: int, loss: float = 1.0) -> list[Event]:
     ]
 
 
-EVENTS = [Opened(0.5, 10, None, 2, "inline", "host-a", 4711), *finished(0), *finished(1, 0.25), Logged(4.0, 1, "hé\n")]
+EVENTS = [
+    SessionStarted(0.5, 10, None, 2, "inline", "host-a", 4711),
+    *finished(0),
+    *finished(1, 0.25),
+    Logged(4.0, 1, "hé\n"),
+]
 
 
 @pytest.fixture
@@ -94,7 +99,7 @@ def test_events_come_back_in_order_also_after_reopening(store: Store, path: Path
     store.close()
     with Store.open(path, write=True) as again:
         again.append(EVENTS[5:])
-        assert again.history() == History.fold(small_study, EVENTS)
+        assert again.history() == History.from_events(small_study, EVENTS)
     with Store.open(path) as reader:
         assert list(reader.events()) == EVENTS
         assert reader.study == small_study
@@ -115,7 +120,7 @@ def test_log_joins_what_a_trial_printed(store: Store) -> None:
 
 
 def test_times_may_be_whole_numbers(store: Store) -> None:
-    store.append([Closed(5, "a clock of whole seconds")])
+    store.append([SessionEnded(5, "a clock of whole seconds")])
     assert [event.at for event in store.events()] == [5]
 
 
@@ -125,7 +130,7 @@ def test_a_batch_is_all_or_nothing(store: Store) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         store.append([*EVENTS[1:3], bad])
     with pytest.raises(StoreError, match="NOT NULL"):
-        store.append([*EVENTS[1:3], Closed(float("nan"), "SQLite keeps NaN as NULL")])
+        store.append([*EVENTS[1:3], SessionEnded(float("nan"), "SQLite keeps NaN as NULL")])
     assert list(store.events()) == EVENTS[:1]
     store.append(EVENTS[1:])
     assert list(store.events()) == EVENTS
@@ -133,7 +138,7 @@ def test_a_batch_is_all_or_nothing(store: Store) -> None:
 
 def test_a_reader_cannot_append(left: Path) -> None:
     with Store.open(left) as reader, pytest.raises(StoreError, match="readonly"):
-        reader.append([Closed(9.0, "x")])
+        reader.append([SessionEnded(9.0, "x")])
 
 
 # Nothing is changed unseen.
@@ -183,9 +188,9 @@ def read_into(seen: list[Event], store: Store) -> None:
 
 @pytest.mark.parametrize(("kind", "body"), [("moved", "{}"), ("paused", "not json"), ("extended", "{}")])
 def test_an_event_of_another_version_says_so(left: Path, monkeypatch: pytest.MonkeyPatch, kind: str, body: str) -> None:
-    monkeypatch.setattr(studies.store, "encode", lambda event: (kind, 1, 9.0, body))
+    monkeypatch.setattr(archsearch.studies.store, "encode", lambda event: (kind, 1, 9.0, body))
     with Store.open(left, write=True) as store:
-        store.append([Closed(9.0, "x")])
+        store.append([SessionEnded(9.0, "x")])
         with pytest.raises(StoreError, match=r"event 11 cannot be read .*; it was written by another version"):
             list(store.events())
 
@@ -225,11 +230,19 @@ def as_another_database(path: Path) -> None:
 
 
 def as_newer(path: Path) -> None:
-    edit(path, f"PRAGMA application_id = {studies.store.APPLICATION_ID}", f"PRAGMA user_version = {FORMAT + 1}")
+    edit(
+        path,
+        f"PRAGMA application_id = {archsearch.studies.store.APPLICATION_ID}",
+        f"PRAGMA user_version = {FORMAT + 1}",
+    )
 
 
 def as_older(path: Path) -> None:
-    edit(path, f"PRAGMA application_id = {studies.store.APPLICATION_ID}", f"PRAGMA user_version = {FORMAT - 1}")
+    edit(
+        path,
+        f"PRAGMA application_id = {archsearch.studies.store.APPLICATION_ID}",
+        f"PRAGMA user_version = {FORMAT - 1}",
+    )
 
 
 def as_folder(path: Path) -> None:
@@ -333,7 +346,7 @@ def test_a_disk_that_is_nearly_full_is_refused_at_the_start(
     path: Path, small_study: StudyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")(10**12, 10**12 - 2**20, 2**20)
-    monkeypatch.setattr(studies.store.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(archsearch.archsearch.studies.store.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(StoreError, match=r"has 1 MB free, 64 MB are wanted; free some, or name a file on another disk"):
         Store.create(path, small_study, META)
     assert not path.exists()
@@ -375,15 +388,15 @@ def test_a_store_that_cannot_be_made_leaves_nothing(
 DRIVER = """
     import os, sys
     from pathlib import Path
-    from spaces import Float, Space
-    from studies.records import Goal, Logged, Opened, StudyRecord
-    from studies.store import Store
+    from archsearch import Float, Space
+    from archsearch.studies.records import Goal, Logged, SessionStarted, StudyRecord
+    from archsearch.studies.store import Store
 
     study = StudyRecord("small", Space(a=Float(0, 1)), (Goal("loss", False),), 9, 3, "Random()", "Never()")
     store = Store.create(sys.argv[1], study, {})
 """
 HOLD = """
-    store.append([Opened(1.0, 10, None, 2, "inline", "host-b", os.getpid())])
+    store.append([SessionStarted(1.0, 10, None, 2, "inline", "host-b", os.getpid())])
     print("ready", flush=True)
     sys.stdin.read()
     store.close()
@@ -435,12 +448,12 @@ def test_a_second_driver_is_refused_and_told_who_the_first_is(
         assert len(list(reader.events())) == len(list(another.events())) == 1
     first.communicate("")
     with Store.open(path, write=True) as store:
-        store.append([Closed(2.0, "x")])
+        store.append([SessionEnded(2.0, "x")])
 
 
 def test_a_driver_that_has_not_begun_is_not_taken_for_the_one_before(left: Path) -> None:
     with Store.open(left, write=True) as store:
-        store.append([Closed(9.0, "every trial is done")])
+        store.append([SessionEnded(9.0, "every trial is done")])
     with Store.open(left, write=True), pytest.raises(StoreError, match="another driver; stop that one first"):
         Store.open(left, write=True)
 
@@ -478,7 +491,7 @@ def test_kill_9_loses_nothing_that_was_appended(
     assert [e.at for e in kept] == [float(n) for n in range(len(kept))]
     with Store.open(path, write=True) as store:  # the dead driver's lock is gone with it
         assert list(store.events()) == kept
-        store.append([Closed(9.0, "x")])
+        store.append([SessionEnded(9.0, "x")])
         assert len(list(store.events())) == len(kept) + 1
 
 
@@ -507,7 +520,7 @@ def test_a_driver_killed_while_it_opens_or_closes_leaves_a_store_that_opens(
         assert set(store.meta) == {"study"}
         if not write:
             with pytest.raises(StoreError, match="readonly"):
-                store.append([Closed(9.0, "x")])
+                store.append([SessionEnded(9.0, "x")])
 
 
 def test_a_draft_of_a_killed_driver_is_not_in_the_way(path: Path, small_study: StudyRecord) -> None:
@@ -556,12 +569,12 @@ def test_what_is_noted_later_is_kept_and_nothing_is_changed(store: Store, path: 
 def test_a_copy_is_a_store_of_its_own(store: Store, tmp_path: Path) -> None:
     store.append(EVENTS)
     store.copy(tmp_path / "copy.db")
-    store.append([Closed(9.0, "after the copy")])
+    store.append([SessionEnded(9.0, "after the copy")])
     with Store.open(tmp_path / "copy.db", write=True) as copy:
         assert list(copy.events()) == EVENTS
         assert copy.meta == store.meta
-        copy.append([Closed(8.0, "in the copy")])
-    assert list(store.events()) == [*EVENTS, Closed(9.0, "after the copy")]
+        copy.append([SessionEnded(8.0, "in the copy")])
+    assert list(store.events()) == [*EVENTS, SessionEnded(9.0, "after the copy")]
 
 
 def test_a_copy_overwrites_nothing(store: Store, path: Path, tmp_path: Path) -> None:
@@ -603,7 +616,7 @@ def test_everything_is_closed_on_errors(path: Path, small_study: StudyRecord, mo
     def fail(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(studies.store, "_connect", fail)
+    monkeypatch.setattr(archsearch.studies.store, "_connect", fail)
     with pytest.raises(KeyboardInterrupt) as kept:  # its traceback keeps the lock from the garbage collector
         Store.create(path, small_study, META)
     with pytest.raises(KeyboardInterrupt) as kept_too:

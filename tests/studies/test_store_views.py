@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies.history import History
-from studies.records import (
+from archsearch.studies.history import History
+from archsearch.studies.records import (
     Ended,
     Event,
     Extended,
@@ -30,7 +30,7 @@ from studies.records import (
     Started,
     StudyRecord,
 )
-from studies.store import Store
+from archsearch.studies.store import Store
 
 Rows = list[dict[str, Any]]
 Ask = Callable[[list[Event], str], Rows]
@@ -63,7 +63,7 @@ def rows(path: Path, query: str) -> Rows:
 @given(data=st.data())
 def test_the_view_trials_agrees_with_history(data: Any, any_events: Any, ask: Ask, small_study: StudyRecord) -> None:
     events = data.draw(any_events)
-    history = History.fold(small_study, events)
+    history = History.from_events(small_study, events)
     view = ask(events, "SELECT * FROM trials ORDER BY number")
     assert [row["number"] for row in view] == [trial.number for trial in history.trials]
     for row, trial in zip(view, history.trials, strict=True):
@@ -84,7 +84,7 @@ def test_the_view_trials_agrees_with_history(data: Any, any_events: Any, ask: As
 @given(data=st.data())
 def test_the_view_curves_agrees_with_history(data: Any, any_events: Any, ask: Ask, small_study: StudyRecord) -> None:
     events = data.draw(any_events)
-    history = History.fold(small_study, events)
+    history = History.from_events(small_study, events)
     view = ask(events, "SELECT trial, run, step, metric, value, seconds FROM curves ORDER BY trial, run, step, metric")
     expected = [
         (trial.number, run, report.step, metric, value, report.seconds)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from spaces import Config, Float, Int, Space, constraint
-from studies.goals import Goal
-from studies.history import History
-from studies.records import (
+from archsearch import Config, Float, Int, Space, constraint
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import (
     Ended,
     Failed,
     Finished,
@@ -20,7 +20,7 @@ from studies.records import (
     Started,
     StudyRecord,
 )
-from studies.transfer import best_configs
+from archsearch.studies.transfer import best_configs
 
 SPACE = Space(rate=Float(0, 1), layers=Int(1, 9))
 

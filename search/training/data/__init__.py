@@ -6,9 +6,9 @@
 Numpy only: the arrays are shared between processes, and what trains on them is not this package's business.
 """
 
-from search.training.data.preparation import Data
-from search.training.data.prepared import Part, Prepared
-from search.training.data.sources import (
+from archsearch.search.training.data.preparation import Data
+from archsearch.search.training.data.prepared import Part, Prepared
+from archsearch.search.training.data.sources import (
     arrays,
     breast_cancer,
     csv,
@@ -23,8 +23,8 @@ from search.training.data.sources import (
     text,
     wine,
 )
-from search.training.data.split import Split
-from search.training.data.streaming import Streaming
+from archsearch.search.training.data.split import Split
+from archsearch.search.training.data.streaming import Streaming
 
 __all__ = [
     "Data",

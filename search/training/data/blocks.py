@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.streaming import Empty
+from archsearch.search.training.data.streaming import Empty
 
 BLOCK_BYTES = 2**24  # of the array that is read: little beside any memory, and much beside a call
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from search.training.data.raw import Raw, Table
+from archsearch.search.training.data.raw import Raw, Table
 
 Name = Literal["digits", "iris", "wine", "breast_cancer", "diabetes"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.csv_records import Records, check_delimiter, read_records
-from search.training.data.prepared import Task
-from search.training.data.raw import Raw, Table, Words
-from search.training.data.targets import check_target, check_task
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.csv_records import Records, check_delimiter, read_records
+from archsearch.search.training.data.prepared import Task
+from archsearch.search.training.data.raw import Raw, Table, Words
+from archsearch.search.training.data.targets import check_target, check_task
+from archsearch.spaces.errors import DataError, unknown
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # in any case of letters
 

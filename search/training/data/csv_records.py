@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from search.training.data.files import read_bytes
-from spaces.errors import DataError
+from archsearch.search.training.data.files import read_bytes
+from archsearch.spaces.errors import DataError
 
 # A Chinese character of GBK passes for one of UTF-8 in one case of seven: so many never all do.
 SURE = 8

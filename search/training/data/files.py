@@ -8,7 +8,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from spaces.errors import DataError
+from archsearch.spaces.errors import DataError
 
 _GZIP = b"\x1f\x8b"
 

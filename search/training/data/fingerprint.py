@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.blocks import blocks
-from search.training.data.raw import Table, Texts
+from archsearch.search.training.data.blocks import blocks
+from archsearch.search.training.data.raw import Table, Texts
 
 DIGITS = 16  # hexadecimal
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.blocks import all_finite, joined
-from search.training.data.files import map_bytes
-from search.training.data.raw import Raw
-from search.training.data.streaming import Empty
-from spaces.errors import DataError
+from archsearch.search.training.data.blocks import all_finite, joined
+from archsearch.search.training.data.files import map_bytes
+from archsearch.search.training.data.raw import Raw
+from archsearch.search.training.data.streaming import Empty
+from archsearch.spaces.errors import DataError
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.raw import Raw
-from search.training.data.streaming import Empty
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.raw import Raw
+from archsearch.search.training.data.streaming import Empty
+from archsearch.spaces.errors import DataError, unknown
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.blocks import all_finite, blocks, joined
-from search.training.data.prepared import Task
-from search.training.data.raw import Raw, Table
-from search.training.data.streaming import Empty
-from search.training.data.targets import check_task
-from spaces.errors import DataError
+from archsearch.search.training.data.blocks import all_finite, blocks, joined
+from archsearch.search.training.data.prepared import Task
+from archsearch.search.training.data.raw import Raw, Table
+from archsearch.search.training.data.streaming import Empty
+from archsearch.search.training.data.targets import check_task
+from archsearch.spaces.errors import DataError
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.files import read_bytes
-from search.training.data.memory import Arrays
-from search.training.data.prepared import Task
-from search.training.data.raw import Raw
-from search.training.data.targets import check_task
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.files import read_bytes
+from archsearch.search.training.data.memory import Arrays
+from archsearch.search.training.data.prepared import Task
+from archsearch.search.training.data.raw import Raw
+from archsearch.search.training.data.targets import check_task
+from archsearch.spaces.errors import DataError, unknown
 
 
 @dataclass(frozen=True, slots=True)

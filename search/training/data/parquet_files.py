@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.csv_files import MISSING, Column
-from search.training.data.files import read_bytes
-from search.training.data.prepared import Task
-from search.training.data.raw import Raw, Table, Words
-from search.training.data.targets import check_target, check_task
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.csv_files import MISSING, Column
+from archsearch.search.training.data.files import read_bytes
+from archsearch.search.training.data.prepared import Task
+from archsearch.search.training.data.raw import Raw, Table, Words
+from archsearch.search.training.data.targets import check_target, check_task
+from archsearch.spaces.errors import DataError, unknown
 
 # pandas keeps a table's row numbers under such a name once rows were filtered: no property of a row.
 PANDAS_INDEX = "__index_level_"

@@ -14,17 +14,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.blocks import row_blocks
-from search.training.data.fingerprint import fingerprint
-from search.training.data.prepared import Cleaning, Part, Prepared, Task
-from search.training.data.raw import LargeSource, Raw, Source, Table, Texts, Words
-from search.training.data.scaling import Scaling, fit_images, table_scaler
-from search.training.data.split import DEFAULT_SPLIT, Rows, Split, SplitRows, split_rows
-from search.training.data.split_keys import split_keys
-from search.training.data.streaming import DEFAULT_STREAMING, Room, Streaming
-from search.training.data.targets import infer_task, numbered
-from search.training.data.tokens import fit_tokens
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.blocks import row_blocks
+from archsearch.search.training.data.fingerprint import fingerprint
+from archsearch.search.training.data.prepared import Cleaning, Part, Prepared, Task
+from archsearch.search.training.data.raw import LargeSource, Raw, Source, Table, Texts, Words
+from archsearch.search.training.data.scaling import Scaling, fit_images, table_scaler
+from archsearch.search.training.data.split import DEFAULT_SPLIT, Rows, Split, SplitRows, split_rows
+from archsearch.search.training.data.split_keys import split_keys
+from archsearch.search.training.data.streaming import DEFAULT_STREAMING, Room, Streaming
+from archsearch.search.training.data.targets import infer_task, numbered
+from archsearch.search.training.data.tokens import fit_tokens
+from archsearch.spaces.errors import DataError, unknown
 
 MOST_EXTREME = 1e30  # float32 ends at 3e38
 
@@ -155,7 +155,7 @@ def _prepared(
         if not isinstance(inputs, np.memmap):
             return Part(inputs, targets[chosen])
         inputs.flush()  # for machines that see the folder over a network
-        return Part.mapped(str(inputs.filename), targets[chosen])
+        return Part.from_file(str(inputs.filename), targets[chosen])
 
     return Prepared(
         task=task,

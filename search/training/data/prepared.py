@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.streaming import Scratch
-from spaces.errors import DataError
-from spaces.inputs import Inputs
+from archsearch.search.training.data.streaming import Scratch
+from archsearch.spaces.errors import DataError
+from archsearch.spaces.inputs import Inputs
 
 Task = Literal["classification", "regression"]
 
@@ -33,7 +33,7 @@ class Part:
     file: str | None = None
 
     @classmethod
-    def mapped(cls, file: str, targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]) -> Part:
+    def from_file(cls, file: str, targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]) -> Part:
         """The part whose inputs are all that is in a .npy file. Raises DataError where this machine cannot read it."""
         try:
             inputs = np.load(file, mmap_mode="r")
@@ -61,7 +61,7 @@ class Part:
         return len(self.targets)
 
     def __reduce__(self) -> tuple[Callable[..., Part], tuple[Any, ...]]:
-        return (Part, (self.inputs, self.targets)) if self.file is None else (Part.mapped, (self.file, self.targets))
+        return (Part, (self.inputs, self.targets)) if self.file is None else (Part.from_file, (self.file, self.targets))
 
     def __repr__(self) -> str:
         return f"Part({len(self)} rows of {self.inputs.shape[1:]}, {self.targets.dtype} targets)"

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.prepared import Task
-from search.training.data.streaming import Empty
+from archsearch.search.training.data.prepared import Task
+from archsearch.search.training.data.streaming import Empty
 
 Tokens = Literal["words", "characters"]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.blocks import row_blocks
+from archsearch.search.training.data.blocks import row_blocks
 
 Scaling = Literal["standard", "min_max"]
 

@@ -13,22 +13,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.bundled import Bundled
-from search.training.data.csv_files import Csv
-from search.training.data.idx_files import Idx, ImageFiles
-from search.training.data.image_folders import Channels, ImageFolder, Size
-from search.training.data.memory import Arrays
-from search.training.data.npz_files import Npz
-from search.training.data.parquet_files import Parquet
-from search.training.data.preparation import Coding, Data
-from search.training.data.prepared import Task
-from search.training.data.raw import Tokens
-from search.training.data.scaling import Scaling
-from search.training.data.split import DEFAULT_SPLIT, Split
-from search.training.data.streaming import DEFAULT_STREAMING, Streaming
-from search.training.data.text_files import TextFile
-from search.training.data.torch_data import TorchDataset
-from spaces.errors import DataError
+from archsearch.search.training.data.bundled import Bundled
+from archsearch.search.training.data.csv_files import Csv
+from archsearch.search.training.data.idx_files import Idx, ImageFiles
+from archsearch.search.training.data.image_folders import Channels, ImageFolder, Size
+from archsearch.search.training.data.memory import Arrays
+from archsearch.search.training.data.npz_files import Npz
+from archsearch.search.training.data.parquet_files import Parquet
+from archsearch.search.training.data.preparation import Coding, Data
+from archsearch.search.training.data.prepared import Task
+from archsearch.search.training.data.raw import Tokens
+from archsearch.search.training.data.scaling import Scaling
+from archsearch.search.training.data.split import DEFAULT_SPLIT, Split
+from archsearch.search.training.data.streaming import DEFAULT_STREAMING, Streaming
+from archsearch.search.training.data.text_files import TextFile
+from archsearch.search.training.data.torch_data import TorchDataset
+from archsearch.spaces.errors import DataError
 
 Path = str | os.PathLike[str]
 

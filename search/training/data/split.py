@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.split_folds import fold_rows
-from spaces.errors import DataError
+from archsearch.search.training.data.split_folds import fold_rows
+from archsearch.spaces.errors import DataError
 
 Rows = npt.NDArray[np.int64]
 
@@ -77,7 +77,7 @@ class Split:
         if self.groups is not None and self.by_time:
             raise DataError("Split shares out by groups or by time, got both; leave one out")
         if self.groups is not None and not isinstance(self.groups, str | Labels):
-            object.__setattr__(self, "groups", Labels.of(self.groups))
+            object.__setattr__(self, "groups", Labels.from_values(self.groups))
 
     @property
     def column(self) -> str | None:
@@ -91,7 +91,7 @@ class Labels(tuple[Any, ...]):
     __slots__ = ()
 
     @classmethod
-    def of(cls, values: npt.ArrayLike) -> Labels:
+    def from_values(cls, values: npt.ArrayLike) -> Labels:
         """Raises DataError for what is no list of labels."""
         array = np.asarray(values)
         if array.ndim != 1:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.raw import Raw, Table, Words
-from search.training.data.split import Labels, Split
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.raw import Raw, Table, Words
+from archsearch.search.training.data.split import Labels, Split
+from archsearch.spaces.errors import DataError, unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)

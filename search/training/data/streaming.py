@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spaces.errors import DataError
+from archsearch.spaces.errors import DataError
 
 Empty = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]  # as np.empty: an array to be filled
 

@@ -7,8 +7,8 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.prepared import Task
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.prepared import Task
+from archsearch.spaces.errors import DataError, unknown
 
 # Whole numbers are classes up to this many distinct values, and a quantity (an age, a count) beyond.
 MOST_CLASSES = 20

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search.training.data.csv_files import Column
-from search.training.data.csv_records import check_delimiter, read_records
-from search.training.data.prepared import Task
-from search.training.data.raw import Raw, Texts, Tokens
-from search.training.data.targets import check_task
-from search.training.data.tokens import check_tokens
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.csv_files import Column
+from archsearch.search.training.data.csv_records import check_delimiter, read_records
+from archsearch.search.training.data.prepared import Task
+from archsearch.search.training.data.raw import Raw, Texts, Tokens
+from archsearch.search.training.data.targets import check_task
+from archsearch.search.training.data.tokens import check_tokens
+from archsearch.spaces.errors import DataError, unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.raw import Texts, Tokens
-from search.training.data.split import Rows
-from spaces.errors import DataError, unknown
+from archsearch.search.training.data.raw import Texts, Tokens
+from archsearch.search.training.data.split import Rows
+from archsearch.spaces.errors import DataError, unknown
 
 PADDING, UNKNOWN = 0, 1  # the codes that stand for no token
 LONG_ENOUGH = 95  # per cent of the training texts are not cut, where no length is given

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.training.data.blocks import Stack
-from search.training.data.image_folders import GREY, check_depth, pixels
-from search.training.data.memory import Arrays, Pair
-from search.training.data.prepared import Task
-from search.training.data.raw import Raw
-from search.training.data.streaming import Empty
-from search.training.data.targets import check_task
-from spaces.errors import DataError
+from archsearch.search.training.data.blocks import Stack
+from archsearch.search.training.data.image_folders import GREY, check_depth, pixels
+from archsearch.search.training.data.memory import Arrays, Pair
+from archsearch.search.training.data.prepared import Task
+from archsearch.search.training.data.raw import Raw
+from archsearch.search.training.data.streaming import Empty
+from archsearch.search.training.data.targets import check_task
+from archsearch.spaces.errors import DataError
 
 UNKNOWN_ROWS = 1024  # to begin with; the room is doubled as they come
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from torch import Tensor
 
-from search.training.optimizers.adam import Adam
-from search.training.optimizers.adaptive import Adaptive, adagrad, rmsprop
-from search.training.optimizers.flat import Rates, flat, flatten, rate_scales, trained
-from search.training.optimizers.lion import Lion
-from search.training.optimizers.rule import Optimizer
-from search.training.optimizers.sgd import SGD
+from archsearch.search.training.optimizers.adam import Adam
+from archsearch.search.training.optimizers.adaptive import Adaptive, adagrad, rmsprop
+from archsearch.search.training.optimizers.flat import Rates, flat, flatten, rate_scales, trained
+from archsearch.search.training.optimizers.lion import Lion
+from archsearch.search.training.optimizers.rule import Optimizer
+from archsearch.search.training.optimizers.sgd import SGD
 
 __all__ = [
     "MEMORY_COPIES",

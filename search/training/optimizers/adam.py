@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from search.training.optimizers.flat import Rates
+from archsearch.search.training.optimizers.flat import Rates
 
 
 class Adam:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from search.training.optimizers.flat import Rates
+from archsearch.search.training.optimizers.flat import Rates
 
 
 class Optimizer(Protocol):

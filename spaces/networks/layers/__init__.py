@@ -7,25 +7,25 @@ one torch operation. `to_maps` and `to_rows` lead from one to the other.
 A layer draws its start, row by row, from the generators that it is given. On the meta device nothing is drawn.
 """
 
-from spaces.networks.layers.activations import ACTIVATIONS
-from spaces.networks.layers.attention import SelfAttention
-from spaces.networks.layers.convolution import Conv, SeparableConv
-from spaces.networks.layers.dense import Dense
-from spaces.networks.layers.dropout import Dropout, MapDropout
-from spaces.networks.layers.embedding import Embedding
-from spaces.networks.layers.layouts import to_maps, to_rows
-from spaces.networks.layers.linear import Linear, Output
-from spaces.networks.layers.norms import BatchNorm, LayerNorm
-from spaces.networks.layers.pooling import HALVINGS, SMOOTHINGS
-from spaces.networks.layers.positions import POSITIONS, LearnedPositions, SinusoidalPositions
-from spaces.networks.layers.starts import STARTS, start
+from archsearch.spaces.networks.layers.activations import ACTIVATIONS
+from archsearch.spaces.networks.layers.attention import SelfAttention
+from archsearch.spaces.networks.layers.convolution import Conv, SeparableConv
+from archsearch.spaces.networks.layers.dense import Dense
+from archsearch.spaces.networks.layers.dropout import Dropout, MapDropout
+from archsearch.spaces.networks.layers.embedding import Embedding
+from archsearch.spaces.networks.layers.initialization import INITIALIZATIONS, start
+from archsearch.spaces.networks.layers.layouts import to_maps, to_rows
+from archsearch.spaces.networks.layers.linear import Linear, Output
+from archsearch.spaces.networks.layers.norms import BatchNorm, LayerNorm
+from archsearch.spaces.networks.layers.pooling import HALVINGS, SMOOTHINGS
+from archsearch.spaces.networks.layers.positions import POSITIONS, LearnedPositions, SinusoidalPositions
 
 __all__ = [
     "ACTIVATIONS",
     "HALVINGS",
+    "INITIALIZATIONS",
     "POSITIONS",
     "SMOOTHINGS",
-    "STARTS",
     "BatchNorm",
     "Conv",
     "Dense",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.networks.layers.linear import Linear
+from archsearch.spaces.networks.layers.linear import Linear
 
 
 class SelfAttention(nn.Module):

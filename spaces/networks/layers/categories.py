@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from spaces.inputs import Inputs
-from spaces.networks.layers.starts import normal
+from archsearch.spaces.inputs import Inputs
+from archsearch.spaces.networks.layers.initialization import normal
 
 
 class Categories(nn.Module):

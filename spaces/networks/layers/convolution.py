@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.networks.layers.starts import start
+from archsearch.spaces.networks.layers.initialization import start
 
 
 class Conv(nn.Module):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from spaces.networks.layers.activations import ACTIVATIONS
-from spaces.networks.layers.dropout import Dropout
-from spaces.networks.layers.linear import Linear
+from archsearch.spaces.networks.layers.activations import ACTIVATIONS
+from archsearch.spaces.networks.layers.dropout import Dropout
+from archsearch.spaces.networks.layers.linear import Linear
 
 
 class Dense(nn.Module):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.networks.layers.layouts import to_maps
-from spaces.networks.layers.starts import on_meta
+from archsearch.spaces.networks.layers.initialization import on_meta
+from archsearch.spaces.networks.layers.layouts import to_maps
 
 
 class Dropout(nn.Module):

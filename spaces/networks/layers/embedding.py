@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.networks.layers.starts import normal
+from archsearch.spaces.networks.layers.initialization import normal
 
 
 class Embedding(nn.Module):

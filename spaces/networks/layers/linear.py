@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.networks.layers.starts import start
+from archsearch.spaces.networks.layers.initialization import start
 
 # The output layer has spare columns up to this many floats, a cache line: BLAS rounds a row of the stack otherwise than
 # the same network alone where the row's result starts at another alignment, or has one column.

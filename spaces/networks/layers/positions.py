@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from spaces.networks.layers.starts import normal
+from archsearch.spaces.networks.layers.initialization import normal
 
 POSITIONS = ("learned", "sinusoidal")
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from studies.history import History
-from studies.reports.cards import Content, Missing
-from studies.reports.panels import (
+from archsearch.studies.history import History
+from archsearch.studies.reports.cards import Content, Missing
+from archsearch.studies.reports.panels import (
     curves,
     failures,
     front,

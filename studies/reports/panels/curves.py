@@ -13,15 +13,15 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from studies.history import History
-from studies.records import Trial
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.look import BEST, STATE_COLOUR, STATE_SYMBOL, figure, value_axis, whole_axis
-from studies.reports.standing import Standing, by_first, standing
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import Feasibility, by_first, standing
+from archsearch.studies.reports.theme import BEST, STATE_COLOUR, STATE_SYMBOL, figure, value_axis, whole_axis
 
 MAX_CURVES = 240
 MAX_POINTS = 200  # of one curve
-DASH: dict[Standing, str] = {"pruned": "dot", "failed": "dash"}
+DASH: dict[Feasibility, str] = {"pruned": "dot", "failed": "dash"}
 
 
 def panel(history: History) -> Content | Missing:
@@ -89,7 +89,7 @@ def _figure(made: Table, best: int | None, y_axis: dict[str, Any]) -> Any:
     return figure(traces, height=420, xaxis=whole_axis("step", max(made.column("step"))), yaxis=y_axis)
 
 
-def _lines(rows: Sequence[tuple[Any, ...]], state: Standing) -> list[Any]:
+def _lines(rows: Sequence[tuple[Any, ...]], state: Feasibility) -> list[Any]:
     points: list[tuple[Any, ...]] = []
     ends: list[tuple[Any, ...]] = []
     for _, group in groupby(rows, key=lambda row: row[0]):
@@ -115,7 +115,7 @@ def _best(made: Table) -> Any:
     return line
 
 
-def _trace(rows: Sequence[tuple[Any, ...]], state: Standing, mode: str, name: str) -> Any:
+def _trace(rows: Sequence[tuple[Any, ...]], state: Feasibility, mode: str, name: str) -> Any:
     return go.Scatter(
         x=[row[2] for row in rows],
         y=[row[3] for row in rows],

@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from studies.goals import Goal
-from studies.history import History
-from studies.records import Trial
-from studies.reports.cards import Cell, Content, Missing, Table
-from studies.reports.look import BEST, SCALE, STATE_COLOUR, STATE_SYMBOL, axis, figure, number, text, value_axis
-from studies.reports.panels.headline import by, shown
-from studies.reports.standing import standing
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
+from archsearch.studies.reports.cards import Cell, Content, Missing, Table
+from archsearch.studies.reports.feasibility import standing
+from archsearch.studies.reports.panels.headline import by, shown
+from archsearch.studies.reports.theme import (
+    BEST,
+    SCALE,
+    STATE_COLOUR,
+    STATE_SYMBOL,
+    axis,
+    figure,
+    number,
+    text,
+    value_axis,
+)
 
 SPREAD = 4.0  # an axis is logarithmic where its upper quartile is so many times the lower one
 # Drawn in this order, the front on top.

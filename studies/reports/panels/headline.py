@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from statistics import fmean, median
 
-from studies.history import History
-from studies.records import Trial
-from studies.reports.cards import Cell, Content, Missing, Table
-from studies.reports.look import count, duration, number
-from studies.reports.standing import by_first, feasible
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
+from archsearch.studies.reports.cards import Cell, Content, Missing, Table
+from archsearch.studies.reports.feasibility import by_first, feasible
+from archsearch.studies.reports.theme import count, duration, number
 
 RANDOM = "random"  # note["by"] of a trial that was drawn at random
 START = "start"  # and of one that the study was given to start with
@@ -113,7 +113,7 @@ def _effort(history: History) -> str:
         text += (
             f" {count(len(paused), 'trial')} paused below the full budget, and may go on when the study is extended."
         )
-    if (running := history.open_trials("waiting", "running")) and history.closed is None:
+    if (running := history.open_trials("waiting", "running")) and history.session_ended is None:
         text += f" {count(len(running), 'trial')} had not ended at the last event of this report."
     return text
 

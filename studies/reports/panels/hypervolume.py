@@ -8,11 +8,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from studies.goals import Goal, hypervolume
-from studies.history import History
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.look import BEST, axis, figure, number, whole_axis
-from studies.reports.standing import feasible
+from archsearch.studies.goals import Goal, hypervolume
+from archsearch.studies.history import History
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import feasible
+from archsearch.studies.reports.theme import BEST, axis, figure, number, whole_axis
 
 MAX_GOALS = 5  # beyond, the exact volume takes minutes where the front is long
 
@@ -52,7 +52,7 @@ def table(history: History) -> Table | Missing:
 
 def _losses(history: History) -> NDArray[np.float64]:
     """(trials, goals): of the finished trials that keep the constraints."""
-    points = (history.point(trial) for trial, _ in feasible(history))
+    points = (history.objectives(trial) for trial, _ in feasible(history))
     return np.array([point.losses for point in points if point is not None])
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from studies.history import History
-from studies.importance import Importances, NotYet, importances
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.look import STUDIES, axis, figure, number, text
-from studies.reports.standing import by_first
+from archsearch.studies.history import History
+from archsearch.studies.importance import Importances, NotYet, importances
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import by_first
+from archsearch.studies.reports.theme import STUDIES, axis, figure, number, text
 
 TRUSTED = 0.3  # out-of-bag R² below which the bars are not to be trusted
 MAX_BARS = 25

@@ -7,13 +7,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from spaces import Parameter
-from studies.goals import Goal
-from studies.history import History
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.look import SCALE, figure, short, text, value_axis
-from studies.reports.scales import ends, framed, position
-from studies.reports.standing import by_first
+from archsearch.spaces import Parameter
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import by_first
+from archsearch.studies.reports.scales import ends, framed, position
+from archsearch.studies.reports.theme import SCALE, figure, short, text, value_axis
 
 MAX_AXES = 12
 KEPT = {"range": [0, 1], "tickvals": [0, 1], "ticktext": ["broken", "kept"]}

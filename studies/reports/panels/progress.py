@@ -6,12 +6,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from studies.goals import Goal
-from studies.history import History
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.look import BEST, STATE_COLOUR, STATE_SYMBOL, figure, text, value_axis, whole_axis
-from studies.reports.panels.headline import by
-from studies.reports.standing import Standing, by_first, standing
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import Feasibility, by_first, standing
+from archsearch.studies.reports.panels.headline import by
+from archsearch.studies.reports.theme import BEST, STATE_COLOUR, STATE_SYMBOL, figure, text, value_axis, whole_axis
 
 
 def panel(history: History) -> Content | Missing:
@@ -57,7 +57,7 @@ def _figure(made: Table, y_axis: dict[str, Any]) -> Any:
     return figure([*traces, line], xaxis=whole_axis("trial", max(made.column("trial"))), yaxis=y_axis)
 
 
-def _points(made: Table, state: Standing) -> Any:
+def _points(made: Table, state: Feasibility) -> Any:
     return go.Scatter(
         x=made.column("trial"),
         y=made.column("value"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from studies.history import History
-from studies.records import Trial
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.panels.headline import by
-from studies.reports.standing import standing
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import standing
+from archsearch.studies.reports.panels.headline import by
 
 
 def panel(history: History) -> Content | Missing:

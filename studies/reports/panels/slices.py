@@ -8,12 +8,12 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from spaces import Choice, Domain, Int, Parameter
-from studies.history import History
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.look import SCALE, STATE_SYMBOL, axis, figure, short, text, value_axis
-from studies.reports.scales import ends, position, ticks
-from studies.reports.standing import by_first, standing
+from archsearch.spaces import Choice, Domain, Int, Parameter
+from archsearch.studies.history import History
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import by_first, standing
+from archsearch.studies.reports.scales import ends, position, ticks
+from archsearch.studies.reports.theme import SCALE, STATE_SYMBOL, axis, figure, short, text, value_axis
 
 MAX_SLICES = 24
 COLUMNS = 3

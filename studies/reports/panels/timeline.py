@@ -11,10 +11,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from studies.history import History
-from studies.reports.cards import Content, Missing, Table
-from studies.reports.look import STATE_COLOUR, axis, clock, duration, figure, text
-from studies.reports.standing import Standing
+from archsearch.studies.history import History
+from archsearch.studies.reports.cards import Content, Missing, Table
+from archsearch.studies.reports.feasibility import Feasibility
+from archsearch.studies.reports.theme import STATE_COLOUR, axis, clock, duration, figure, text
 
 MAX_BARS = 3_000
 IDLE_S = 60.0  # a stretch without work is cut when it is longer than this and than a twentieth of the whole
@@ -89,7 +89,7 @@ def _figure(made: Table, cuts: list[tuple[float, float]]) -> Any:
     )
 
 
-def _bars(made: Table, state: Standing, lanes: Mapping[str, int], place: Callable[[float], float], few: bool) -> Any:
+def _bars(made: Table, state: Feasibility, lanes: Mapping[str, int], place: Callable[[float], float], few: bool) -> Any:
     starts, stops = [place(at) for at in made.column("start")], [place(at) for at in made.column("end")]
     spans = [stop - start for start, stop in zip(starts, stops, strict=True)]
     when = [clock(at) for at in made.column("start")]

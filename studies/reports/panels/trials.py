@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from studies.history import History
-from studies.records import Trial
-from studies.reports.cards import Cell, Content, Missing, Table
-from studies.reports.panels.headline import by, shown
+from archsearch.studies.history import History
+from archsearch.studies.records import Trial
+from archsearch.studies.reports.cards import Cell, Content, Missing, Table
+from archsearch.studies.reports.panels.headline import by, shown
 
 
 def panel(history: History) -> Content | Missing:

@@ -10,15 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.engine import Engine
-from search.executors.simulated import Curve, SimulatedExecutor
-from search.protocols import Continue, Job, Stop
-from search.pruners import Never
-from search.strategies import ASHA, TPE, Random
-from spaces import ExecutionError, Float, Space
-from studies.goals import Goal
-from studies.history import History
-from studies.records import Ended, Event, Extended, Failed, Finished, Metrics, Opened, Reported, StudyRecord
+from archsearch import ASHA, TPE, ExecutionError, Float, Never, Random, Space
+from archsearch.search.engine.engine import Engine
+from archsearch.search.executors.simulated import Curve, SimulatedExecutor
+from archsearch.search.protocols import Continue, Job, Stop
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import (
+    Ended,
+    Event,
+    Extended,
+    Failed,
+    Finished,
+    Metrics,
+    Reported,
+    SessionStarted,
+    StudyRecord,
+)
 
 RECORD = StudyRecord(
     "simulated", Space(x=Float(1.0, 2.0)), (Goal("loss", maximize=False),), 4, 7, "Random()", "Never()"
@@ -46,7 +54,7 @@ def run(
     events: list[Event] = []
     history = Engine(
         History(RECORD),
-        Opened(executor.clock(), trials, timeout_s, capacity, "simulated", "host", 1),
+        SessionStarted(executor.clock(), trials, timeout_s, capacity, "simulated", "host", 1),
         strategy=strategy or Random(),
         pruner=pruner or Never(),
         executor=executor,
@@ -67,8 +75,8 @@ def test_a_study_runs_to_its_end_in_virtual_time() -> None:
     assert [[report.step for report in trial.reports] for trial in history.trials] == [[1, 2, 3, 4]] * 8
     # One worker, so the study takes as long as all of its reports together.
     assert history.last_at == pytest.approx(sum(4 * trial.config["x"] for trial in history.trials))
-    assert history.closed is not None
-    assert history.closed.reason == "every trial is done"
+    assert history.session_ended is not None
+    assert history.session_ended.reason == "every trial is done"
 
 
 @pytest.mark.parametrize("capacity", [1, 3, 8])
@@ -113,8 +121,8 @@ def test_a_pruned_trial_frees_its_slot_at_once() -> None:
 
 def test_the_time_out_is_one_of_virtual_time() -> None:
     history, _ = run(trials=None, timeout_s=20.5, capacity=2)
-    assert history.closed is not None
-    assert (history.closed.at, history.closed.reason) == (20.5, "the time is used up")
+    assert history.session_ended is not None
+    assert (history.session_ended.at, history.session_ended.reason) == (20.5, "the time is used up")
     assert history.counts()["waiting"] == 2
     assert all(trial.ended_at is not None and trial.ended_at <= 20.5 for trial in history.trials)
 

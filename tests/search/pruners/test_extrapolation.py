@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.protocols import Continue, Stop, Verdict
-from search.pruners import Extrapolation, Median
-from search.strategies.random import Random
-from search.testing.problems import VALLEY, valley
-from search.testing.pruners import PrunerContract, grown
-from search.testing.simulation import simulate, study_of
-from spaces import SpecError
+from archsearch import Extrapolation, Median, SpecError
+from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.problems import VALLEY, valley
+from archsearch.search.testing.pruners import PrunerContract, grown
+from archsearch.search.testing.simulation import simulate, study_of
 
 END = 16
 EARLY = [[1.0, 0.8, 0.7, 0.65, 0.62, 0.6, 0.59, *[0.58 - 0.01 * k] * 9] for k in range(8)]  # they soon have learnt

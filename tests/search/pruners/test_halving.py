@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from search.protocols import Continue, Stop, Verdict
-from search.pruners.halving import SuccessiveHalving
-from search.strategies.random import Random
-from search.testing.problems import VALLEY, valley
-from search.testing.pruners import PrunerContract, grown
-from search.testing.simulation import simulate, study_of
-from spaces import SpecError
-from studies.history import History
+from archsearch import SpecError
+from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.pruners.halving import SuccessiveHalving
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.problems import VALLEY, valley
+from archsearch.search.testing.pruners import PrunerContract, grown
+from archsearch.search.testing.simulation import simulate, study_of
+from archsearch.studies.history import History
 
 
 class TestSuccessiveHalving(PrunerContract):

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from search.protocols import Continue, Stop, Verdict
-from search.pruners.median import Median
-from search.testing.pruners import PrunerContract, grown
-from spaces import SpecError
-from studies.history import History
-from studies.records import Pruned
+from archsearch import SpecError
+from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.pruners.median import Median
+from archsearch.search.testing.pruners import PrunerContract, grown
+from archsearch.studies.history import History
+from archsearch.studies.records import Pruned
 
 
 class TestMedian(PrunerContract):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from search.pruners.never import Never
-from search.testing.pruners import PrunerContract
+from archsearch.search.pruners.never import Never
+from archsearch.search.testing.pruners import PrunerContract
 
 
 class TestNever(PrunerContract):

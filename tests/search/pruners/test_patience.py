@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from search.protocols import Continue, Stop
-from search.pruners import Patience
-from search.testing.pruners import PrunerContract, grown
-from spaces import SpecError
+from archsearch import Patience, SpecError
+from archsearch.search.protocols import Continue, Stop
+from archsearch.search.testing.pruners import PrunerContract, grown
 
 
 class TestPatience(PrunerContract):

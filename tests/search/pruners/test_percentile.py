@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from search.protocols import Continue, Stop
-from search.pruners import Median, Percentile
-from search.testing.pruners import PrunerContract, grown
-from spaces import SpecError
+from archsearch import Median, Percentile, SpecError
+from archsearch.search.protocols import Continue, Stop
+from archsearch.search.testing.pruners import PrunerContract, grown
 
 
 class TestPercentile(PrunerContract):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.protocols import Continue, Pruner, Stop, Verdict
-from search.pruners import Median, Patience, Percentile, SuccessiveHalving
-from search.testing.pruners import grown
-from studies.history import History
+from archsearch import Median, Patience, Percentile, SuccessiveHalving
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
+from archsearch.search.testing.pruners import grown
+from archsearch.studies.history import History
 
 
 def of_two(*curves: list[tuple[float, float]], constraints: tuple[str, ...] = ()) -> History:

@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.protocols import Strategy
-from search.strategies.auto import Auto
-from search.strategies.gp import GP
-from search.strategies.random import Random
-from search.testing.problems import best_losses, hypervolumes
-from search.testing.simulation import SPACES, bowl, bowls, finished, simulate, study_of
-from search.testing.strategies import StrategyContract
-from spaces import Choice, Float, Int, Space
-from studies.history import History
-from studies.records import Opened, Pruned, Trial
-from studies.reports.cards import Table
-from studies.reports.panels import proposers
+from archsearch import Choice, Float, Int, Space
+from archsearch.search.protocols import Strategy
+from archsearch.search.strategies.auto import Auto
+from archsearch.search.strategies.gp import GP
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.problems import best_losses, hypervolumes
+from archsearch.search.testing.simulation import SPACES, bowl, bowls, finished, simulate, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.history import History
+from archsearch.studies.records import Pruned, SessionStarted, Trial
+from archsearch.studies.reports.cards import Table
+from archsearch.studies.reports.panels import proposers
 
 RANDOM = Random()
 NUMBERS = Space({f"x{i}": Float(0.0, 1.0) for i in range(3)}, depth=Int(1, 8))
@@ -44,7 +44,7 @@ def past(space: Space, trials: int, curve: Callable = bowl, strategy: Strategy =
 
 
 def on(history: History, workers: int) -> History:
-    return replace(history, opened=Opened(0.0, None, None, workers, "inline", "", 0))
+    return replace(history, session_started=SessionStarted(0.0, None, None, workers, "inline", "", 0))
 
 
 def as_pruned(history: History, every: int) -> History:

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.strategies.bayes import Bayes
-from search.strategies.quiet import undisturbed
-from search.strategies.random import Random
-from search.strategies.surrogate import Surrogate
-from search.testing.problems import best_losses, valley
-from search.testing.simulation import SPACES, finished, simulate, study_of
-from search.testing.strategies import StrategyContract
-from spaces import Config, Float, Space, SpecError
-from studies.records import Failed, Pruned, Trial
+from archsearch import Config, Float, Space, SpecError
+from archsearch.search.strategies._models.single_thread import single_threaded
+from archsearch.search.strategies._models.surrogate import Surrogate
+from archsearch.search.strategies.bayes import Bayes
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.problems import best_losses, valley
+from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.records import Failed, Pruned, Trial
 
 
 class TestBayes(StrategyContract):
@@ -72,7 +72,7 @@ def test_what_failed_or_was_pruned_is_shunned(outcome: Failed | Pruned) -> None:
 def test_a_believed_point_changes_no_expectation_and_takes_its_promise_away() -> None:
     rng = np.random.default_rng(0)
     rows, probes = rng.random((20, 3)), rng.random((50, 3))
-    with undisturbed():
+    with single_threaded():
         model = Surrogate.fit(rows, list(np.sin(5 * rows[:, 0]) + rows[:, 1]), seed=0)
         favourite = probes[[int(np.argmax(model.improvement(probes)))]]
         after = model.believing(favourite)

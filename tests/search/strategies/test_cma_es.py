@@ -12,16 +12,16 @@ import pytest
 from cmaes import CMA
 from numpy.typing import NDArray
 
-from search.protocols import Strategy
-from search.strategies.cma_es import CmaEs
-from search.strategies.generations import Generations
-from search.strategies.random import Random
-from search.testing.problems import best_losses
-from search.testing.simulation import SPACES, finished, simulate, study_of
-from search.testing.strategies import StrategyContract
-from spaces import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, constraint
-from studies.history import History
-from studies.records import Ended, Failed, Finished, Proposed, Pruned, Report, Reported, Started, Trial
+from archsearch import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, constraint
+from archsearch.search.protocols import Strategy
+from archsearch.search.strategies._models.cma_state import Generations
+from archsearch.search.strategies.cma_es import CmaEs
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.problems import best_losses
+from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.history import History
+from archsearch.studies.records import Ended, Failed, Finished, Proposed, Pruned, Report, Reported, Started, Trial
 
 Function = Callable[[NDArray[np.float64]], float]
 

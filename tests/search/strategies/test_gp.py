@@ -10,15 +10,15 @@ import pytest
 import torch
 from optuna._gp.acqf import BaseAcquisitionFunc
 
-from search.strategies.belief import Belief
-from search.strategies.gp import GP
-from search.strategies.optuna_gp import _Lean, _Leaning, _Legal
-from search.strategies.random import Random
-from search.testing.problems import best_losses, hypervolumes
-from search.testing.simulation import SPACES, finished, simulate, study_of
-from search.testing.strategies import StrategyContract
-from spaces import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, When, constraint
-from studies.records import Failed, Metrics, Pruned, Trial
+from archsearch import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, When, constraint
+from archsearch.search.strategies._models.optuna_gp import _Lean, _Leaning, _Legal
+from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies.gp import GP
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.problems import best_losses, hypervolumes
+from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.records import Failed, Metrics, Pruned, Trial
 
 
 class TestGP(StrategyContract):
@@ -117,17 +117,19 @@ def test_a_point_leans_by_the_priors_of_what_is_active_in_its_config() -> None:
         momentum=When("kind == 'a'", Float(0.0, 1.0, prior=Prior(0.9, width=0.1))),
         layers=Int(1, 9, prior=Prior(2)),
     )
-    belief, encoding, free = Belief(space, 10), Encoding(space), Space(rate=space["rate"].domain)
+    weighting, encoding, free = PriorWeighting(space, 10), Encoding(space), Space(rate=space["rate"].domain)
     configs = [space.sample(np.random.default_rng(seed)) for seed in range(40)]
     points = encoding.encode(configs)
     points[:, 0] = np.floor(points[:, 0] * 3)  # a choice without order stands as its index
     flat = Flat(np.ones(4), None)  # type: ignore[arg-type]  # only the optimiser looks at the search space
-    leant = _Legal(flat, space, _Lean(belief)).eval_acqf(torch.from_numpy(points))
-    np.testing.assert_allclose(leant.numpy(), belief.of(configs), atol=1e-3)  # between two knots the bell is a line
+    leant = _Legal(flat, space, _Lean(weighting)).eval_acqf(torch.from_numpy(points))
+    np.testing.assert_allclose(leant.numpy(), weighting.of(configs), atol=1e-3)  # between two knots the bell is a line
     place = torch.tensor([[0.3]], dtype=torch.float64, requires_grad=True)
-    leant = _Leaning(Flat(np.ones(1), None), _Lean(Belief(free, 10))).eval_acqf(place)  # type: ignore[arg-type]  # as above
+    leant = _Leaning(Flat(np.ones(1), None), _Lean(PriorWeighting(free, 10))).eval_acqf(place)  # type: ignore[arg-type]  # as above
     leant.sum().backward()
-    (slope,) = np.diff([Belief(free, 10).of([{"rate": free["rate"].domain.from_unit(u)}])[0] for u in (0.299, 0.301)])
+    (slope,) = np.diff(
+        [PriorWeighting(free, 10).of([{"rate": free["rate"].domain.from_unit(u)}])[0] for u in (0.299, 0.301)]
+    )
     assert place.grad is not None
     assert place.grad.item() == pytest.approx(slope / 0.002, rel=0.02)
 

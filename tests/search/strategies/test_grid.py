@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.strategies.grid import Grid
-from search.testing.simulation import SPACES, finished, study_of
-from search.testing.strategies import StrategyContract
-from spaces import Choice, Float, Int, Space, SpecError, constraint
-from studies.history import History
-from studies.records import Proposal, Proposed
+from archsearch import Choice, Float, Int, Space, SpecError, constraint
+from archsearch.search.strategies.grid import Grid
+from archsearch.search.testing.simulation import SPACES, finished, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposal, Proposed
 
 
 class TestGrid(StrategyContract):

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.strategies.evolution import Evolution
-from search.strategies.nsga2 import NSGA2
-from search.strategies.random import Random
-from search.testing.problems import CELLS, VALLEY, best_losses, cells, hypervolumes, sized
-from search.testing.simulation import SPACES, bowls, finished, simulate, study_of
-from search.testing.strategies import StrategyContract
-from spaces import SpecError
-from studies.history import History
-from studies.records import Failed, Pruned, Trial
+from archsearch import SpecError
+from archsearch.search.strategies.evolution import Evolution
+from archsearch.search.strategies.nsga2 import NSGA2
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.problems import CELLS, VALLEY, best_losses, cells, hypervolumes, sized
+from archsearch.search.testing.simulation import SPACES, bowls, finished, simulate, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.history import History
+from archsearch.studies.records import Failed, Pruned, Trial
 
 
 class TestNSGA2(StrategyContract):

@@ -11,10 +11,9 @@ import optuna
 import pytest
 from skopt import gp_minimize
 
-from search.protocols import Strategy
-from search.strategies import GP, Bayes, Random
-from search.testing.simulation import finished, study_of
-from spaces import Config, Float, Space
+from archsearch import GP, Bayes, Config, Float, Random, Space
+from archsearch.search.protocols import Strategy
+from archsearch.search.testing.simulation import finished, study_of
 
 SQUARE = Space(x=Float(-5.0, 10.0), y=Float(0.0, 15.0))
 TRIALS, SEEDS = 30, range(2)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from search.strategies.quasirandom import QuasiRandom
-from search.strategies.random import Random
-from search.testing.simulation import SPACES, finished, study_of
-from search.testing.strategies import StrategyContract
-from spaces import Choice, Encoding, Float, Int, Prior, Space, SpecError, constraint
-from studies.history import History
+from archsearch import Choice, Encoding, Float, Int, Prior, Space, SpecError, constraint
+from archsearch.search.strategies.quasirandom import QuasiRandom
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.simulation import SPACES, finished, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.history import History
 
 SQUARE = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0))
 

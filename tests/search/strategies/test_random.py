@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.strategies.random import Random
-from search.testing.simulation import SPACES, study_of
-from search.testing.strategies import StrategyContract
-from spaces import Choice, Config, Float, Space
-from studies.history import History
-from studies.records import Proposed
+from archsearch import Choice, Config, Float, Space
+from archsearch.search.strategies.random import Random
+from archsearch.search.testing.simulation import SPACES, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.history import History
+from archsearch.studies.records import Proposed
 
 
 class TestRandom(StrategyContract):

@@ -10,20 +10,18 @@ from typing import Any
 
 import pytest
 
-import search
-from search import ASHA, TPE, Hyperband, Random, Study, TopK
-from search.engine import Engine
-from search.executors.checkpoints import Checkpoints
-from search.executors.worker import Worker
-from search.protocols import Running
-from search.pruners import Never
-from search.strategies.rungs import as_pruned, rungs
-from search.testing.simulation import SPACES, bowl, finished, simulate, study_of
-from search.testing.strategies import StrategyContract
-from spaces import ExecutionError, Float, Space, SpecError
-from studies.history import History
-from studies.records import Closed, Ended, Event, Extended, Extension, Opened, Paused, Reported
-from studies.store import Store
+import archsearch
+from archsearch import ASHA, TPE, ExecutionError, Float, Hyperband, Never, Random, Space, SpecError, Study, TopK
+from archsearch.search.engine.engine import Engine
+from archsearch.search.executors.checkpoints import Checkpoints
+from archsearch.search.executors.worker import Worker
+from archsearch.search.protocols import TrialContext
+from archsearch.search.strategies._shared.rungs import as_pruned, rungs
+from archsearch.search.testing.simulation import SPACES, bowl, finished, simulate, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.history import History
+from archsearch.studies.records import Ended, Event, Extended, Extension, Paused, Reported, SessionEnded, SessionStarted
+from archsearch.studies.store import Store
 
 
 class TestASHA(StrategyContract):
@@ -38,7 +36,7 @@ class TestTopK(StrategyContract):
     make = staticmethod(lambda: TopK(Random(), keep=4, steps=2))
 
 
-def rise(trial: Running) -> Iterator[dict[str, float]]:
+def rise(trial: TrialContext) -> Iterator[dict[str, float]]:
     """A loss that falls towards x; prints each step that it really does."""
     step = trial.restored or 0
     while step < (trial.budget or 0):
@@ -73,7 +71,7 @@ def test_no_epoch_is_trained_twice(tmp_path: Path, strategy: Any) -> None:
 
 @pytest.mark.parametrize("strategy", [ASHA(Random()), Hyperband(Random())])
 def test_a_resumed_study_promotes_as_one_that_never_stopped(tmp_path: Path, strategy: Any) -> None:
-    def stopping(trial: Running) -> Iterator[dict[str, float]]:
+    def stopping(trial: TrialContext) -> Iterator[dict[str, float]]:
         for metrics in rise(trial):
             if (tmp_path / "stop").exists() and metrics["loss"] < trial.config["x"] + 1 / 5:
                 (tmp_path / "stop").unlink()
@@ -84,7 +82,7 @@ def test_a_resumed_study_promotes_as_one_that_never_stopped(tmp_path: Path, stra
     with pytest.raises(KeyboardInterrupt):
         study(strategy, stopping).run(tmp_path / "s.db", quiet=True)
     assert told(tmp_path / "s.db")[0].in_state("paused")
-    search.resume(tmp_path / "s.db", quiet=True)
+    archsearch.resume(tmp_path / "s.db", quiet=True)
     study(strategy).run(tmp_path / "calm.db", quiet=True)
     (stopped, *_), (calm, *_) = told(tmp_path / "s.db"), told(tmp_path / "calm.db")
     for one, other in zip(stopped.trials, calm.trials, strict=True):
@@ -96,7 +94,7 @@ def test_what_holds_at_the_end_goes_on_when_the_study_is_extended(tmp_path: Path
     study(ASHA(Random()), trials=6, seed=3).run(tmp_path / "s.db", quiet=True)
     before, *_ = told(tmp_path / "s.db")
     holding = {trial.number for trial in before.in_state("paused")}
-    after = search.resume(tmp_path / "s.db", trials=40, quiet=True)
+    after = archsearch.resume(tmp_path / "s.db", trials=40, quiet=True)
     assert any(after.trials[number].step > before.trials[number].step for number in holding)
 
 
@@ -114,8 +112,8 @@ def test_asha_promotes_the_best_third_of_a_rung_and_the_highest_rung_first() -> 
 def _get_job(history: History, chosen: int) -> int:
     """Algorithm 2: the trial that may be promoted; `chosen`, where it is one of several at the highest such rung."""
     for step in (3, 1):
-        came = [trial for trial in history.trials if history.point_at(trial, step) is not None]
-        best = sorted(came, key=lambda t: (history.point_at(t, step), t.number))[: len(came) // 3]
+        came = [trial for trial in history.trials if history.objectives_at(trial, step) is not None]
+        best = sorted(came, key=lambda t: (history.objectives_at(t, step), t.number))[: len(came) // 3]
         candidates = [t.number for t in best if t.state == "paused" and t.step == step]
         if candidates:
             return chosen if chosen in candidates else candidates[0]
@@ -180,16 +178,16 @@ def test_a_session_that_ran_out_of_time_promotes_in_the_next(tmp_path: Path) -> 
     first = next(place for place, event in enumerate(events) if isinstance(event, Extended))
     early = tmp_path / "early.db"
     with Store.open(store) as done, Store.create(early, history.study, _without_study(done.meta)) as cut:
-        cut.append([*events[:first], Closed(events[first].at, "the time is used up")])
+        cut.append([*events[:first], SessionEnded(events[first].at, "the time is used up")])
     assert told(early)[0].counts() == {"paused": 4}
-    assert search.resume(early, timeout=60, quiet=True).counts() == {"paused": 3, "finished": 1}
+    assert archsearch.resume(early, timeout=60, quiet=True).counts() == {"paused": 3, "finished": 1}
 
 
 def _without_study(meta: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key != "study"}
 
 
-def forgetful(trial: Running) -> Iterator[dict[str, float]]:
+def forgetful(trial: TrialContext) -> Iterator[dict[str, float]]:
     """Keeps no checkpoint, so that a promoted trial begins anew."""
     for step in range(1, (trial.budget or 0) + 1):
         yield {"loss": trial.config["x"] + 1 / step}
@@ -204,7 +202,7 @@ def test_without_checkpoints_as_many_are_promoted(tmp_path: Path, strategy: Any)
         record = study(strategy).record()
         history = Engine(
             History(record),
-            Opened(0.0, 18, None, 4, "test", "host", 1),
+            SessionStarted(0.0, 18, None, 4, "test", "host", 1),
             strategy=strategy,
             pruner=Never(),
             executor=executor,
@@ -280,7 +278,7 @@ def test_a_trial_under_a_further_seed_is_shown_as_it_held_in_its_first_run() -> 
     repeated = replace(first, state="running", outcome=None, repeats=(run, run[:1]))
     trials = tuple(repeated if trial is first else trial for trial in history.trials)
     shown = as_pruned(replace(history, trials=trials, unfinished=(*history.unfinished, first.number)), [1, 3, 9])
-    assert shown.point(shown.trials[first.number]) == history.point_at(first, 3)
+    assert shown.objectives(shown.trials[first.number]) == history.objectives_at(first, 3)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +299,7 @@ class Wild(Random):
 def test_an_extension_that_cannot_be_ends_the_session_in_good_order(tmp_path: Path) -> None:
     with pytest.raises(ExecutionError, match=r"Extension\(trial=0, budget=99, note=\{\}\) is no paused trial"):
         study(Wild()).run(tmp_path / "s.db", quiet=True)
-    assert told(tmp_path / "s.db")[0].closed is not None
+    assert told(tmp_path / "s.db")[0].session_ended is not None
 
 
 @pytest.mark.parametrize(
@@ -354,12 +352,12 @@ def test_paused_trials_are_shown_and_copied_with_their_checkpoints(tmp_path: Pat
     assert names[0] == names[1]
     assert len(names[0]) == len(paused)
     # Whether it was copied or not, it goes on where it was.
-    after = [search.resume(tmp_path / name, trials=30, quiet=True) for name in ("s.db", "t.db")]
+    after = [archsearch.resume(tmp_path / name, trials=30, quiet=True) for name in ("s.db", "t.db")]
     assert [trial.attempt for trial in after[0].trials] == [trial.attempt for trial in after[1].trials]
 
 
 def test_best_says_that_trials_are_paused_where_none_has_finished(tmp_path: Path, archsearch: Any) -> None:
-    def slow(trial: Running) -> Iterator[dict[str, float]]:
+    def slow(trial: TrialContext) -> Iterator[dict[str, float]]:
         if trial.restored:
             raise KeyboardInterrupt
         yield from rise(trial)

@@ -13,17 +13,17 @@ import pytest
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.trial import TrialState
 
-from search.strategies.optuna_mirror import Mirror
-from search.strategies.random import Random
-from search.strategies.standing import ranked
-from search.strategies.tpe import TPE
-from search.testing.problems import VALLEY, best_losses, hypervolumes, sized, valley
-from search.testing.simulation import SPACES, finished, simulate, study_of
-from search.testing.strategies import StrategyContract
-from spaces import Choice, Float, Int, Space, SpecError, constraint
-from studies.goals import ranks
-from studies.history import History
-from studies.records import (
+from archsearch import Choice, Float, Int, Space, SpecError, constraint
+from archsearch.search.strategies._models.optuna_mirror import Mirror
+from archsearch.search.strategies._shared.ranking import ranked
+from archsearch.search.strategies.random import Random
+from archsearch.search.strategies.tpe import TPE
+from archsearch.search.testing.problems import VALLEY, best_losses, hypervolumes, sized, valley
+from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.strategies import StrategyContract
+from archsearch.studies.goals import ranks
+from archsearch.studies.history import History
+from archsearch.studies.records import (
     Ended,
     Event,
     Failed,
@@ -99,7 +99,7 @@ def test_fixed_parameters_never_reach_optuna() -> None:
 def test_values_come_back_from_optuna_as_they_went(
     monkeypatch: pytest.MonkeyPatch, domain: Choice | Float | Int, short: int
 ) -> None:
-    monkeypatch.setattr("search.strategies.optuna_mirror._SHORT", short - 1)
+    monkeypatch.setattr("archsearch.search.strategies._models.optuna_mirror._SHORT", short - 1)
     study = study_of(Space(x=domain))
     history = History(study)
     rng = np.random.default_rng(0)
@@ -125,7 +125,7 @@ def test_a_history_that_is_no_continuation_is_refused() -> None:
 
 
 def test_whole_numbers_are_such_in_a_short_history_and_places_in_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.strategies.optuna_mirror._SHORT", 12)
+    monkeypatch.setattr("archsearch.search.strategies._models.optuna_mirror._SHORT", 12)
     asks = list(simulate(TPE(startup_trials=5), study_of(SPACES["mixed"]), trials=24))[:-1]
     kinds = set()
     for ask in asks:
@@ -231,7 +231,7 @@ def _drawn(trials: int, study: StudyRecord, finish: float = 0.7) -> History:
         ends = [Finished(), Pruned("behind"), Failed("NaN"), None]
         if (outcome := ends[rng.choice(4, p=[finish, 0.96 - finish, 0.02, 0.02])]) is not None:
             events.append(Ended(0.0, number, outcome))
-    return History.fold(study, events)
+    return History.from_events(study, events)
 
 
 def _open(trials: tuple[Trial, ...]) -> tuple[int, ...]:
@@ -247,7 +247,9 @@ def _shown(monkeypatch: pytest.MonkeyPatch, history: History, strategy: TPE) -> 
             seen.extend(other for other in study.get_trials() if other.number != trial.number)
 
     with monkeypatch.context() as patched:
-        patched.setattr("search.strategies.optuna_mirror.LeaningTPE", lambda factors, **settings: Spy())
+        patched.setattr(
+            "archsearch.search.strategies._models.optuna_mirror.PriorWeightedTPE", lambda factors, **settings: Spy()
+        )
         strategy.ask(history, 1, np.random.default_rng(0))
     return seen
 
@@ -322,7 +324,7 @@ def _of_two_goals(trials: int, steps_of_pruned: tuple[int, ...] = (1, 3)) -> His
         events += [Reported(0.0, number, Report(step, metrics, 0.1)) for step in range(1, steps + 1)]
         outcome = Failed("NaN") if kind == 5 else Pruned("behind") if kind in (3, 4) else Finished()
         events.append(Ended(0.0, number, outcome))
-    return History.fold(study, events)
+    return History.from_events(study, events)
 
 
 def test_with_several_goals_optuna_ranks_as_we_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,8 +332,10 @@ def test_with_several_goals_optuna_ranks_as_we_say(monkeypatch: pytest.MonkeyPat
     shown = _shown(monkeypatch, history, TPE())
     study = Mirror(history).study
     assert {trial.state for trial in shown} == {TrialState.COMPLETE, TrialState.PRUNED}
-    kept = [t.number for t in history.in_state("finished") if (p := history.point(t)) is not None and not p.violation]
-    fronts = ranks([point for number in kept if (point := history.point(history.trials[number])) is not None])
+    kept = [
+        t.number for t in history.in_state("finished") if (p := history.objectives(t)) is not None and not p.violation
+    ]
+    fronts = ranks([point for number in kept if (point := history.objectives(history.trials[number])) is not None])
     best_first = [trial.number for trial in ranked(history, history.trials)]
     good: set[int] = set()
     for count in range(1, 120):

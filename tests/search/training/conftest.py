@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from search.protocols import Running
-from search.training import Supervised
-from search.training.data import Part, Prepared
-from spaces.networks import MLP
+from archsearch import MLP, Prepared, Supervised
+from archsearch.search.protocols import TrialContext
+from archsearch.search.training.data.prepared import Part
 
 
 class Given:
@@ -50,7 +49,7 @@ def _objective_on(prepared: Prepared, **arguments: Any) -> Supervised:
     return objective
 
 
-def _trial(seed: int = 0, budget: int | None = 2, device: str = "cpu", **changes: Any) -> Running:
+def _trial(seed: int = 0, budget: int | None = 2, device: str = "cpu", **changes: Any) -> TrialContext:
     """A trial of the fixed network with the given parameters changed."""
     config = {
         "layers": 2, "units_1": 16, "units_2": 16, "activation": "relu", "dropout": 0.0, "norm": "none",
@@ -58,7 +57,7 @@ def _trial(seed: int = 0, budget: int | None = 2, device: str = "cpu", **changes
     } | changes  # fmt: skip
     if config["optimizer"] == "sgd":
         config.setdefault("momentum", 0.9)
-    return Running(number=seed, attempt=1, config=config, budget=budget, seed=seed, device=device)
+    return TrialContext(number=seed, attempt=1, config=config, budget=budget, seed=seed, device=device)
 
 
 @pytest.fixture
@@ -72,7 +71,7 @@ def objective_on() -> Callable[..., Supervised]:
 
 
 @pytest.fixture
-def trial() -> Callable[..., Running]:
+def trial() -> Callable[..., TrialContext]:
     return _trial
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from search.training.augmentation import Augmentation, mix, switched_on
+from archsearch.search.training.augmentation import Augmentation, mix, switched_on
 
 CPU = torch.device("cpu")
 OFF = {"rotation": 0.0, "shift": 0, "flip": False, "cutout": 0, "noise": 0.0, "mixup": 0.0}

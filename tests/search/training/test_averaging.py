@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from search.training.averaging import Averaging
+from archsearch.search.training.averaging import Averaging
 
 CONFIGS = {
     "ema": [{"averaging": "ema", "ema_decay": 0.9}, {"averaging": "ema", "ema_decay": 0.5}],

@@ -10,11 +10,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import Random, Study
-from search.training import Recipe, Split, Supervised, arrays, csv, idx, image_folder, npz, text
-from search.training.data import Data
-from spaces import ArchsearchError, Float
-from spaces.networks import MLP
+from archsearch import (
+    MLP,
+    ArchsearchError,
+    Data,
+    Float,
+    Random,
+    Recipe,
+    Split,
+    Study,
+    Supervised,
+    arrays,
+    csv,
+    idx,
+    image_folder,
+    npz,
+    text,
+)
 
 Make = Callable[[Path], Data]
 
@@ -166,9 +178,9 @@ def test_the_command_tells_it_in_one_line(archsearch, tmp_path):
     table(tmp_path)
     (tmp_path / "spec.py").write_text(
         "from search import Study\n"
-        "from search.training import Supervised, csv\n"
+        "from archsearch.search.training import Supervised, csv\n"
         "from spaces import Int\n"
-        "from spaces.networks import MLP\n"
+        "from archsearch.spaces.networks import MLP\n"
         "objective = Supervised(csv('people.csv', target='z'), MLP(layers=Int(1, 2), units=4))\n"
         "study = Study(name='bad', objective=objective, minimize='val_loss', trials=2, budget=1)\n"
     )

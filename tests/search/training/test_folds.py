@@ -12,18 +12,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search import Median, Random, Study
-from search.executors.checkpoints import Checkpoints
-from search.executors.worker import Worker
-from search.preflight import preflight, rehearse
-from search.protocols import Job
-from search.training import Recipe, Streaming, Supervised, arrays, csv, diabetes, iris
-from search.training.data import Data, Split
-from search.training.folds import cross_validate, fold_seed
-from search.training.loop import Diverged
-from spaces import Choice, DataError, Float, SpecError
-from spaces.networks import MLP
-from studies.records import Ended, Report, Reported
+from archsearch import (
+    MLP,
+    Choice,
+    Data,
+    DataError,
+    Float,
+    Median,
+    Random,
+    Recipe,
+    SpecError,
+    Split,
+    Streaming,
+    Study,
+    Supervised,
+    arrays,
+    csv,
+    diabetes,
+    iris,
+)
+from archsearch.search.engine.preflight import preflight, rehearse
+from archsearch.search.executors.checkpoints import Checkpoints
+from archsearch.search.executors.worker import Worker
+from archsearch.search.protocols import Job
+from archsearch.search.training.folds import cross_validate, fold_seed
+from archsearch.search.training.loop import Diverged
+from archsearch.studies.records import Ended, Report, Reported
 
 K = 3
 FOLDED = Split(folds=K, test=0.2)
@@ -74,14 +88,13 @@ def test_a_fold_s_seed_follows_from_the_trial_s_and_its_number():
 
 def test_the_same_trial_gives_the_same_numbers_in_a_fresh_process(trial):
     code = f"""
-from search.protocols import Running
-from search.training import Supervised, Split, iris
-from spaces.networks import MLP
+from archsearch.search.protocols import TrialContext
+from archsearch import MLP, Split, Supervised, iris
 import torch
 torch.set_num_threads(1)
 objective = Supervised(iris(split=Split(folds={K}, test=0.2)), MLP(layers=2, units=16), epochs=2)
 objective.attach(objective.prepare())
-print(list(objective(Running(0, 1, {trial().config!r}, {K}, 0))))
+print(list(objective(TrialContext(0, 1, {trial().config!r}, {K}, 0))))
 """
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
     assert told == repr(list(cross_validated(iris(split=FOLDED))(trial(budget=K))))

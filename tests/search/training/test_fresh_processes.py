@@ -14,21 +14,22 @@ PROGRAM = f"""
 import json, sys
 import numpy as np
 import torch
-from search.protocols import Running
-from search.training.data import Part, Prepared
-from search.training.loop import Loop
-from search.training.metrics import metric_names
-from search.training.tensors import Tensors
-from spaces.networks import MLP
+from archsearch.search.protocols import TrialContext
+from archsearch import MLP, Prepared
+from archsearch.search.training.data.prepared import Part
+from archsearch.search.training.loop import Loop
+from archsearch.search.training.metrics import metric_names
+from archsearch.search.training.tensors import Tensors
 
 torch.set_num_threads(1)
 task, path, configs = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
 parts = [Part(rng.normal(size=(n, 8, 8)).astype(np.float32), rng.integers(10, size=n)) for n in (200, 50)]
-data = Tensors.on("cpu", Prepared("classification", *parts, None, classes=tuple("abcdefghij")))
+data = Tensors.from_prepared("cpu", Prepared("classification", *parts, None, classes=tuple("abcdefghij")))
 names = (*metric_names(True), "learning_rate")
 for number, config in enumerate(configs):
-    trials = [Running(0, 1, config, {EPOCHS}, 7), Running(1, 1, config | {{"learning_rate": 0.1}}, {EPOCHS}, 8)]
+    faster = config | {{"learning_rate": 0.1}}
+    trials = [TrialContext(0, 1, config, {EPOCHS}, 7), TrialContext(1, 1, faster, {EPOCHS}, 8)]
     loop = Loop(MLP(layers=1, units=16), data, trials, {EPOCHS}, names)
     if task == "go on":
         loop.restore(torch.load(f"{{path}}/{{number}}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from search.training.gradients import Gradients, norms
+from archsearch.search.training.gradients import Gradients, norms
 
 VALUES = torch.tensor([[1.0, -2.0, 0.0, 3.0], [4.0, 0.0, -1.0, 0.5]])
 GRADIENT = torch.tensor([[0.3, -0.4, 1.2, 0.0], [3.0, 4.0, 0.0, -12.0]])

@@ -11,22 +11,20 @@ from typing import ClassVar
 import pytest
 import torch
 
-from search.training import Recipe, Supervised, diabetes, digits
-from search.training.data import Part
-from search.training.loop import Diverged
-from spaces.networks import MLP, Inputs
+from archsearch import MLP, Inputs, Recipe, Supervised, diabetes, digits
+from archsearch.search.training.data.prepared import Part
+from archsearch.search.training.loop import Diverged
 
 DIGITS = """
-from search.protocols import Running
-from search.training import Supervised, digits
-from spaces.networks import MLP, Inputs
+from archsearch.search.protocols import TrialContext
+from archsearch import MLP, Inputs, Supervised, digits
 import torch
 torch.set_num_threads(1)
 objective = Supervised(digits(), MLP(layers=1, units=16))
 objective.attach(objective.prepare())
 config = {"layers": 1, "units_1": 16, "activation": "relu", "dropout": 0.2, "norm": "batch",
           "optimizer": "adamw", "learning_rate": 1e-3, "batch_size": 64, "weight_decay": 0.0}
-result = list(objective(Running(0, 1, config, 2, 7)))
+result = list(objective(TrialContext(0, 1, config, 2, 7)))
 """
 
 ROWS = [
@@ -109,7 +107,7 @@ def test_dropout_is_on_again_after_the_first_evaluation(blobs, objective_on, tri
 def test_validation_in_chunks_gives_what_one_piece_gives(blobs, objective_on, trial, monkeypatch, norm):
     objective = objective_on(blobs())
     whole = list(objective(trial(norm=norm)))
-    monkeypatch.setattr("search.training.loop.CHUNK", 7)
+    monkeypatch.setattr("archsearch.search.training.loop.CHUNK", 7)
     pieces = list(objective(trial(norm=norm)))
     for one, other in zip(whole, pieces, strict=True):
         assert one == pytest.approx(other, abs=1e-6)

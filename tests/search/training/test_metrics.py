@@ -6,16 +6,15 @@ import pytest
 import torch
 from sklearn import metrics
 
-from search.training import breast_cancer
-from search.training.metrics import EXTRA, check_name, metric_names, scores
-from search.training.tensors import Tensors
-from spaces import SpecError
+from archsearch import SpecError, breast_cancer
+from archsearch.search.training.metrics import EXTRA, check_name, metric_names, scores
+from archsearch.search.training.tensors import Tensors
 
 
 def of(blobs, task, names):
     """(scores of two rows, targets, what each row says), in the target's own units."""
     prepared = blobs(task=task)
-    data = Tensors.on("cpu", prepared)
+    data = Tensors.from_prepared("cpu", prepared)
     outputs = torch.randn(2, len(prepared.validation), data.outputs, generator=torch.Generator().manual_seed(0))
     return scores(names, outputs, data), prepared, outputs
 
@@ -71,6 +70,6 @@ def test_names_follow_the_task():
 def test_two_classes_need_the_share_of_the_second_alone():
     prepared = breast_cancer().prepare()
     outputs = torch.randn(1, len(prepared.validation), 2, generator=torch.Generator().manual_seed(1))
-    (row,) = scores(["val_auroc"], outputs, Tensors.on("cpu", prepared))
+    (row,) = scores(["val_auroc"], outputs, Tensors.from_prepared("cpu", prepared))
     shares = torch.softmax(outputs[0].double(), -1).numpy()[:, 1]
     assert row["val_auroc"] == pytest.approx(metrics.roc_auc_score(prepared.validation.targets, shares))

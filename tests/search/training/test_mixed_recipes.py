@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from search.training.loop import Diverged, Loop
-from search.training.metrics import metric_names
-from search.training.schedules import SCHEDULES
-from search.training.tensors import Tensors
-from spaces.networks import MLP
+from archsearch import MLP
+from archsearch.search.training.loop import Diverged, Loop
+from archsearch.search.training.metrics import metric_names
+from archsearch.search.training.schedules import SCHEDULES
+from archsearch.search.training.tensors import Tensors
 
 EPOCHS = 5
 
@@ -46,7 +46,7 @@ def sixteen(trial):
 @pytest.fixture
 def loop_of(blobs):
     def make(trials: list) -> Loop:
-        data = Tensors.on("cpu", blobs())
+        data = Tensors.from_prepared("cpu", blobs())
         if torch.get_default_dtype() == torch.float64:
             floats = {each.name: getattr(data, each.name) for each in fields(data)}
             data = replace(data, **{name: value.double() for name, value in floats.items() if _single(value)})

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from search.training.optimizers import OPTIMIZERS, Rates, flat, flatten, optimizer_for, rate_scales, trained
+from archsearch.search.training.optimizers import OPTIMIZERS, Rates, flat, flatten, optimizer_for, rate_scales, trained
 
 ROWS = [
     {"learning_rate": 1e-3, "weight_decay": 0.0, "momentum": 0.0},

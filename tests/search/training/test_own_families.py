@@ -11,15 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from search.driver import Driver, Settings
-from search.protocols import Running
-from search.spec import SpecFile
-from search.training import Recipe, Supervised
-from search.training.data import Part, Prepared
-from search.training.loop import Diverged
-from spaces import Choice, Int, Space
-from spaces.networks import Pretrained
-from studies.records import Failed, Finished
+from archsearch import Choice, Int, Prepared, Pretrained, Recipe, Space, Supervised
+from archsearch.search.engine.driver import Driver, Settings
+from archsearch.search.engine.spec import SpecFile
+from archsearch.search.protocols import TrialContext
+from archsearch.search.training.data.prepared import Part
+from archsearch.search.training.loop import Diverged
+from archsearch.studies.records import Failed, Finished
 
 DEVICES = [
     "cpu",
@@ -96,9 +94,9 @@ def ready(network: Any, prepared: Prepared) -> Supervised:
     return objective
 
 
-def trial(device: str = "cpu", seed: int = 1, budget: int = 3, **config: Any) -> Running:
+def trial(device: str = "cpu", seed: int = 1, budget: int = 3, **config: Any) -> TrialContext:
     recipe = {"optimizer": "adamw", "learning_rate": 1e-2, "batch_size": 12, "weight_decay": 0.0}
-    return Running(number=seed, attempt=1, config=recipe | config, budget=budget, seed=seed, device=device)
+    return TrialContext(number=seed, attempt=1, config=recipe | config, budget=budget, seed=seed, device=device)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -209,9 +207,7 @@ def convolutional_state(family: Pretrained) -> dict[str, torch.Tensor]:
 SPEC = """
 import torch
 from torch import nn
-from search import Random, Study
-from search.training import Recipe, Supervised, iris
-from spaces import Int, Space
+from archsearch import Int, Random, Recipe, Space, Study, Supervised, iris
 
 
 class Layer(nn.Module):
@@ -243,7 +239,7 @@ study = Study(
 def spec(tmp_path: Path) -> SpecFile:
     path = tmp_path / "own.py"
     path.write_text(SPEC)
-    return SpecFile.read(path)
+    return SpecFile.from_path(path)
 
 
 def outcomes(spec: SpecFile, store: Path, **settings: Any) -> list[Any]:

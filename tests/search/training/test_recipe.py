@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.training import Recipe
-from spaces import Choice, Float, Int, SpaceError
+from archsearch import Choice, Float, Int, Recipe, SpaceError
 
 
 def test_a_fixed_recipe_is_in_every_config():

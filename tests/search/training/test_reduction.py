@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from sklearn.manifold import LocallyLinearEmbedding
 
-from search.training import Recipe, Supervised, digits
-from search.training.data import Part
-from search.training.reduction import reduced
-from spaces import Choice, Int, SpecError
-from spaces.networks import MLP
+from archsearch import MLP, Choice, Int, Recipe, SpecError, Supervised, digits
+from archsearch.search.training.data.prepared import Part
+from archsearch.search.training.reduction import reduced
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,7 @@ def test_principal_components_are_those_of_the_singular_values(prepared):
 @pytest.mark.parametrize("fitted_on", [2000, 500])
 def test_a_locally_linear_embedding_is_scikit_learns(prepared, monkeypatch, fitted_on):
     """Of all training samples, or of as many as it is fitted on; the validation part is placed among them."""
-    monkeypatch.setattr("search.training.reduction.LLE_SAMPLES", fitted_on)
+    monkeypatch.setattr("archsearch.search.training.reduction.LLE_SAMPLES", fitted_on)
     flat = [part.inputs.reshape(len(part), -1).astype(np.float64) for part in (prepared.train, prepared.validation)]
     chosen = np.sort(np.random.default_rng(0).choice(len(flat[0]), min(fitted_on, len(flat[0])), replace=False))
     peer = LocallyLinearEmbedding(n_components=3, random_state=0).fit(flat[0][chosen])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from search.training.schedules import SCHEDULES, Schedule
+from archsearch.search.training.schedules import SCHEDULES, Schedule
 
 EPOCHS, STEPS = 12, 7
 

@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from search import Random, Study
-from search.preflight import preflight
-from search.training import Recipe, Streaming, Supervised, arrays
-from search.training import tensors as tensors_module
-from search.training.tensors import Tensors
-from spaces import Choice, Float, Int, SpecError
-from spaces.networks import CNN, MLP
+from archsearch import CNN, MLP, Choice, Float, Int, Random, Recipe, SpecError, Streaming, Study, Supervised, arrays
+from archsearch.search.engine.preflight import preflight
+from archsearch.search.training import tensors as tensors_module
+from archsearch.search.training.tensors import Tensors
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(2000) % 3  # with a validation part of more than one chunk
@@ -56,7 +53,7 @@ def test_tensors_on_the_cpu_share_the_memory_of_the_arrays_and_of_the_file(tmp_p
     for above_bytes in (10**9, 0):
         prepared = data(tmp_path, above_bytes).prepare()
         prepared.train.targets.flags.writeable = False  # as on a Ray worker
-        tensors = Tensors.on("cpu", prepared)
+        tensors = Tensors.from_prepared("cpu", prepared)
         for tensor, array in (
             (tensors.train_inputs, prepared.train.inputs),
             (tensors.train_targets, prepared.train.targets),
@@ -78,7 +75,7 @@ def test_two_copies_of_a_streamed_part_map_one_file(tmp_path):
 
 def test_inputs_on_the_host_come_to_the_device_batch_by_batch(tmp_path, monkeypatch):
     """With torch's device without numbers in the place of a GPU, shapes and devices can be seen anywhere."""
-    tensors = Tensors.on("cpu", data(tmp_path).prepare())
+    tensors = Tensors.from_prepared("cpu", data(tmp_path).prepare())
     away = replace(
         tensors,
         train_targets=tensors.train_targets.to("meta"),

@@ -12,12 +12,24 @@ import pytest
 import torch
 from torch import nn
 
-from search import Random, Study
-from search.preflight import preflight
-from search.training import Recipe, Supervised, iris
-from search.training.loop import Loop
-from spaces import Choice, DataError, ExecutionError, Float, Int, Space, SpaceError, SpecError
-from spaces.networks import MLP
+from archsearch import (
+    MLP,
+    Choice,
+    DataError,
+    ExecutionError,
+    Float,
+    Int,
+    Random,
+    Recipe,
+    Space,
+    SpaceError,
+    SpecError,
+    Study,
+    Supervised,
+    iris,
+)
+from archsearch.search.engine.preflight import preflight
+from archsearch.search.training.loop import Loop
 
 
 def test_its_space_is_the_networks_and_the_recipes():
@@ -255,7 +267,7 @@ def test_out_of_memory_is_told_and_the_next_trial_trains(blobs, objective_on, tr
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore")
 
     with monkeypatch.context() as patched:
-        patched.setattr("search.training.loop.stacked", full)
+        patched.setattr("archsearch.search.training.loop.stacked", full)
         with pytest.raises(
             MemoryError, match=r"out of memory on cpu; make .* smaller \(CUDA .* 20.00 GiB.\)"
         ) as caught:

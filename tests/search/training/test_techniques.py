@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from search.protocols import Running
-from search.training.loop import Diverged, Loop
-from search.training.metrics import metric_names
-from search.training.recipe import Recipe, stack_key
-from search.training.schedules import SCHEDULES
-from search.training.tensors import Tensors
-from spaces import Float, Space
-from spaces.networks import MLP
+from archsearch import MLP, Float, Space
+from archsearch.search.protocols import TrialContext
+from archsearch.search.training.loop import Diverged, Loop
+from archsearch.search.training.metrics import metric_names
+from archsearch.search.training.recipe import Recipe, stack_key
+from archsearch.search.training.schedules import SCHEDULES
+from archsearch.search.training.tensors import Tensors
 
 TECHNIQUES = {
     "nesterov": {"optimizer": "sgd", "momentum": 0.9, "nesterov": True},
@@ -53,7 +52,7 @@ ALL = {
 @pytest.fixture
 def loop_of(blobs):
     def make(trials, *, task="classification", names=(), samples=101):
-        data = Tensors.on("cpu", blobs(samples, task=task))
+        data = Tensors.from_prepared("cpu", blobs(samples, task=task))
         network = MLP(layers=2, units=16)
         named = metric_names(task == "classification", names)
         return Loop(network, data, trials, trials[0].budget, named)
@@ -122,10 +121,10 @@ class Own:
 def test_a_users_own_module_goes_on_from_a_saved_state_too(blobs, trial, one_thread):
     config = {"drop": 0.4} | {name: trial(averaging="swa").config[name] for name in ("averaging", *Recipe().space)
                               if name != "momentum"}  # fmt: skip
-    running = Running(0, 1, config, 5, 7)
+    running = TrialContext(0, 1, config, 5, 7)
 
     def loop():
-        return Loop(Own(), Tensors.on("cpu", blobs()), [running], 5, metric_names(True))
+        return Loop(Own(), Tensors.from_prepared("cpu", blobs()), [running], 5, metric_names(True))
 
     whole, first, second = loop(), loop(), loop()
     results = [whole.epoch() for _ in range(5)]

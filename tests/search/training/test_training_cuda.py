@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 
-from search.training.loop import Diverged
+from archsearch.search.training.loop import Diverged
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; torch sees none")
 

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from search.protocols import Running
-from search.training import Supervised, text
-from spaces import Float
-from spaces.networks import TextCNN, TextTransformer
-from spaces.networks.rehearsal import rehearse
+from archsearch import Float, Supervised, TextCNN, TextTransformer, text
+from archsearch.search.protocols import TrialContext
+from archsearch.spaces.networks.rehearsal import rehearse
 
 FAMILIES = {
     "cnn": TextCNN(embedding=16, filters=16, kernels=(2, 3), layers=2, hidden=16, dropout=Float(0, 0.5)),
@@ -56,9 +54,9 @@ def objective(reviews):
     return objective
 
 
-def trial(objective: Supervised, seed: int = 0, budget: int = 1, device: str = "cpu", **changes: float) -> Running:
+def trial(objective: Supervised, seed: int = 0, budget: int = 1, device: str = "cpu", **changes: float) -> TrialContext:
     config = objective.space.sample(np.random.default_rng(0)) | {"dropout": 0.0, "batch_size": 32} | changes
-    return Running(number=seed, attempt=1, config=config, budget=budget, seed=seed, device=device)
+    return TrialContext(number=seed, attempt=1, config=config, budget=budget, seed=seed, device=device)
 
 
 @both

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from spaces import Choice, Int, SpaceError
-from spaces.networks import Cells, Inputs, stacked
-from spaces.networks.cells import OPERATIONS, edges
-from spaces.networks.costs import costs
+from archsearch import Cells, Choice, Inputs, Int, SpaceError
+from archsearch.spaces.networks.base import stacked
+from archsearch.spaces.networks.cells import OPERATIONS, edges
+from archsearch.spaces.networks.costs import costs
 
 
 def sampled(family, seed=0):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import Choice, Float, Int, SpaceError
-from spaces.networks import CNN, Inputs, stacked
-from spaces.networks.costs import costs
+from archsearch import CNN, Choice, Float, Inputs, Int, SpaceError
+from archsearch.spaces.networks.base import stacked
+from archsearch.spaces.networks.costs import costs
 
 
 def sampled(family, seed=0):

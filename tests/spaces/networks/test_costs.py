@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces import Choice, Int, Space
-from spaces.networks import MLP, Inputs
-from spaces.networks.costs import costs
+from archsearch import MLP, Choice, Inputs, Int, Space
+from archsearch.spaces.networks.costs import costs
 
 FIVE = Inputs((5,))
 FLOAT = 4  # bytes

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces.networks import CNN, MLP, Cells, Inputs, Pretrained, TextCNN, TextTransformer
-from spaces.networks.costs import costs
+from archsearch import CNN, MLP, Cells, Inputs, Pretrained, TextCNN, TextTransformer
+from archsearch.spaces.networks.costs import costs
 
 IMAGE, TEXT, TABLE = Inputs((8, 8)), Inputs((12,), vocabulary=50), Inputs((20,))
 

@@ -9,14 +9,21 @@ import pytest
 import torch
 from torch import nn
 
-from search.protocols import Running
-from search.training import Supervised, digits
-from search.training.loop import Diverged
-from spaces import Choice, Float, Int, SpaceError
-from spaces.networks import CNN, Cells, Inputs, stacked
-from spaces.networks.cnn import BLOCKS, HEADS, POOLINGS
-from spaces.networks.images import NORMS, Block, Style, halved, image_maps
-from spaces.networks.layers import ACTIVATIONS, HALVINGS, SMOOTHINGS, STARTS, SeparableConv, to_maps, to_rows
+from archsearch import CNN, Cells, Choice, Float, Inputs, Int, SpaceError, Supervised, digits
+from archsearch.search.protocols import TrialContext
+from archsearch.search.training.loop import Diverged
+from archsearch.spaces.networks.base import stacked
+from archsearch.spaces.networks.cnn import BLOCKS, HEADS, POOLINGS
+from archsearch.spaces.networks.images import NORMS, Block, Style, halved, image_maps
+from archsearch.spaces.networks.layers import (
+    ACTIVATIONS,
+    HALVINGS,
+    INITIALIZATIONS,
+    SMOOTHINGS,
+    SeparableConv,
+    to_maps,
+    to_rows,
+)
 
 ROWS = 2
 SHAPES = [(8, 8), (28, 28), (3, 32, 32)]
@@ -25,12 +32,12 @@ WIDE = {
         blocks=Int(1, 6), channels=Int(1, 6), block=Choice(*BLOCKS), convolutions=Int(1, 2), kernel=Int(1, 5),
         pooling=Choice(*POOLINGS), norm=Choice(*NORMS), activation=Choice(*ACTIVATIONS),
         channel_dropout=Float(0, 0.9), head=Choice(*HEADS), dense_layers=Int(0, 2), units=Int(1, 9),
-        dropout=Float(0, 0.9), initialisation=Choice(*sorted(set(STARTS) - {"zeros"})),
+        dropout=Float(0, 0.9), initialisation=Choice(*sorted(set(INITIALIZATIONS) - {"zeros"})),
     ),
     "Cells": Cells(
         nodes=Int(1, 4), cells=Int(1, 2), channels=Int(1, 4), stages=Int(1, 4), kernel=Int(1, 5), norm=Choice(*NORMS),
         activation=Choice(*ACTIVATIONS), dropout=Float(0, 0.9),
-        initialisation=Choice(*sorted(set(STARTS) - {"zeros"})),
+        initialisation=Choice(*sorted(set(INITIALIZATIONS) - {"zeros"})),
     ),
 }  # fmt: skip
 SMALL = {
@@ -80,7 +87,7 @@ def objective_of():
 
 def trial(family, seed, device="cpu", **changes):
     config = {**sampled(family, seed), **RATES, **changes}
-    return Running(number=seed, attempt=1, config=config, budget=1, seed=seed, device=device)
+    return TrialContext(number=seed, attempt=1, config=config, budget=1, seed=seed, device=device)
 
 
 # Their inputs

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces.networks.layers import (
+from archsearch.spaces.networks.layers import (
     BatchNorm,
     Conv,
     Dropout,

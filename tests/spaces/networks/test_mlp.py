@@ -7,13 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from search.protocols import Running
-from search.training import Recipe, Supervised, csv, iris
-from spaces import Choice, Float, Int, SpaceError
-from spaces.networks import MLP, Inputs, stacked
-from spaces.networks.layers import ACTIVATIONS, STARTS
-from spaces.networks.layers.linear import LowRank
-from spaces.networks.mlp import NORMS, SHAPES
+from archsearch import MLP, Choice, Float, Inputs, Int, Recipe, SpaceError, Supervised, csv, iris
+from archsearch.search.protocols import TrialContext
+from archsearch.spaces.networks.base import stacked
+from archsearch.spaces.networks.layers import ACTIVATIONS, INITIALIZATIONS
+from archsearch.spaces.networks.layers.linear import LowRank
+from archsearch.spaces.networks.mlp import NORMS, SHAPES
 
 FIXED = {"layers": 2, "units_1": 16, "units_2": 8, "activation": "relu", "dropout": 0.0, "norm": "none"}
 EVEN = {name: FIXED[name] for name in ("layers", "activation", "dropout", "norm")} | {"shape": "constant", "units": 16}
@@ -22,7 +21,7 @@ EVEN = {name: FIXED[name] for name in ("layers", "activation", "dropout", "norm"
 ANY = {
     "layers": Int(1, 4), "units": Choice(16, 48, 64), "activation": Choice(*ACTIVATIONS), "dropout": Float(0, 0.5),
     "norm": Choice(*NORMS), "shape": Choice(*SHAPES), "residual": Choice(False, True),
-    "initialisation": Choice(*STARTS), "rank": Choice(None, 2, 16),
+    "initialisation": Choice(*INITIALIZATIONS), "rank": Choice(None, 2, 16),
 }  # fmt: skip
 PLAIN, CODED = Inputs((5,)), Inputs((5,), categories=(4, 3))  # three numbers, and then two columns of codes
 
@@ -242,7 +241,7 @@ def test_every_parameter_changes_the_network(name):
     assert not torch.allclose(first, second, atol=1e-4)
 
 
-VALUES = [("activation", FIXED, ACTIVATIONS), ("norm", FIXED, NORMS), ("initialisation", FIXED, STARTS)]
+VALUES = [("activation", FIXED, ACTIVATIONS), ("norm", FIXED, NORMS), ("initialisation", FIXED, INITIALIZATIONS)]
 VALUES += [("shape", EVEN | {"layers": 3}, [shape for shape in SHAPES if shape != "free"])]
 
 
@@ -447,7 +446,7 @@ def objective(data, network):
 
 def trial(objective, seed, *, device="cpu", budget=1, **changes):
     config = objective.space.sample(np.random.default_rng(seed)) | changes
-    return Running(number=seed, attempt=1, config=config, budget=budget, seed=seed, device=device)
+    return TrialContext(number=seed, attempt=1, config=config, budget=budget, seed=seed, device=device)
 
 
 def test_whatever_its_space_draws_trains(one_thread):

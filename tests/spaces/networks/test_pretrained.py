@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import Choice, Float, Int, SpaceError
-from spaces.networks import Inputs, Pretrained, stacked
+from archsearch import Choice, Float, Inputs, Int, Pretrained, SpaceError
+from archsearch.spaces.networks.base import stacked
 
 INPUTS = Inputs((3, 6, 6))
 CONFIG = {"freeze": "none", "head_units": 0}

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import Int, Space
-from spaces.networks import Inputs
-from spaces.networks.rehearsal import rehearse
+from archsearch import Inputs, Int, Space
+from archsearch.spaces.networks.rehearsal import rehearse
 
 
 class Family:

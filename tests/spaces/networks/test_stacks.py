@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spaces import Choice, Int, Space, SpaceError
-from spaces.networks import Inputs, stack_key, stacked
-from spaces.networks.stacks import Alone, Mapped
+from archsearch import Choice, Inputs, Int, Space, SpaceError
+from archsearch.spaces.networks.base import stack_key, stacked
+from archsearch.spaces.networks.stacks import Alone, Mapped
 
 
 class Own:

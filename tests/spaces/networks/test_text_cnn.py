@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from spaces import Choice
-from spaces.networks import Inputs, TextCNN, stacked
+from archsearch import Choice, Inputs, TextCNN
+from archsearch.spaces.networks.base import stacked
 
 FIXED = TextCNN(embedding=8, filters=6)
 

@@ -12,10 +12,10 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from spaces import Choice, Float, Int, SpaceError
-from spaces.networks import Inputs, TextCNN, TextTransformer, stacked
-from spaces.networks.layers import ACTIVATIONS, POSITIONS, STARTS, Dropout
-from spaces.networks.text import POOLINGS, average, largest, present
+from archsearch import Choice, Float, Inputs, Int, SpaceError, TextCNN, TextTransformer
+from archsearch.spaces.networks.base import stacked
+from archsearch.spaces.networks.layers import ACTIVATIONS, INITIALIZATIONS, POSITIONS, Dropout
+from archsearch.spaces.networks.text import POOLINGS, average, largest, present
 
 CNN = {
     "embedding": 8, "filters": 6, "kernels": (3, 4, 5), "layers": 2, "activation": "relu", "pooling": "max",
@@ -36,7 +36,7 @@ WIDE = {
         pooling=Choice(*POOLINGS),
         hidden=Choice(0, 1, 9),
         dropout=Float(0, 0.9),
-        initialisation=Choice(*STARTS),
+        initialisation=Choice(*INITIALIZATIONS),
     ),
     "transformer": TextTransformer(
         layers=Int(1, 3),
@@ -48,7 +48,7 @@ WIDE = {
         activation=Choice(*ACTIVATIONS),
         pre_norm=Choice(True, False),
         dropout=Float(0, 0.9),
-        initialisation=Choice(*STARTS),
+        initialisation=Choice(*INITIALIZATIONS),
     ),
 }
 # For each parameter the values that must make another network than FIXED.
@@ -62,7 +62,7 @@ OTHERS = {
         "pooling": sorted(set(POOLINGS) - {"max"}),
         "hidden": [0, 11],
         "dropout": [0.5],
-        "initialisation": sorted(set(STARTS) - {"auto"}),
+        "initialisation": sorted(set(INITIALIZATIONS) - {"auto"}),
     },
     "transformer": {
         "layers": [1, 3],
@@ -74,7 +74,7 @@ OTHERS = {
         "activation": sorted(set(ACTIVATIONS) - {"gelu"}),
         "pre_norm": [False],
         "dropout": [0.5],
-        "initialisation": sorted(set(STARTS) - {"auto"}),
+        "initialisation": sorted(set(INITIALIZATIONS) - {"auto"}),
     },
 }
 both = pytest.mark.parametrize("family", ["cnn", "transformer"])

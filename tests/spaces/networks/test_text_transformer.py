@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from spaces.networks import Inputs, TextTransformer, stacked
-from spaces.networks.layers import LearnedPositions, SelfAttention, SinusoidalPositions
+from archsearch import Inputs, TextTransformer
+from archsearch.spaces.networks.base import stacked
+from archsearch.spaces.networks.layers import LearnedPositions, SelfAttention, SinusoidalPositions
 
 ROWS = 2
 

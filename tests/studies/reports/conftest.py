@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spaces import Choice, Float, Int, Space, When
-from studies.goals import Goal
-from studies.history import History
-from studies.records import (
+from archsearch import Choice, Float, Int, Space, When
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import (
     Ended,
     Event,
     Failed,
     Finished,
-    Opened,
     Outcome,
     Proposal,
     Proposed,
     Pruned,
-    Repeated,
     Report,
     Reported,
+    RunCompleted,
+    SessionStarted,
     Started,
     StudyRecord,
 )
@@ -61,11 +61,11 @@ def record(**over: Any) -> StudyRecord:
 def history(*trials: Told, study: StudyRecord | None = None) -> History:
     """The fold of the events of these trials, one after the other unless `start` says otherwise."""
     study = study or record()
-    return History.fold(study, _events(study, trials))
+    return History.from_events(study, _events(study, trials))
 
 
 def _events(study: StudyRecord, trials: Sequence[Told]) -> Iterator[Event]:
-    yield Opened(START, None, None, 1, "inline", "host", 1)
+    yield SessionStarted(START, None, None, 1, "inline", "host", 1)
     clock = 0.0
     for number, told in enumerate(trials):
         at = START + (clock if told.start is None else told.start)
@@ -78,7 +78,7 @@ def _events(study: StudyRecord, trials: Sequence[Told]) -> Iterator[Event]:
             metrics = {study.goal.metric: value, "loss": 1 - value, **(told.also or {})}
             yield Reported(at + worked, number, Report(step, metrics, worked))
         for attempt, value in enumerate(told.repeats, start=2):
-            yield Repeated(at + told.seconds, number)
+            yield RunCompleted(at + told.seconds, number)
             yield Started(at + told.seconds, number, attempt, told.worker)
             metrics = {study.goal.metric: value, "loss": 1 - value, **(told.also or {})}
             yield Reported(at + told.seconds, number, Report(1, metrics, told.seconds))

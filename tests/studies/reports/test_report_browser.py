@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from spaces import Choice, Float, Space, When
-from studies.goals import Goal, OutcomeConstraint
-from studies.records import Failed, Finished, Pruned
-from studies.reports import write
+from archsearch import Choice, Float, Space, When
+from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.records import Failed, Finished, Pruned
+from archsearch.studies.reports import write
 
 pytestmark = pytest.mark.browser
 
@@ -41,7 +41,7 @@ def browser() -> Iterator[object]:
         running.close()
 
 
-class Opened:
+class SessionStarted:
     """A page, and everything that it complained of or asked for."""
 
     def __init__(self, browser, path: Path, script: str = "", **options) -> None:
@@ -78,10 +78,10 @@ class Opened:
 
 @pytest.fixture
 def opened(browser, tmp_path) -> Iterator[object]:
-    pages: list[Opened] = []
+    pages: list[SessionStarted] = []
 
-    def open_page(histories, **options) -> Opened:
-        pages.append(Opened(browser, write(histories, tmp_path / f"{len(pages)}.html"), **options))
+    def open_page(histories, **options) -> SessionStarted:
+        pages.append(SessionStarted(browser, write(histories, tmp_path / f"{len(pages)}.html"), **options))
         return pages[-1]
 
     yield open_page
@@ -99,7 +99,7 @@ def test_draws_every_figure_without_a_complaint(trials, opened, make_synthetic) 
 @pytest.mark.parametrize("goals", [2, 3])
 def test_draws_several_goals_constraints_and_repeats(goals, opened, make_synthetic) -> None:
     declared = (Goal("val_accuracy", True), Goal("parameters", False), Goal("step_ms", False))[:goals]
-    constraint = OutcomeConstraint.parse("step_ms < 0.35")
+    constraint = OutcomeConstraint.from_text("step_ms < 0.35")
     it = opened([make_synthetic(60, goals=declared, outcome_constraints=(constraint,), repeats=3)])
     assert it.draw_all() == 8
     it.page.locator("summary").first.click()  # of the front, which is a sortable table
@@ -187,7 +187,7 @@ def test_colours_follow_the_system(opened, make_synthetic) -> None:
 
 def test_without_webgl_there_is_a_sentence(browser, make_synthetic, tmp_path) -> None:
     path = write([make_synthetic(800)], tmp_path / "page.html")
-    it = Opened(browser, path, "HTMLCanvasElement.prototype.getContext = () => null")
+    it = SessionStarted(browser, path, "HTMLCanvasElement.prototype.getContext = () => null")
     for figure in it.page.locator(".figure").all():
         figure.scroll_into_view_if_needed()
     it.page.get_by_text("This figure needs WebGL, which this browser does not offer.").wait_for()
@@ -210,7 +210,7 @@ def test_a_hostile_study_runs_nothing(policy, browser, told, make_history, make_
         assert times == 1
         path.write_text(html, encoding="utf-8")
 
-    it = Opened(browser, path)
+    it = SessionStarted(browser, path)
     it.page.locator("details.study > summary").first.click()
     assert it.draw_all() == 10  # without the hypervolume, for the third goal is the same in all
     for figure in it.page.locator(".figure:visible").all():  # hover texts are built late

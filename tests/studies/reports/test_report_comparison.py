@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from studies.goals import Goal
-from studies.history import History
-from studies.records import Ended, Finished, Opened, Proposal, Proposed, Report, Reported, Started
-from studies.reports import comparison
-from studies.reports.cards import Missing
+from archsearch.studies.goals import Goal
+from archsearch.studies.history import History
+from archsearch.studies.records import Ended, Finished, Proposal, Proposed, Report, Reported, SessionStarted, Started
+from archsearch.studies.reports import comparison
+from archsearch.studies.reports.cards import Missing
 
 
 def labels(*histories):
@@ -56,10 +56,10 @@ def test_gaps_between_sessions_are_nobodys_work(make_record) -> None:
         ]
 
     events = [
-        *(Opened(0, None, None, 1, "inline", "h", 1), *trial(0, 0)),
-        *(Opened(1000, None, None, 1, "inline", "h", 2), *trial(1, 1000)),
+        *(SessionStarted(0, None, None, 1, "inline", "h", 1), *trial(0, 0)),
+        *(SessionStarted(1000, None, None, 1, "inline", "h", 2), *trial(1, 1000)),
     ]
-    history = History.fold(make_record(), events)
+    history = History.from_events(make_record(), events)
     made = comparison.table_by_time(comparison.entrants([history]))
     assert made.rows == (("toy", 10.0, 0.5), ("toy", 20.0, 0.6))
     assert "later session" in comparison.by_time(comparison.entrants([history])).notes[0]

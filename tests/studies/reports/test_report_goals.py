@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Choice, Float, Space
-from studies.goals import Goal, OutcomeConstraint
-from studies.records import Pruned
-from studies.reports import comparison, render
-from studies.reports.cards import Content, Missing
-from studies.reports.panels import (
+from archsearch import Choice, Float, Space
+from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.records import Pruned
+from archsearch.studies.reports import comparison, render
+from archsearch.studies.reports.cards import Content, Missing
+from archsearch.studies.reports.panels import (
     PANELS,
     SEVERAL_GOALS,
     curves,
@@ -29,7 +29,7 @@ from studies.reports.panels import (
 )
 
 ACCURACY, SIZE, COST = Goal("accuracy", True), Goal("size", False), Goal("cost", False)
-SMALL = OutcomeConstraint.parse("size < 100")
+SMALL = OutcomeConstraint.from_text("size < 100")
 SPACE = Space(x=Float(0, 1), kind=Choice("a", "b"))
 
 
@@ -85,13 +85,13 @@ class TestFront:
         assert "Only in the table: loss." in content.notes
 
     def test_members_with_all_metrics_and_configurations(self, study) -> None:
-        (made,) = front.panel(study(*POINTS, constraints=(SMALL, OutcomeConstraint.parse("cost < 9")))).tables
+        (made,) = front.panel(study(*POINTS, constraints=(SMALL, OutcomeConstraint.from_text("cost < 9")))).tables
         assert made.columns == ("trial", "accuracy", "size", "cost", "x", "kind")
         assert made.rows[0] == (0, 0.9, 50.0, 1.0, 0.05, "a")
         assert made.column("trial") == [0, 1, 4]
 
     def test_nothing_feasible(self, study) -> None:
-        content = front.panel(study(*POINTS, constraints=(OutcomeConstraint.parse("size < 1"),)))
+        content = front.panel(study(*POINTS, constraints=(OutcomeConstraint.from_text("size < 1"),)))
         assert content.notes == ("None of 5 finished trials is feasible, so the front is empty.",)
         assert ([trace.name for trace in content.figure.data], content.tables) == (["infeasible"], ())
 
@@ -141,7 +141,7 @@ class TestHypervolume:
         assert "differ in each" in hypervolume.table(study((0.9, 1.0, 0.0), (0.8, 1.0, 0.0))).reason
         assert (
             "differ in each"
-            in hypervolume.table(study(*POINTS, constraints=(OutcomeConstraint.parse("size<1"),))).reason
+            in hypervolume.table(study(*POINTS, constraints=(OutcomeConstraint.from_text("size<1"),))).reason
         )
         many = tuple(Goal(f"m{i}", True) for i in range(6))
         assert "more than 5" in hypervolume.table(make_history(study=make_record(goals=many))).reason
@@ -169,7 +169,7 @@ class TestInfeasibleTrials:
         assert "trial 0, proposed by random, with accuracy = 0.9, size = 50." in notes[2]
 
     def test_the_headline_without_a_feasible_one(self, study) -> None:
-        notes = headline.panel(study(*POINTS, constraints=(OutcomeConstraint.parse("size < 1"),))).notes
+        notes = headline.panel(study(*POINTS, constraints=(OutcomeConstraint.from_text("size < 1"),))).notes
         assert notes[-1] == "No finished trial is feasible, so there is no best one."
 
     def test_they_are_told_apart_in_the_figures(self, told, make_history, make_record) -> None:
@@ -203,7 +203,7 @@ class TestSeveralGoals:
     @pytest.mark.parametrize(("title", "panel"), PANELS)
     def test_every_panel_applies(self, title, panel, make_synthetic) -> None:
         goals = (Goal("val_accuracy", True), Goal("parameters", False), Goal("step_ms", False))
-        history = make_synthetic(60, goals=goals, outcome_constraints=(OutcomeConstraint.parse("step_ms < 0.35"),))
+        history = make_synthetic(60, goals=goals, outcome_constraints=(OutcomeConstraint.from_text("step_ms < 0.35"),))
         content = panel(history)
         assert isinstance(content, Content), title
         if content.figure is not None:
@@ -225,7 +225,7 @@ class TestSeveralGoals:
             assert (titles <= cards, bool(titles & cards)) == (there, there)
 
     def test_only_equal_goals_and_constraints_are_compared(self, make_history, make_record) -> None:
-        other = OutcomeConstraint.parse("cost < 1")
+        other = OutcomeConstraint.from_text("cost < 1")
         declared = [
             {"goals": (ACCURACY, SIZE)},
             {"goals": (ACCURACY,)},

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from plotly.offline import get_plotlyjs
 
-from studies.reports import page, render, write
+from archsearch.studies.reports import page, render, write
 
 HOSTILE = "</script><script>pwned()</script><img src=x onerror=pwned()>&\u2028{{ 7*7 }}"
 
@@ -64,9 +64,9 @@ def test_the_policy_names_every_script(make_synthetic) -> None:
 
 
 def test_every_text_of_a_study_is_escaped(told, make_history, make_record) -> None:
-    from spaces import Choice, Float, Space
-    from studies.goals import Goal, OutcomeConstraint
-    from studies.records import Failed, Pruned
+    from archsearch import Choice, Float, Space
+    from archsearch.studies.goals import Goal, OutcomeConstraint
+    from archsearch.studies.records import Failed, Pruned
 
     space = Space({HOSTILE: Choice(HOSTILE, "b"), "x" + HOSTILE: Float(0, 1)})
     goals = (Goal(HOSTILE, True), Goal("loss", False), Goal("x" + HOSTILE, True))
@@ -156,7 +156,7 @@ def test_a_thousand_trials_take_less_than_three_megabytes(make_synthetic) -> Non
 
 
 def test_the_constraints_of_the_space_are_told(told, make_history, make_record) -> None:
-    from spaces import Float, Space, constraint
+    from archsearch import Float, Space, constraint
 
     plain, held = Space(x=Float(0, 1)), Space(constraint("x < 0.5"), x=Float(0, 1))
     pages = [render([make_history(told([0.1, 0.2]), study=make_record(space=space))]) for space in (plain, held)]

@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from spaces import Choice, Float, Int, Space, When
-from studies.goals import Goal, OutcomeConstraint
-from studies.records import Failed, Finished, Pruned
-from studies.reports.cards import Content, Missing
-from studies.reports.panels import (
+from archsearch import Choice, Float, Int, Space, When
+from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.records import Failed, Finished, Pruned
+from archsearch.studies.reports.cards import Content, Missing
+from archsearch.studies.reports.panels import (
     PANELS,
     SEVERAL_GOALS,
     curves,
@@ -260,7 +260,7 @@ class TestProposers:
         assert proposers.table(history).column("best") == [0.3]
 
     def test_the_best_keeps_the_constraints_on_metrics(self, told, make_history, make_record) -> None:
-        study = make_record(outcome_constraints=(OutcomeConstraint.parse("size < 5"),))
+        study = make_record(outcome_constraints=(OutcomeConstraint.from_text("size < 5"),))
         trials = (told([0.9], also={"size": 9}), told([0.5], also={"size": 1}), told([0.8], by="gp", also={"size": 6}))
         assert proposers.table(make_history(*trials, study=study)).column("best") == [0.5, None]
 

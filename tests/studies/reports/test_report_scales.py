@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces import Choice, Float, Int
-from studies.goals import Goal
-from studies.reports.look import clock, duration, number, script_json, text, value_axis
-from studies.reports.scales import ends, framed, position, ticks
+from archsearch import Choice, Float, Int
+from archsearch.studies.goals import Goal
+from archsearch.studies.reports.scales import ends, framed, position, ticks
+from archsearch.studies.reports.theme import clock, duration, number, script_json, text, value_axis
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.training.data import Data, Prepared, Split, csv
-from search.training.data.split import split_rows
-from spaces.errors import DataError
+from archsearch import Data, Prepared, Split, csv
+from archsearch.search.training.data.split import split_rows
+from archsearch.spaces.errors import DataError
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.training.data import Data, Split, arrays, csv, idx, text
-from search.training.data.fingerprint import fingerprint
-from search.training.data.raw import Table, Texts, Words
+from archsearch import Data, Split, arrays, csv, idx, text
+from archsearch.search.training.data.fingerprint import fingerprint
+from archsearch.search.training.data.raw import Table, Texts, Words
 
 INPUTS = np.random.default_rng(0).normal(size=(40, 3))
 CLASSES = np.arange(40) % 2
@@ -112,7 +112,7 @@ def test_the_place_of_a_file_does_not_matter_and_its_content_does(tmp_path: Path
 
 def test_it_is_the_same_in_every_process_and_from_version_to_version():
     code = (
-        "import numpy as np; from search.training.data.fingerprint import fingerprint;"
+        "import numpy as np; from archsearch.search.training.data.fingerprint import fingerprint;"
         "inputs = np.arange(80.0).reshape(40, 2);"
         "print(fingerprint(inputs, np.arange(40) % 2, task='classification', split={'seed': 1}))"
     )

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from search.training.data import Split, arrays, csv, digits, iris, text
-from search.training.data.split import split_rows
-from spaces.errors import DataError
+from archsearch import Split, arrays, csv, digits, iris, text
+from archsearch.search.training.data.split import split_rows
+from archsearch.spaces.errors import DataError
 
 RNG = np.random.default_rng(0)
 FOLDS = st.integers(2, 6)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.training.data import Data, Split, image_folder
-from spaces.errors import DataError
+from archsearch import Data, Split, image_folder
+from archsearch.spaces.errors import DataError
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 6, 5), np.uint8)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.training.data import Split, arrays, npz
-from spaces.errors import DataError
+from archsearch import Split, arrays, npz
+from archsearch.spaces.errors import DataError
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)), np.arange(60) % 3

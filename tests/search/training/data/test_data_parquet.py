@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from search.training.data import Data, Prepared, Split, csv, parquet
-from spaces.errors import DataError
+from archsearch import Data, Prepared, Split, csv, parquet
+from archsearch.spaces.errors import DataError
 
 
 @pytest.fixture

@@ -9,24 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-import search.training.data as package
-from search.training.data import (
-    Data,
-    Part,
-    Prepared,
-    Split,
-    arrays,
-    breast_cancer,
-    csv,
-    diabetes,
-    digits,
-    idx,
-    iris,
-    wine,
-)
-from search.training.data.prepared import Cleaning
-from search.training.data.split import split_rows
-from spaces.errors import DataError
+import archsearch.search.training.data as package
+from archsearch import Data, Prepared, Split, arrays, breast_cancer, csv, diabetes, digits, idx, iris, wine
+from archsearch.search.training.data.prepared import Cleaning, Part
+from archsearch.search.training.data.split import split_rows
+from archsearch.spaces.errors import DataError
 
 RNG = np.random.default_rng(0)
 
@@ -237,7 +224,7 @@ def test_all_is_sorted_and_complete():
 
 def test_a_declaration_loads_neither_sklearn_nor_data():
     code = (
-        "import sys; from search.training.data import csv, digits; digits(); csv('no-such.csv', target='y');"
+        "import sys; from archsearch.search.training.data import csv, digits; digits(); csv('no-such.csv', target='y');"
         "sys.exit('sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

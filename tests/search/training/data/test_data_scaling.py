@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.training import data as sources
-from search.training.data import Split, arrays, csv, diabetes, digits, iris
-from search.training.data.split import split_rows
-from spaces.errors import DataError
+from archsearch import Split, arrays, csv, diabetes, digits, iris
+from archsearch.search.training import data as sources
+from archsearch.search.training.data.split import split_rows
+from archsearch.spaces.errors import DataError
 
 RNG = np.random.default_rng(0)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.training.data import Split
-from search.training.data.split import SplitRows, split_rows
-from spaces.errors import DataError
+from archsearch import Split
+from archsearch.search.training.data.split import SplitRows, split_rows
+from archsearch.spaces.errors import DataError
 
 
 def labels_of(*counts: int) -> np.ndarray:

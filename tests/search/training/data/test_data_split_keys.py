@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.training.data import Data, Prepared, Split, arrays, csv, digits
-from search.training.data.raw import Raw, Table
-from spaces.errors import DataError
+from archsearch import Data, Prepared, Split, arrays, csv, digits
+from archsearch.search.training.data.raw import Raw, Table
+from archsearch.spaces.errors import DataError
 
 RNG = np.random.default_rng(0)
 DAYS = [f"2024-{month:02}-{day:02}" for month in range(1, 11) for day in range(1, 7)]  # 60, in order

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from torch.utils.data import IterableDataset
 
-from search.training.data import Part, Split, Streaming, arrays, csv, dataset, idx, image_folder, npz
-from search.training.data import blocks as blocks_module
-from search.training.data import streaming as streaming_module
-from search.training.data.blocks import Stack, joined, row_blocks
-from search.training.data.streaming import available_bytes
-from spaces import DataError
+from archsearch import DataError, Split, Streaming, arrays, csv, dataset, idx, image_folder, npz
+from archsearch.search.training.data import blocks as blocks_module
+from archsearch.search.training.data import streaming as streaming_module
+from archsearch.search.training.data.blocks import Stack, joined, row_blocks
+from archsearch.search.training.data.prepared import Part
+from archsearch.search.training.data.streaming import available_bytes
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(256, size=(120, 6, 5), dtype=np.uint8)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.training.data import Data, Split, text
-from search.training.data.raw import Texts
-from search.training.data.split import split_rows
-from search.training.data.tokens import fit_tokens, split_text
-from spaces.errors import DataError
+from archsearch import Data, Split, text
+from archsearch.search.training.data.raw import Texts
+from archsearch.search.training.data.split import split_rows
+from archsearch.search.training.data.tokens import fit_tokens, split_text
+from archsearch.spaces.errors import DataError
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from search.training.data import Split, arrays, dataset
-from spaces.errors import DataError
+from archsearch import Split, arrays, dataset
+from archsearch.spaces.errors import DataError
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 3

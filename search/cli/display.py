@@ -1,0 +1,189 @@
+"""What a person sees while a study runs: a live panel on a terminal, plain lines elsewhere, nothing when quiet.
+
+Everything goes to stderr: stdout is for the answer, which a program may read.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from archsearch.search.protocols import ShowProgress, Silent
+from archsearch.studies.history import History
+from archsearch.studies.records import Ended, Event, Lost, Paused, SessionStarted, Trial
+
+RUNNING_SHOWN = 8  # rows; more workers than that are counted
+
+
+def progress(*, quiet: bool) -> ShowProgress:
+    """The display that suits the terminal."""
+    return _silent if quiet else _on_terminal
+
+
+def _silent(store: Path, history: History, session: SessionStarted) -> Silent:
+    return Silent()
+
+
+def _on_terminal(store: Path, history: History, session: SessionStarted) -> Panel | Lines:
+    # The console keeps the real stderr: an inline trial's output is recorded by swapping sys.stderr.
+    console = Console(file=sys.stderr, highlight=False)
+    _announce(console, store, history, session)
+    return Panel(console, history, session) if console.is_terminal else Lines(console, session)
+
+
+class Lines(Silent):
+    """One line for each trial that ends, or pauses and does not go on at once."""
+
+    def __init__(self, console: Console, session: SessionStarted) -> None:
+        self._console = console
+        self._session = session
+
+    def warn(self, text: str) -> None:
+        self._line(f"warning: {text}")
+
+    def show(self, history: History, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, Ended | Paused) and history.trials[event.trial].state != "running":
+                of = f"/{self._session.trials}" if self._session.trials else ""
+                self._line(f"{history.settled}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
+            elif isinstance(event, Lost) and event.blame == "worker":
+                self._line(f"trial {event.trial} lost its worker: {event.reason}")
+            elif isinstance(event, Lost) and event.blame == "checkpoint":
+                self._line(f"trial {event.trial} begins anew: {event.reason}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+class Panel:
+    """Progress, best so far and the running trials, redrawn in place."""
+
+    def __init__(self, console: Console, history: History, session: SessionStarted) -> None:
+        self._history = history
+        self._session = session
+        self._began = time.monotonic()
+        self._working_since: float | None = None  # the workers' start is not part of the pace
+        self._settled_before = history.settled
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
+
+    def warn(self, text: str) -> None:
+        self._live.console.print(f"warning: {text}", markup=False, soft_wrap=True)
+
+    def show(self, history: History, events: Sequence[Event]) -> None:
+        self._history = history
+        if self._working_since is None:
+            self._working_since = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def _draw(self) -> RenderableType:
+        history = self._history
+        running = history.open_trials("running")
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=self._session.trials, completed=history.settled, width=30),
+            Text(self._progress(history)),
+            Text(self._time()),
+        )
+        rows = Table.grid(padding=(0, 2))
+        for trial in running[:RUNNING_SHOWN]:
+            of = f"/{trial.proposal.budget}" if trial.proposal.budget else ""
+            value = history.value(trial)
+            again = f"run {len(trial.repeats) + 1}, " if trial.repeats else ""
+            rows.add_row(
+                Text(f"trial {trial.number}", style="cyan"),
+                Text(f"{again}step {trial.run[-1].step if trial.run else 0}{of}"),
+                Text("" if value is None else number(value)),
+                Text(one_line(trial.config), style="dim", no_wrap=True, overflow="ellipsis"),
+            )
+        if len(running) > RUNNING_SHOWN:
+            rows.add_row(Text(f"and {len(running) - RUNNING_SHOWN} more", style="dim"))
+        if not running:
+            rows.add_row(Text("starting workers …", style="dim"))
+        return Group(head, Text(_best(history), style="bold green"), rows)
+
+    def _progress(self, history: History) -> str:
+        counts = history.counts()
+        parts = [f"{counts[state]} {state}" for state in ("finished", "paused", "pruned", "failed") if state in counts]
+        of = f"/{self._session.trials}" if self._session.trials else ""
+        return f"{history.settled}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
+
+    def _time(self) -> str:
+        now = time.monotonic()
+        spent, worked = now - self._began, now - (self._working_since or now)
+        left = _time_left(self._history, self._session, self._history.settled - self._settled_before, worked)
+        return f"{clock(spent)}" + (f", {clock(left)} left" if left is not None else "")
+
+
+def _time_left(history: History, session: SessionStarted, settled_here: int, worked_s: float) -> float | None:
+    """By the pace of this session, and at most what the time-out leaves. Paused trials that go on are not foreseen."""
+    bounds = []
+    if session.trials is not None and settled_here > 0:
+        bounds.append((session.trials - history.settled) * worked_s / settled_here)
+    if session.timeout_s is not None:
+        bounds.append(max(0.0, session.timeout_s - history.worked_s - worked_s))
+    return min(bounds, default=None)
+
+
+def clock(seconds: float) -> str:
+    """`12s`, `3m05s`, `2h07m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def _announce(console: Console, store: Path, history: History, session: SessionStarted) -> None:
+    trials = f"{session.trials} trials" if session.trials else "trials"
+    within = f" within {clock(session.timeout_s)}" if session.timeout_s else ""
+    done = f", {history.settled} done before" if history.settled else ""
+    on = "in this process" if session.executor == "inline" else f"on {session.workers} Ray workers"
+    text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; kept in {store}"
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _outcome(history: History, trial: Trial) -> str:
+    values = ((metric, trial.value(metric)) for metric in history.study.metrics)
+    shown = ",".join(f" {metric} {number(value)}" for metric, value in values if value is not None)
+    runs = len(trial.values(history.study.goal.metric))
+    mean = f" (mean of {runs} runs)" if runs > 1 else ""
+    why = f" ({trial.reason})" if trial.reason else ""
+    breaks = f", breaks {', '.join(map(str, broken))}" if (broken := history.broken(trial)) else ""
+    return f"trial {trial.number} {trial.state}{shown}{mean} after {trial.step} steps{why}{breaks}"
+
+
+def _best(history: History) -> str:
+    best = history.best
+    if best is None:
+        return ""
+    front = f"front of {len(history.front)}; " if len(history.study.goals) > 1 else ""
+    return f"{front}best {history.study.goal.metric} {number(history.value(best))} (trial {best.number})"
+
+
+def number(value: object) -> str:
+    """A float by its five digits that count, or in full where it is whole; anything else as it is."""
+    if not isinstance(value, float):
+        return str(value)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.5g}"
+
+
+def one_line(config: Mapping[str, object]) -> str:
+    """`layers=2 units_1=64 learning_rate=0.00275`."""
+    return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())

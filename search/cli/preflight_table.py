@@ -1,0 +1,117 @@
+"""What `archsearch check` shows a person: the space, what trials cost, and what is wrong, within 80 columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from archsearch.search.engine.preflight import Preflight, free_values, percent, readable_bytes, three_digits
+from archsearch.spaces import Choice, Domain
+
+FAILURES_SHOWN = 10
+TITLES = {"parameters": "parameters", "flops": "FLOPs, a sample", "memory_bytes": "memory, training"}
+
+
+def preflight_table(found: Preflight) -> RenderableType:
+    """The space, the costs, the failures and the warnings, one under another."""
+    return Group(
+        *_head(found), Text(), _parameters(found), Text(), *_costs(found), *_failures(found), *_warnings(found)
+    )
+
+
+def _head(found: Preflight) -> Iterator[RenderableType]:
+    size = found.space.size()
+    many = "infinitely many" if size == math.inf else f"{int(size):,}" if size < 1e9 else f"1e{len(str(int(size))) - 1}"
+    yield Text.assemble((found.study, "bold"), f": {many} configurations, {found.configs:,} looked at")
+    if found.data is not None:
+        yield Text(f"data: {found.data}")
+    if found.rejected_by:
+        yield Text(f"its constraints reject {percent(found.rejected)} of all draws:")
+        yield from (_indented(f"{share:6.1%}  {name}") for name, share in found.rejected_by.items())
+
+
+def _parameters(found: Preflight) -> RenderableType:
+    conditional = any(parameter.condition for parameter in found.space.parameters)
+    table = _table("parameter", "values", *(["when"] if conditional else []))
+    table.add_column("active", justify="right")
+    for parameter in found.space.parameters:
+        when = parameter.condition.text if parameter.condition else ""
+        share = _percent(found.active[parameter.name])
+        cells = (parameter.name, _values(parameter.domain), *([when] if conditional else []), share)
+        table.add_row(*map(Text, cells), style="dim" if parameter.fixed else "")
+    return table
+
+
+def _costs(found: Preflight) -> Iterator[RenderableType]:
+    if found.costs is None:
+        yield Text("this objective does not say what a trial costs, so only its space was checked")
+        return
+    if not found.costs:
+        return
+    table = _table("a trial's")
+    for name in ("least", "median", "most"):
+        table.add_column(name, justify="right")
+    for name, numbers in found.costs.items():
+        shown = readable_bytes if name == "memory_bytes" else _readable
+        table.add_row(TITLES[name], shown(numbers.least), shown(numbers.median), shown(numbers.most))
+    yield table
+    most: dict[str, list[str]] = {}
+    for name, numbers in found.costs.items():
+        most.setdefault(free_values(numbers.config, found.space), []).append(TITLES[name].split(",")[0])
+    for config, names in most.items():
+        yield Text(f"\nmost {', '.join(names)}:")
+        yield _indented(config)
+
+
+def _failures(found: Preflight) -> Iterator[RenderableType]:
+    if not found.failures:
+        return
+    yield Text(f"\n{found.failed:,} of {found.configs:,} configurations cannot be built:", style="red")
+    for failure in found.failures[:FAILURES_SHOWN]:
+        yield _indented(Text.assemble((f"{failure.count:,}x  ", "red"), failure.reason))
+        yield _indented(free_values(failure.config, found.space), by=4)
+    if (more := len(found.failures) - FAILURES_SHOWN) > 0:
+        yield _indented(f"and {more} other reasons")
+
+
+def _warnings(found: Preflight) -> Iterator[RenderableType]:
+    for warning in found.warnings:
+        yield Text.assemble(("\nwarning: ", "yellow"), warning)
+
+
+def _values(domain: Domain) -> str:
+    """`1 … 4`, `0.0001 … 0.1 log`, `relu, elu`."""
+    if isinstance(domain, Choice):
+        return ", ".join(map(str, domain.values))
+    low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (domain.low, domain.high))
+    step = f" step {domain.step:g}" if domain.step not in (None, 1) else ""
+    return f"{low} … {high}{' log' if domain.log else ''}{step}"
+
+
+def _readable(count: int) -> str:
+    """`9,999`, `12.3k`, `4.57G`."""
+    if count < 10_000:
+        return f"{count:,}"
+    power = min(5, int(math.log10(count) // 3))
+    return f"{three_digits(count / 1000**power)}{' kMGTP'[power]}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share == 0 or share >= 0.01 else "<1%"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _indented(text: str | Text, by: int = 2) -> Padding:
+    # As Text, since rich would read [a tag] into what a person wrote.
+    return Padding(Text(text) if isinstance(text, str) else text, (0, 0, 0, by))

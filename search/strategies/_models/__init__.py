@@ -1,0 +1,1 @@
+"""Models and the adapters of the libraries that they come from; not public."""

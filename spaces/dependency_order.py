@@ -1,0 +1,85 @@
+"""The order in which a space's parameters are decided: each after those that its condition reads.
+
+Sampling and listing go along it, and test a constraint at the first step at which all that it reads is decided: a draw
+that is bound to be rejected is given up there, and a branch of the grid is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from archsearch.spaces.choices import Value
+from archsearch.spaces.constraints import Constraint
+from archsearch.spaces.errors import SpaceError, unknown
+from archsearch.spaces.flattening import Parameter
+
+Holds = Callable[[Mapping[str, Value]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A parameter, and the constraints that can be tested once it is decided."""
+
+    parameter: Parameter
+    constraints: tuple[Constraint, ...] = ()
+    # Looked up once, since sampling passes here for every parameter of every config.
+    name: str = field(init=False)
+    holds: Holds | None = field(init=False, compare=False)  # None: always active
+    draw: Callable[[float], Value] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        condition = self.parameter.condition
+        object.__setattr__(self, "name", self.parameter.name)
+        object.__setattr__(self, "holds", condition.holds if condition else None)
+        domain = self.parameter.domain
+        object.__setattr__(self, "draw", domain.draw if domain.prior else domain.from_unit)
+
+
+def ordered(by_name: Mapping[str, Parameter], constraints: Collection[Constraint]) -> tuple[Step, ...]:
+    """One step for each parameter; of those that may come next, by name, so that equal spaces draw equal configs.
+
+    Raises SpaceError for a name that is no parameter, and for conditions in a circle.
+    """
+    for parameter in by_name.values():
+        _check_names(f"the condition of '{parameter.name}'", _reads(parameter), by_name)
+    for constraint in constraints:
+        _check_names(f"constraint '{constraint.name}'", constraint.names or (), by_name)
+    place = {name: index for index, name in enumerate(_in_order(by_name))}
+    tested: dict[str, list[Constraint]] = {name: [] for name in place}
+    for constraint in constraints:
+        reads = place.keys() if constraint.names is None else constraint.names
+        if not reads:
+            raise SpaceError(f"constraint '{constraint.name}' has no parameter to constrain; declare one")
+        tested[max(reads, key=place.__getitem__)].append(constraint)
+    return tuple(Step(by_name[name], tuple(tested[name])) for name in place)
+
+
+def grouped(steps: Iterable[Step]) -> Iterator[tuple[Holds | None, list[Step]]]:
+    """Steps that follow each other under one condition, which then is asked once for all of them."""
+    for _, group in groupby(steps, key=lambda step: step.parameter.condition):
+        members = list(group)
+        yield members[0].holds, members
+
+
+def _in_order(by_name: Mapping[str, Parameter]) -> Iterator[str]:
+    placed: set[str] = set()
+    left = sorted(by_name)
+    while left:
+        ready = [name for name in left if _reads(by_name[name]) <= placed]
+        if not ready:
+            raise SpaceError(f"the conditions of {', '.join(left)} wait for each other; break the circle")
+        yield from ready
+        placed.update(ready)
+        left = [name for name in left if name not in placed]
+
+
+def _reads(parameter: Parameter) -> frozenset[str]:
+    return parameter.condition.names if parameter.condition else frozenset()
+
+
+def _check_names(reader: str, names: Collection[str], known: Collection[str]) -> None:
+    for name in sorted(names):
+        if name not in known:
+            raise SpaceError(f"{reader} reads an {unknown('parameter', name, known)}")

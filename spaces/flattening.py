@@ -1,0 +1,270 @@
+"""Structure: how conditions, repeats and spaces within spaces become one flat list of parameters, and go back.
+
+Everything that searches wants flat names and plain conditions: `units_3`, active when `units.times >= 3`. A person
+wants to declare a layer once, and to read `{"units": [32, 64, 64]}`. A parameter's `path` is its place in there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from archsearch.spaces.constraints import Constraint
+from archsearch.spaces.domains import Choice, Domain, Float, Int, Value, domain_from_json
+from archsearch.spaces.errors import ConfigError, SpaceError, unknown
+from archsearch.spaces.expressions import Expression, is_name
+
+Path = tuple[str | int, ...]
+
+_MOST = 1000  # elements of a Repeat; more is a slip, and would take minutes to declare
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A named domain, and the condition under which it is active (None: always).
+
+    path: its place in the nested form, ("blocks", 1, "kernel"); elements count from 1, and at 0 is how many there are.
+    """
+
+    name: str
+    domain: Domain
+    condition: Expression | None = None
+    path: Path = ()
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            object.__setattr__(self, "path", (self.name,))
+
+    def __str__(self) -> str:
+        return f"{self.domain} when {self.condition.text}" if self.condition else f"{self.domain}"
+
+    @property
+    def fixed(self) -> bool:
+        """Only one value is possible, so there is nothing to search."""
+        return self.domain.size() == 1
+
+    def check(self, value: object) -> None:
+        """Raises ConfigError, naming parameter, value and domain, unless the value is in the domain."""
+        if value not in self.domain:
+            raise ConfigError(
+                f"parameter '{self.name}' is {value!r}, which is not in {self.domain}", parameter=self.name, value=value
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        when = {"when": self.condition.text} if self.condition else {}
+        path = {"path": list(self.path)} if self.path != (self.name,) else {}
+        return {**self.domain.to_json(), **when, **path}
+
+    @classmethod
+    def from_json(cls, name: str, body: Mapping[str, Any]) -> Parameter:
+        condition = Expression.from_text(body["when"]) if "when" in body else None
+        return cls(name, domain_from_json(body), condition, tuple(body.get("path", ())))
+
+
+@runtime_checkable
+class Nested(Protocol):
+    """What a space within a space is here: Space itself is made of this file."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]: ...
+    @property
+    def constraints(self) -> tuple[Constraint, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class When:
+    """What exists only where the condition holds: `When("optimizer == 'sgd'", Float(0, 1))`.
+
+    A domain, a constant, a Space, a Repeat or another When. A condition on a parameter that is not active does not
+    hold. Outside a nested space, its parameters are read as `block.kernel`.
+    """
+
+    condition: Expression
+    what: Any
+
+    def __init__(self, condition: str, what: Any) -> None:
+        object.__setattr__(self, "condition", Expression.from_text(condition))
+        object.__setattr__(self, "what", _settled(what))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Repeat:
+    """As many as `times` says: `units=Repeat(Choice(32, 64), times=Int(1, 4))` makes `units_1` … `units_4`.
+
+    item: a domain, a constant, a When or a Space, each of whose parameters then exists in every element
+    (`blocks_1.kernel`).
+    times: a number from 0; or a domain of such numbers, which becomes the parameter `units.times`; or the name of a
+    parameter of the same space. Element k is active when there are so many.
+    """
+
+    item: Any
+    times: int | Int | Choice | str
+
+    def __init__(self, item: Any, times: int | Int | Choice | str) -> None:
+        object.__setattr__(self, "item", _settled(item))
+        if not isinstance(times, str):
+            domain = times if isinstance(times, Int | Float | Choice) else Choice(times)
+            low, _ = _counts(domain)
+            times = low if domain is not times else times
+        object.__setattr__(self, "times", times)
+
+
+def flattened(declared: Mapping[str, Any]) -> Iterator[Parameter | Constraint]:
+    """What is declared as parameters and constraints, each under its flat name, in the order of declaration."""
+    parts: dict[str, list[Parameter | Constraint]] = {}
+    known: dict[str, Parameter] = {}
+    waiting = dict(declared)
+    while waiting:
+        # What counts by another's name comes after it; if there is no such name, `_flat` says so.
+        ready = [name for name, value in waiting.items() if _counters(value) <= known.keys()] or list(waiting)
+        for name in ready:
+            parts[name] = list(_flat(name, (name,), None, waiting.pop(name), known))
+        known |= {p.name: p for name in ready for p in parts[name] if isinstance(p, Parameter)}
+    return (part for name in declared for part in parts[name])
+
+
+def check_places(parameters: Iterable[Parameter]) -> None:
+    """Raises SpaceError when two parameters have no place beside each other in the nested form."""
+    claims: dict[Path, tuple[object, str]] = {}
+    for parameter in parameters:
+        path, name = parameter.path, parameter.name
+        for depth in range(len(path) + 1):
+            # At a place is one value, or a dict, whose keys are text, or a list.
+            kind = type(path[depth]) if depth < len(path) else name
+            taken, first = claims.setdefault(path[:depth], (kind, name))
+            if taken != kind:
+                raise SpaceError(f"'{name}' and '{first}' cannot both be nested at '{path[0]}'; rename one")
+
+
+def nested(parameters: Sequence[Parameter], config: Mapping[str, Value]) -> dict[str, Any]:
+    """The config as it was declared: a dict for a nested space, and a list for a Repeat, which is empty where it has no
+    element, and gone where no config can have one.
+    """
+    lists = {p.path[:depth] for p in parameters for depth, key in enumerate(p.path) if isinstance(key, int)}
+    root: dict[Any, Any] = {}
+    for parameter in parameters:
+        if parameter.name in config:
+            node, (*holders, last) = root, parameter.path
+            for key in holders:
+                node = node.setdefault(key, {})
+            if last != 0:
+                node[last] = config[parameter.name]
+    for *holders, last in sorted(lists, key=len):
+        if isinstance(last, str):  # a list in a list is an element, and there only if it is active
+            node = root
+            for key in holders:
+                node = node.get(key, {})
+            node.setdefault(last, {})
+    return _listed(root, (), lists)  # type: ignore[no-any-return]  # the root is no list
+
+
+def _listed(node: Any, path: Path, lists: set[Path]) -> Any:
+    if not isinstance(node, dict):
+        return node
+    inner = {key: _listed(part, (*path, key), lists) for key, part in node.items()}
+    return [inner[key] for key in sorted(inner)] if path in lists else inner
+
+
+def _flat(
+    name: str, path: Path, condition: Expression | None, value: Any, known: Mapping[str, Parameter]
+) -> Iterator[Parameter | Constraint]:
+    match value:
+        case When():
+            yield from _flat(name, path, _both(condition, value.condition), value.what, known)
+        case Repeat():
+            yield from _repeated(name, path, condition, value, known)
+        case Int() | Float() | Choice():
+            yield Parameter(name, value, condition, path)
+        case Nested() if not isinstance(value, type):
+            _check_holder(name)
+            names = {p.name: f"{name}.{p.name}" for p in value.parameters}
+            for p in value.parameters:
+                own = None if p.condition is None else p.condition.renamed(names)
+                yield Parameter(names[p.name], p.domain, _both(condition, own), (*path, *p.path))
+            for constraint in value.constraints:
+                yield constraint.within(name, names)
+        case _:
+            yield Parameter(name, _constant(name, value), condition, path)
+
+
+def _repeated(
+    name: str, path: Path, condition: Expression | None, repeat: Repeat, known: Mapping[str, Parameter]
+) -> Iterator[Parameter | Constraint]:
+    _check_holder(name)
+    match repeat.times:
+        case str(count):
+            low, high = _named_counts(name, count, known)
+        case int(number):
+            count, low, high = "", number, number
+        case domain:
+            count, (low, high) = f"{name}.times", _counts(domain)
+            yield Parameter(count, domain, condition, (*path, 0))
+    for k in range(1, high + 1):
+        enough = None if k <= low else Expression.from_text(f"{count} >= {k}")
+        yield from _flat(f"{name}_{k}", (*path, k), _both(condition, enough), repeat.item, known)
+
+
+def _named_counts(name: str, count: str, known: Mapping[str, Parameter]) -> tuple[int, int]:
+    """The fewest and the most elements, where a parameter of the same space says how many there are."""
+    if count not in known:
+        raise SpaceError(f"the Repeat '{name}' counts by an {unknown('parameter', count, known)}")
+    if not is_name(count):
+        raise SpaceError(f"the Repeat '{name}' counts by '{count}', which conditions cannot read; rename it")
+    if not isinstance(known[count].domain, Int | Choice):
+        raise SpaceError(f"the Repeat '{name}' counts by '{count}', which is no Int but {known[count].domain}")
+    low, high = _counts(known[count].domain)
+    # A count that is not active counts none, so then each element asks.
+    return (low if known[count].condition is None else 0), high
+
+
+def _counts(domain: Domain) -> tuple[int, int]:
+    values = domain.values if isinstance(domain, Choice) else (domain.from_unit(0.0), domain.from_unit(1.0))
+    whole = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    if len(whole) < len(values) or min(whole) < 0 or max(whole) > _MOST:
+        raise SpaceError(
+            f"Repeat times must be a whole number from 0 to {_MOST}, an Int of such numbers, or the name of one; "
+            f"got {values[0] if len(values) == 1 else domain!r}"
+        )
+    return min(whole), max(whole)
+
+
+def _counters(value: Any) -> set[str]:
+    """The names that Repeats in it count by."""
+    match value:
+        case When():
+            return _counters(value.what)
+        case Repeat():
+            return _counters(value.item) | ({value.times} if isinstance(value.times, str) else set())
+        case _:
+            return set()
+
+
+def _both(left: Expression | None, right: Expression | None) -> Expression | None:
+    return left & right if left and right else left or right
+
+
+def _check_holder(name: str) -> None:
+    if not is_name(name):
+        raise SpaceError(f"'{name}' holds other parameters, which conditions could not read; name it like a variable")
+
+
+def _settled(value: Any) -> Any:
+    """A constant as the domain that it is."""
+    held = isinstance(value, Int | Float | Choice | When | Repeat) or (
+        isinstance(value, Nested) and not isinstance(value, type)
+    )
+    return value if held else Choice(value)
+
+
+def _constant(name: str, value: Any) -> Choice:
+    if isinstance(value, Constraint):
+        raise SpaceError(
+            f"'{name}' is a {value!r}, which has no name; write Space({value!r}, …), before the parameters"
+        )
+    if isinstance(value, list | dict | set) or callable(value):
+        raise SpaceError(
+            f"parameter '{name}' is {value!r}; give a domain such as Choice(...), Int(low, high), Float(low, high), "
+            "a Space, a Repeat, a When, or a plain constant"
+        )
+    return Choice(value)

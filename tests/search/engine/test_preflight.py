@@ -1,0 +1,364 @@
+"""What a check finds and shows, and what a run has rehearsed, with objectives that cost what their config says."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from archsearch import Choice, Float, Int, Random, Space, SpaceError, SpecError, Study, When, constraint, resume
+from archsearch.search.cli.preflight_table import preflight_table
+from archsearch.search.engine import preflight as module
+from archsearch.search.engine.preflight import Preflight, check_space, corners, preflight, readable_bytes, rehearse
+
+SPACE = Space(width=Int(1, 8), deep=Choice(False, True), rate=When("deep", Float(0.0, 0.5)), kind="mlp")
+
+
+class Objective:
+    """Costs width² parameters; what is wider than `most` cannot be built."""
+
+    def __init__(self, space: Space = SPACE, most: float = 8) -> None:
+        self.space, self.most, self.asked = space, most, []
+
+    def __call__(self, trial: Any) -> dict[str, float]:
+        return {"loss": 0.0}
+
+    def prepare(self) -> int:
+        return 100
+
+    def costs(self, config: Any, shared: int) -> Any:
+        self.rehearse(config, shared)
+        square = config["width"] ** 2
+        return SimpleNamespace(parameters=square, flops=2 * square, memory_bytes=shared * square)
+
+    def rehearse(self, config: Any, shared: int) -> None:
+        print("a network of width", config["width"])
+        print("on stderr too", file=sys.stderr)
+        self.asked.append(config)
+        assert shared == 100
+        if config["width"] > self.most:
+            raise ValueError(f"width {config['width']} is\ntoo much")
+
+
+def study_of(objective: Any, **arguments: Any) -> Study:
+    return Study(name="small", objective=objective, minimize="loss", strategy=Random(), **arguments)
+
+
+def found(objective: Any, samples: int = 300, **arguments: Any) -> Preflight:
+    return preflight(study_of(objective, **arguments), samples)
+
+
+def shown(result: Preflight, width: int = 80) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(preflight_table(result), markup=False)
+    return console.file.getvalue()
+
+
+def test_what_the_trials_of_a_space_cost():
+    result = found(Objective())
+    assert (result.configs, result.failed, result.warnings) == (302, 0, [])
+    parameters, flops, memory = (result.costs[name] for name in ("parameters", "flops", "memory_bytes"))
+    assert (parameters.least, parameters.most, parameters.config["width"]) == (1, 64, 8)
+    assert parameters.median in (16, 25)
+    assert (flops.most, memory.most) == (128, 6400)
+    assert result.active["width"] == result.active["kind"] == 1
+    assert result.active["rate"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_it_is_the_same_every_time_and_another_with_another_seed():
+    assert found(Objective()).to_json() == found(Objective()).to_json()
+    assert found(Objective()).to_json() != found(Objective(), seed=1).to_json()
+
+
+def test_each_different_config_is_counted_once():
+    objective = Objective(Space(width=Int(1, 2), flag=Choice(1, True)))  # equal in Python, and two values of the space
+    assert found(objective).configs == 302
+    assert len(objective.asked) == len({repr(config) for config in objective.asked}) == 4
+
+
+def test_what_cannot_be_built_is_told_once_for_each_reason_with_a_config():
+    result = found(Objective(most=4))
+    (failure,) = result.failures
+    assert re.fullmatch(r"ValueError: width [5-8] is too much", failure.reason)
+    assert str(failure.config["width"]) in failure.reason
+    assert failure.count == result.failed == pytest.approx(150, abs=30)
+    assert result.costs["parameters"].most == 16
+    text = shown(result)
+    assert f"{result.failed} of 302 configurations cannot be built" in text
+    assert f"width={failure.config['width']} deep=" in text
+    assert failure.reason in text
+
+
+def test_nothing_can_be_built():
+    result = found(Objective(most=0))
+    assert (result.failed, result.costs) == (302, {})
+    assert "302 of 302 configurations cannot be built" in shown(result)
+
+
+def test_reasons_come_most_frequent_first_with_the_notes_of_the_error():
+    class Picky(Objective):
+        def costs(self, config: Any, shared: int) -> Any:
+            error = TypeError("rarely") if config["width"] == 8 else SpecError("width is wrong")
+            error.add_note("in Linear 'last'")
+            raise error
+
+    first, second = found(Picky()).failures
+    assert (first.reason, second.reason) == ("width is wrong; in Linear 'last'", "TypeError: rarely; in Linear 'last'")
+    assert first.count > second.count
+
+
+def test_what_the_objective_prints_is_not_shown(capfd):
+    found(Objective())
+    rehearse(study_of(Objective()), 100)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_objective_that_tells_no_costs_has_its_space_checked():
+    def train(trial: Any) -> dict[str, float]:
+        return {"loss": 0.0}
+
+    result = found(train, space=SPACE)
+    assert result.costs is None
+    assert result.to_json()["costs"] is None
+    assert "does not say what a trial costs, so only its space was checked" in shown(result)
+    assert rehearse(study_of(train, space=SPACE), None) is None
+
+
+def test_constraints_and_what_they_reject():
+    space = Space(constraint("width < other"), constraint("width > 1"), width=Int(1, 8), other=Int(1, 8))
+    result = found(Objective(space), samples=2000)
+    assert result.rejected == pytest.approx(1 - 21 / 64, abs=0.04)
+    assert result.rejected_by["width > 1"] == pytest.approx(1 / 8, abs=0.03)
+    assert result.rejected_by["width < other"] == pytest.approx(36 / 64, abs=0.04)
+    assert result.configs == 2000  # neither corner is legal
+    assert result.warnings == []
+    text = shown(result)
+    assert f"its constraints reject {result.rejected:.1%} of all draws" in text
+    assert f"{result.rejected_by['width > 1']:.1%}  width > 1" in text
+
+
+def test_a_warning_where_hardly_a_draw_is_legal():
+    space = Space(constraint("width == 1 and other == 1"), width=Int(1, 8), other=Int(1, 8))
+    (warning,) = found(Objective(space), samples=200).warnings
+    assert re.match(r"the constraints reject 9\d\.\d% of all draws", warning)
+
+
+def test_a_warning_where_trials_may_not_fit_into_memory(monkeypatch):
+    monkeypatch.setattr(module, "room_bytes", lambda study: 3000)
+    result = found(Objective())
+    (warning,) = result.warnings
+    over = int(warning.split()[0])
+    assert over == pytest.approx(302 * 3 / 8, abs=30)  # widths 6, 7 and 8
+    assert "they need up to 6.25 KiB, and this machine has 2.93 KiB for a trial" in warning
+    assert "warning: " in shown(result)
+
+
+def test_the_room_is_shared_by_the_workers():
+    alone, shared = (module.room_bytes(study_of(Objective(), workers=n)) for n in (None, 4))
+    assert alone == 4 * shared > 2**28
+
+
+@pytest.mark.parametrize(("gpus", "room"), [(0.25, 250), (1, 1000), (2, 1000)])
+def test_the_room_on_a_gpu_is_the_trial_s_share_of_it(monkeypatch, gpus, room):
+    device = SimpleNamespace(total_memory=1000)
+    cuda = SimpleNamespace(is_available=lambda: True, get_device_properties=lambda index: device)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert module.room_bytes(study_of(Objective(), gpus=gpus)) == room
+    cuda.is_available = lambda: False
+    assert module.room_bytes(study_of(Objective(), gpus=gpus)) is None
+    monkeypatch.delitem(sys.modules, "torch")
+    assert module.room_bytes(study_of(Objective(), gpus=gpus)) is None
+
+
+def test_what_the_objective_says_of_its_data_is_one_line():
+    class Told(Objective):
+        def summary_of(self, shared: int) -> str:
+            return f"{shared} rows, 3 [columns]"
+
+    result = found(Told())
+    assert result.to_json()["data"] == "100 rows, 3 [columns]"
+    assert shown(result).splitlines()[1] == "data: 100 rows, 3 [columns]"
+    assert found(Objective()).to_json()["data"] is None
+    assert "data:" not in shown(found(Objective()))
+
+
+def test_everything_as_json():
+    result = found(Objective(most=4))
+    body = json.loads(json.dumps(result.to_json()))
+    assert body["study"] == "small"
+    assert body["size"] is None  # rate is a Float
+    assert body["parameters"][2] == {
+        "name": "rate",
+        "domain": Float(0.0, 0.5).to_json(),
+        "when": "deep",
+        "active": result.active["rate"],
+    }
+    assert body["costs"]["parameters"]["most"] == 16
+    assert body["failures"][0]["count"] == body["failed"] == result.failed
+    assert body["rejected"] == {"share": 0, "by_constraint": {}}
+
+
+def test_the_table_fits_into_80_columns():
+    long = Space(
+        **{f"a_rather_long_name_of_a_parameter_{k}": Choice(*(f"value {n}" for n in range(12))) for k in range(3)},
+        width=Int(1, 10**6, log=True),
+        rate=When("width > 100 and a_rather_long_name_of_a_parameter_1 == 'value 3'", Float(1e-5, 1, log=True)),
+    )
+    result = found(Objective(long, most=10**5))
+    for text in (shown(result), shown(found(Objective(most=4)))):
+        assert max(map(len, text.splitlines())) <= 80
+    assert re.search(r"parameters +1 .* \d+(\.\d+)?G$", shown(result), re.MULTILINE)
+
+
+def test_domains_for_people():
+    space = Space(
+        width=Int(1, 10**6, log=True), step=Int(2, 8, step=2), rate=Float(1e-5, 0.1, log=True), kind=Choice("a", "b")
+    )
+    text = shown(found(Objective(space, most=10**6)))
+    for name, values in (
+        ("width", "1 … 1,000,000 log"), ("step", "2 … 8 step 2"), ("rate", "1e-05 … 0.1 log"), ("kind", "a, b")
+    ):  # fmt: skip
+        assert re.search(rf"^{name} +{values} +100%$", text, re.MULTILINE)
+
+
+def test_brackets_in_what_a_person_wrote_stay():
+    space = Space(constraint("kind in ['[bold]', 'b']"), width=Int(1, 8), kind=Choice("[bold]", "c"))
+    text = shown(found(Objective(space, most=4)))
+    assert "kind in ('[bold]', 'b')" in text
+    assert "[bold], c" in text
+    assert "kind=[bold]" in text
+
+
+def test_corners_are_the_extremes_that_are_legal():
+    assert corners(SPACE) == [
+        {"width": 1, "deep": False, "kind": "mlp"},
+        {"width": 8, "deep": True, "rate": 0.5, "kind": "mlp"},
+    ]
+    assert corners(Space(constraint("x < 9"), x=Int(1, 9))) == [{"x": 1}]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999.6, "1000 B"),
+        (512, "512 B"),
+        (1024, "1 KiB"),
+        (1566, "1.53 KiB"),
+        (2**40 - 1, "1024 GiB"),
+        (2**51, "2048 TiB"),
+    ],
+)
+def test_bytes_for_people(count, text):
+    assert readable_bytes(count) == text
+
+
+def test_a_rehearsal_is_silent_when_all_is_well():
+    objective = Objective()
+    assert rehearse(study_of(objective), 100) is None
+    assert [objective.asked[0], objective.asked[-1]] == corners(SPACE)
+    assert len(objective.asked) == 22
+
+
+def test_a_rehearsal_warns_where_some_fail():
+    warning = rehearse(study_of(Objective(most=7)), 100)
+    assert re.match(r"\d of 22 configurations cannot be built, and such trials will fail: ValueError: width 8", warning)
+    assert "; first with width=8 deep=" in warning
+    assert "kind" not in warning  # it is the same in all
+    assert warning.endswith("; see all: archsearch check SPEC.py")
+    assert "\n" not in warning
+
+
+def test_a_rehearsal_in_which_all_fail_is_an_error():
+    with pytest.raises(SpecError, match="none of 22 configurations can be built: ValueError: width 1 is too much; fi"):
+        rehearse(study_of(Objective(most=0)), 100)
+
+
+def test_where_trials_have_a_gpu_what_fails_without_it_is_no_error():
+    warning = rehearse(study_of(Objective(most=0), gpus=1), 100)
+    assert warning.startswith("22 of 22 configurations cannot be built")
+
+
+def test_a_rehearsal_that_takes_long_ends_early_and_condemns_nothing():
+    objective = Objective(most=0)
+    warning = rehearse(study_of(objective), 100, limit_s=0)
+    assert warning.startswith("1 of 1 configurations cannot be built")
+    assert len(objective.asked) == 1
+
+
+def test_a_goal_that_is_not_reported():
+    class Named(Objective):
+        optional_metrics = ("size",)
+
+        def metrics_of(self, shared: int) -> tuple[str, ...]:
+            return ("loss", "accuracy")
+
+    def check(metric: str) -> None:
+        preflight(Study(name="small", objective=Named(), minimize=metric, strategy=Random()), 1)
+
+    check("loss")
+    with pytest.raises(SpecError, match="unknown metric 'acuracy'; known: accuracy, loss; did you mean 'accuracy'"):
+        check("acuracy")
+    with pytest.raises(
+        SpecError, match=r"'size' is reported only where it is named; write Named\(..., metrics=\('size'"
+    ):
+        check("size")
+
+
+def warnings(capfd) -> list[str]:
+    return [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning: ")]
+
+
+def test_a_run_warns_once_and_goes_on(tmp_path, capfd):
+    study = study_of(Objective(most=7), trials=2, executor="inline")
+    assert len(study.run(tmp_path / "small.db").trials) == 2
+    (warning,) = warnings(capfd)
+    assert re.match(r"warning: \d of 22 configurations cannot be built", warning)
+    resume(tmp_path / "small.db", trials=4)
+    study.run(tmp_path / "quiet.db", quiet=True)
+    study_of(Objective(), trials=2, executor="inline").run(tmp_path / "sound.db")
+    assert warnings(capfd) == []
+
+
+def test_a_run_of_what_can_never_be_built_leaves_nothing_behind(tmp_path):
+    with pytest.raises(SpecError, match="none of 22 configurations can be built"):
+        study_of(Objective(most=0), trials=2, executor="inline").run(tmp_path / "small.db")
+    assert list(tmp_path.glob("*.db")) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "warning"),
+    [
+        ("low + high < 1.5", None),
+        ("low + high < 0.2", "reject 9[78].\\d% of all draws, so a strategy can hardly move; narrow the domains"),
+        ("low + high < 0.02", "reject over 99.9% of all draws"),
+    ],
+)
+def test_a_run_warns_when_the_constraints_leave_next_to_nothing(rule, warning):
+    space = Space(constraint(rule), low=Float(0, 1), high=Float(0, 1))
+    told = check_space(study_of(Objective(space)))
+    assert told is None if warning is None else re.search(warning, told)
+
+
+def test_a_space_without_a_legal_config_leaves_no_store_behind(tmp_path):
+    space = Space(constraint("low > 2"), low=Float(0, 1))
+    with pytest.raises(
+        SpaceError, match="no legal config, or hardly any: of 100,000 draws 'low > 2' broke first in 100%"
+    ):
+        study_of(Objective(space), trials=3, executor="inline").run(tmp_path / "empty.db", quiet=True)
+    assert list(tmp_path.glob("*.db")) == []
+
+
+def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr("archsearch.search.engine.preflight.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    result = preflight(study_of(Objective()), 300, limit_s=50)
+    assert result.configs == 50
+    assert result.warnings == ["stopped after 50 s, with 50 of 302 configurations counted"]
+    assert "50 looked at" in shown(result)

@@ -1,0 +1,99 @@
+"""What ends a study, beside its number of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from archsearch.search.cli.commands import resume
+from archsearch.search.engine.stopping import (
+    OUT_OF_GPU_TIME,
+    OUT_OF_PATIENCE,
+    OUT_OF_TIME,
+    TARGET_REACHED,
+    Stopped,
+    further,
+)
+
+
+def run(session: Any, *losses: float, **limits: Any) -> Any:
+    """Trials whose only report is the next of these losses."""
+    return session.run(lambda trial: {"loss": losses[trial.number]}, trials=len(losses), **limits)
+
+
+def test_a_target_ends_the_study_with_the_trial_that_reaches_it(session: Any) -> None:
+    history = run(session, 5.0, 3.0, 2.0, 1.0, target=2.0)
+    assert len(history.trials) == 3
+    assert history.session_ended.reason == TARGET_REACHED
+
+
+def test_a_target_that_is_raised_is_gone_on_to(session: Any) -> None:
+    run(session, 5.0, 3.0, 2.0, 1.0, target=3.0)
+    assert len(session.history.trials) == 2
+    run(session, 5.0, 3.0, 2.0, 1.0, target=1.5)
+    assert len(session.history.trials) == 4
+
+
+def test_patience_counts_trials_since_the_last_better_one(session: Any) -> None:
+    history = run(session, 5.0, 6.0, 4.0, 4.0, 7.0, 5.0, 3.0, patience=3)
+    assert len(history.trials) == 6
+    assert history.session_ended.reason == f"{OUT_OF_PATIENCE} 3"
+    assert history.unimproved == 3
+
+
+def test_gpu_hours_are_summed_over_the_trials(session: Any) -> None:
+    now = [0.0]
+
+    def slow(trial: Any) -> dict[str, float]:
+        now[0] += 1800.0
+        return {"loss": 1.0}
+
+    history = session.run(slow, trials=9, gpus=0.5, gpu_hours=1.0, clock=lambda: now[0])
+    assert len(history.trials) == 4  # half an hour each, on half a GPU
+    assert history.trained_s == 7200.0
+    assert history.session_ended.reason == OUT_OF_GPU_TIME
+    now[0] += 1e6  # the gap between sessions is nobody's work
+    assert len(session.run(slow, trials=9, gpus=0.5, gpu_hours=1.5, clock=lambda: now[0]).trials) == 6
+
+
+def test_the_wait_ends_when_the_gpu_time_does(session: Any) -> None:
+    asked: list[float | None] = []
+
+    class Waiting:
+        capacity = 2
+
+        def submit(self, job: Any) -> str:
+            return "w"
+
+        def wait(self, timeout_s: float | None) -> list[Any]:
+            asked.append(timeout_s)
+            now[0] += timeout_s or 0.0
+            return []
+
+        def stop(self, trial: int) -> None: ...
+
+        def close(self) -> None: ...
+
+    now = [0.0]
+    history = session.run(executor=Waiting(), trials=9, gpus=2.0, gpu_hours=1.0, clock=lambda: now[0])
+    assert asked == [pytest.approx(900.0)]  # two trials on two GPUs each
+    assert [trial.state for trial in history.trials] == ["waiting", "waiting"]
+
+
+def test_it_may_leave_a_block() -> None:
+    @contextmanager
+    def block() -> Iterator[None]:
+        yield
+
+    with pytest.raises(Stopped), block():
+        raise Stopped(TARGET_REACHED)
+
+
+def test_each_end_says_what_to_go_on_with() -> None:
+    options = {option for parameter in resume.params for option in parameter.opts}
+    for reason in (OUT_OF_TIME, OUT_OF_GPU_TIME, TARGET_REACHED, f"{OUT_OF_PATIENCE} 9"):
+        assert (further(reason) or "").split()[0] in options
+    assert further("every trial is done") is None
