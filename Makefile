@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PACKAGES = archsearch/__init__.py archsearch/__init__.pyi archsearch/__main__.py search spaces studies
 CODE = $(PACKAGES) tests examples benchmarks
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-lowest test-newest check format clean
 
 demo: $(VENV)/demo.done
 	rm -f digits-mlp.db digits-mlp.db.lock
@@ -14,6 +14,23 @@ demo: $(VENV)/demo.done
 
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest
+
+# The quick half of the suite on the lowest versions that pyproject.toml allows, and on the newest ones; of torch the
+# tested one both times, since another may be a CUDA build of gigabytes.
+QUICK = -m "not ray and not browser" tests/spaces tests/studies tests/search/engine tests/search/test_session.py \
+	tests/search/strategies/test_bayes.py tests/search/strategies/test_tpe.py tests/search/strategies/test_cma_es.py \
+	tests/search/strategies/test_quasirandom.py tests/search/strategies/test_strategy_registry.py \
+	tests/search/training/test_metrics.py tests/search/training/data/test_data_images.py
+
+test-lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e ".[test]"
+	$(VENV)-lowest/bin/python -m pytest -q $(QUICK)
+
+test-newest:
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade $$(grep '^torch==' constraints.txt) -e ".[test]"
+	$(VENV)-newest/bin/python -m pytest -q $(QUICK)
 
 # Format, lint, strict types; the direction of imports is a test of its own.
 check: $(VENV)/test.done
@@ -38,4 +55,4 @@ $(VENV)/test.done: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest
