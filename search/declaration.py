@@ -15,10 +15,37 @@ from archsearch.search.executors import EXECUTORS
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
+from archsearch.search.validation import check_members, stable_repr
 from archsearch.spaces import Config, Constraint, Space, SpecError, carried
-from archsearch.spaces.errors import unknown
+from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
+from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
+from archsearch.studies.stopping_criteria import StoppingCriteria
+
+# The seams' names, as far as objects of the user's own are checked for them.
+STRATEGY_MEMBERS: dict[str, Any] = {
+    "required": ("ask",),
+    "methods": ("tell", "promote", "check_study", "warnings_for"),
+    "attributes": ("needs_budget",),
+}
+PRUNER_MEMBERS: dict[str, Any] = {"required": ("judge",), "methods": ("warnings_for",)}
+OBJECTIVE_MEMBERS: dict[str, Any] = {
+    "methods": (
+        "prepare",
+        "metrics_of",
+        "check_budget",
+        "fingerprint_of",
+        "summary_of",
+        "rehearse",
+        "costs",
+        "attach",
+        "release",
+        "stack_key",
+        "run_stack",
+    ),
+    "attributes": ("space", "needs_budget", "optional_metrics", "known_metrics"),
+}
 
 # True while a spec file is being executed for its `study`; then a call of `study.run()` there would never end.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
@@ -57,7 +84,7 @@ class Declaration:
     repeats: int = 1
     checkpoint_every: str | float | None = "1m"
     executor: str = "ray"
-    timeout_s: float | None = field(init=False)
+    stopping: StoppingCriteria = field(init=False)  # of trials to patience
     checkpoint_every_s: float = field(init=False)  # infinite for never
     goals: tuple[Goal, ...] = field(init=False)
 
@@ -66,13 +93,16 @@ class Declaration:
             raise SpecError(f"Study name must be usable as a file name, got {self.name!r}; try 'digits-mlp'")
         if not callable(self.objective):
             raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
+        if not isinstance(self.objective, Sharing):
+            check_members("objective", self.objective, **OBJECTIVE_MEMBERS, example="a generator function")
         self._settle_parts()
         self._settle("space", self._space())
         self._settle("goals", self._goals())
-        self._settle("timeout_s", duration_s(self.timeout))
+        self._settle("stopping", StoppingCriteria.from_arguments(vars(self)))
         self._settle("checkpoint_every_s", self._checkpoint_every_s())
         for name, least in _WHOLE.items():
-            self._check_number(name, least, optional=name in ("trials", "budget", "workers", "patience"))
+            if not (getattr(self, name) is None and name in ("budget", "workers")):
+                self._settle(name, whole_number(getattr(self, name), name, least=least))
         self._check_resources()
         self._check_end()
         self._check_record()
@@ -83,7 +113,7 @@ class Declaration:
                     "where it cross-validates)"
                 )
         if hasattr(self.strategy, "check_study"):
-            self.strategy.check_study(self.record(), self.trials)
+            self.strategy.check_study(self.record(), self.stopping.trials)
 
     @property
     def warm_stores(self) -> list[Path]:
@@ -98,8 +128,8 @@ class Declaration:
             goals=self.goals,
             budget=self.budget,
             seed=self.seed,
-            strategy=repr(self.strategy),
-            pruner=repr(self.pruner),
+            strategy=stable_repr(self.strategy),
+            pruner=stable_repr(self.pruner),
             outcome_constraints=tuple(map(OutcomeConstraint.from_text, _several(self.outcome_constraints))),
             start=tuple({repr(config): config for config in map(self._started, self.start)}.values()),
             repeats=self.repeats,
@@ -145,8 +175,8 @@ class Declaration:
             self._settle("strategy", strategy(self.strategy))
         if self.pruner is None or isinstance(self.pruner, str):
             self._settle("pruner", pruner(self.pruner or "none"))
-        _check_part("Study strategy", self.strategy, "ask", "TPE()")
-        _check_part("Study pruner", self.pruner, "judge", "Median()")
+        check_members("strategy", self.strategy, **STRATEGY_MEMBERS, example="TPE()")
+        check_members("pruner", self.pruner, **PRUNER_MEMBERS, example="Median()")
 
     def _sharing(self, load: Callable[[], Any]) -> Sharing:
         if not callable(load):
@@ -174,21 +204,17 @@ class Declaration:
     def _check_resources(self) -> None:
         if self.executor not in EXECUTORS:
             raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
-        if isinstance(self.gpus, bool) or not isinstance(self.gpus, int | float) or self.gpus < 0:
-            raise SpecError(f"Study gpus must be a number of at least 0, got {self.gpus!r}")
-        if self.gpus > 1 and self.gpus != int(self.gpus):
-            raise SpecError(f"Study gpus must be a fraction of one GPU or a whole number, got {self.gpus!r}")
+        gpus = finite_number(self.gpus, "gpus")
+        if gpus < 0:
+            raise ArgumentError("gpus", f"must be a number of at least 0, got {self.gpus!r}")
+        if gpus > 1 and not gpus.is_integer():
+            raise ArgumentError("gpus", f"must be a fraction of one GPU or a whole number, got {self.gpus!r}")
+        self._settle("gpus", gpus)
 
     def _check_end(self) -> None:
         """What ends the study makes sense, and something does."""
-        for name in ("gpu_hours", "target"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if value is not None and not (number and (name == "target" or value > 0)):
-                raise SpecError(f"Study {name} must be a number{' above 0' * (name != 'target')}, got {value!r}")
-        if self.gpu_hours is not None and not self.gpus:
-            raise SpecError("Study gpu_hours is for trials that use a GPU, and gpus is 0; give gpus=1, or a timeout")
-        if all(limit is None for limit in (self.trials, self.timeout_s, self.gpu_hours, self.patience)):
+        self.stopping.check(gpus=self.gpus)
+        if self.stopping.endless:
             unsure = ": its target may never be reached" * (self.target is not None)
             raise SpecError(f"Study has neither trials nor timeout, and would never end{unsure}; give one")
 
@@ -205,18 +231,10 @@ class Declaration:
     def _checkpoint_every_s(self) -> float:
         if self.checkpoint_every == 0 and not isinstance(self.checkpoint_every, bool):
             return 0.0
-        seconds = duration_s(self.checkpoint_every, "Study checkpoint_every")
-        return math.inf if seconds is None else seconds
+        return math.inf if self.checkpoint_every is None else duration_s(self.checkpoint_every, "checkpoint_every")
 
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-    def _check_number(self, name: str, least: int, optional: bool) -> None:
-        value = getattr(self, name)
-        if value is None and optional:
-            return
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise SpecError(f"Study {name} must be a whole number of at least {least}, got {value!r}")
 
 
 def _several(given: Any) -> Sequence[Any]:
@@ -224,28 +242,5 @@ def _several(given: Any) -> Sequence[Any]:
     return given if isinstance(given, list | tuple) else [given]
 
 
-def _check_part(what: str, value: object, method: str, example: str) -> None:
-    """The commonest slip is the class where an instance is meant."""
-    if isinstance(value, type):
-        raise SpecError(f"{what} is the class {value.__name__}; write {value.__name__}()")
-    if not callable(getattr(value, method, None)):
-        raise SpecError(f"{what} must have `{method}`, got {value!r}; try {example}")
-
-
-_WHOLE = {"trials": 1, "budget": 1, "seed": 0, "workers": 1, "cpus": 1, "retries": 0, "patience": 1, "repeats": 1}
-_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration_s(text: str | float | None, what: str = "a time-out") -> float | None:
-    """Seconds of "90", "90s", "20m", "1h30m", "2d"; None stays None. Raises SpecError."""
-    if text is None:
-        return None
-    if isinstance(text, int | float) and not isinstance(text, bool):
-        seconds = float(text)
-    elif isinstance(text, str) and re.fullmatch(r"\s*(\d+(\.\d+)?[smhd]?\s*)+", text):
-        seconds = sum(float(n) * _UNITS_S[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd]?)", text))
-    else:
-        raise SpecError(f"{what} must be like 90s, 20m or 1h30m, got {text!r}")
-    if not 0 < seconds < float("inf"):
-        raise SpecError(f"{what} must be above 0, got {text!r}")
-    return seconds
+# The whole numbers, beside those that end the study, and their lowest values.
+_WHOLE = {"budget": 1, "seed": 0, "workers": 1, "cpus": 1, "retries": 0, "repeats": 1}

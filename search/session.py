@@ -125,7 +125,7 @@ class Session:
         self._hands = _Hands()
         self._engine = Engine(
             history,
-            SessionStarted(time.time(), trials, None, 1, "session", socket.gethostname(), os.getpid()),
+            SessionStarted(time.time(), declared.stopping, 1, "session", socket.gethostname(), os.getpid()),
             strategy=declared.strategy,  # type: ignore[arg-type]  # names were resolved at construction
             pruner=declared.pruner,  # type: ignore[arg-type]  # likewise
             executor=self._hands,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.search.declaration import Declaration, loading_spec
 from archsearch.spaces import SpecError
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,8 +89,9 @@ def resume(
     Raises ArchsearchError.
     """
     from archsearch.search.cli.display import progress
-    from archsearch.search.declaration import duration_s
     from archsearch.search.engine.driver import Settings, stored
 
-    settings = Settings(trials, duration_s(timeout), workers, executor, gpu_hours, target, patience, address)
+    limits = {"trials": trials, "timeout": timeout, "gpu_hours": gpu_hours, "target": target, "patience": patience}
+    stopping = StoppingCriteria.from_arguments(limits)
+    settings = Settings(stopping=stopping, workers=workers, executor=executor, address=address)
     return stored(store, settings, progress(quiet=quiet)).resume()

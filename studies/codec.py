@@ -28,10 +28,11 @@ from archsearch.studies.records import (
     SessionStarted,
     Started,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Row = tuple[str, int | None, float, str]  # kind, trial, at, body
 
-_SESSION_FIELDS = ("trials", "timeout_s", "workers", "executor", "host", "pid", "gpu_hours", "target", "patience")
+_SESSION_FIELDS = ("workers", "executor", "host", "pid")
 
 
 def encode(event: Event) -> Row:
@@ -75,7 +76,7 @@ def _body(event: Event) -> dict[str, Any]:
         case Paused() | RunCompleted():
             return {}
         case SessionStarted():
-            return {name: getattr(event, name) for name in _SESSION_FIELDS}
+            return {"stopping": event.stopping.to_json(), **{name: getattr(event, name) for name in _SESSION_FIELDS}}
         case SessionEnded(_, reason):
             return {"reason": reason}
 
@@ -115,7 +116,8 @@ def decode(kind: str, trial: int, at: float, text: str) -> Event:
         case "run_completed":
             return RunCompleted(at, trial)
         case "session_started":
-            return SessionStarted(at, **{name: body[name] for name in _SESSION_FIELDS})
+            stopping = StoppingCriteria.from_json(body["stopping"])
+            return SessionStarted(at, stopping, **{name: body[name] for name in _SESSION_FIELDS})
         case "session_ended":
             return SessionEnded(at, body["reason"])
         case _:

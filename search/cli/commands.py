@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from archsearch.spaces.errors import ArchsearchError, SpecError, StudyFailed
+from archsearch.spaces.errors import ArchsearchError, ArgumentError, SpecError, StudyFailed
+from archsearch.studies.stopping_criteria import LIMITS, StoppingCriteria
 
 if TYPE_CHECKING:
     from archsearch.search.engine.driver import Driver, Settings
@@ -54,12 +55,8 @@ _debug = click.option(
     "--debug", is_flag=True, expose_value=False, is_eager=True, help="Show the traceback of an error."
 )
 _session = _options(
-    click.option("--trials", type=int, metavar="N", help="How many configurations, in total over all sessions."),
-    click.option("--timeout", metavar="TIME", help="How long to work, in total, e.g. 90s, 20m, 1h30m."),
+    *(click.option(each.option, type=each.type, metavar=each.metavar, help=each.help) for each in LIMITS.values()),
     click.option("--workers", type=int, metavar="N", help="Trials at a time; default: what the machine carries."),
-    click.option("--gpu-hours", type=float, metavar="HOURS", help="The study's GPU hours, in total."),
-    click.option("--target", type=float, metavar="VALUE", help="End once the best value is as good as this."),
-    click.option("--patience", type=int, metavar="N", help="End once N trials in a row were no better."),
     click.option("--executor", metavar="ray|inline", help="Where trials run; default: as the spec says."),
     click.option("--address", metavar="HOST:PORT", help="An existing Ray cluster, or `auto`."),
     click.option("--ray-log", is_flag=True, help="Let Ray log to the terminal."),
@@ -219,11 +216,12 @@ def copy(store: Path, destination: Path, as_json: bool) -> None:
     _answer({"copy": str(destination)}, f"copied to {destination}", as_json)
 
 
-def _settings(timeout: str | None, **rest: Any) -> Settings:
-    from archsearch.search.declaration import duration_s
+def _settings(**options: Any) -> Settings:
+    """Of the options by their names in Python."""
     from archsearch.search.engine.driver import Settings
 
-    return Settings(timeout_s=duration_s(timeout), **rest)
+    others = {name: value for name, value in options.items() if name not in LIMITS}
+    return Settings(stopping=StoppingCriteria.from_arguments(options), **others)
 
 
 def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None:
@@ -277,5 +275,5 @@ def main() -> NoReturn:
 def _failed(error: Exception, debug: bool, code: int) -> int:
     if debug:
         traceback.print_exception(error)
-    click.echo(f"error: {error}", err=True)
+    click.echo(f"error: {error.as_option if isinstance(error, ArgumentError) else error}", err=True)
     return code

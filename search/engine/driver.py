@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 import time
@@ -25,40 +24,45 @@ from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import Checkpoints, Clearing
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent
 from archsearch.spaces import SpecError, StoreError, StudyFailed
-from archsearch.spaces.errors import unknown
+from archsearch.spaces.argument_checks import whole_number
+from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import FORMAT, Store
 from archsearch.studies.transfer import best_configs
 
 WARM = 5  # configurations of each earlier study; few, for they come before anything is learnt here
 
+NO_CHANGE = StoppingCriteria()
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What may change from session to session. None: as the study (or its last session) says."""
+    """What may change from session to session. None: as in the last session, or as the study declares.
 
-    trials: int | None = None
-    timeout_s: float | None = None
+    Attributes:
+        stopping: The limits that replace those of the study.
+        workers: Trials at a time.
+        executor: Where trials run.
+        address: Of an existing Ray cluster. It is not kept, since it is the machine's and not the study's.
+        ray_log: Let Ray log to the terminal.
+
+    Raises:
+        ArgumentError: A setting is invalid.
+    """
+
+    stopping: StoppingCriteria = NO_CHANGE
     workers: int | None = None
     executor: str | None = None
-    gpu_hours: float | None = None
-    target: float | None = None
-    patience: int | None = None
-    address: str | None = None  # of an existing Ray cluster; not kept, since it is the machine's and not the study's
+    address: str | None = None
     ray_log: bool = False
 
     def __post_init__(self) -> None:
         if self.executor is not None and self.executor not in EXECUTORS:
-            raise SpecError(unknown("executor", self.executor, EXECUTORS))
-        for name in ("trials", "workers", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SpecError(f"--{name} must be at least 1, got {value}")
-        if self.gpu_hours is not None and not 0 < self.gpu_hours < math.inf:
-            raise SpecError(f"--gpu-hours must be above 0, got {self.gpu_hours}")
-        if self.target is not None and not math.isfinite(self.target):
-            raise SpecError(f"--target must be a finite number, got {self.target}")
+            raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
+        if self.workers is not None:
+            object.__setattr__(self, "workers", whole_number(self.workers, "workers", least=1))
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,8 @@ class Driver:
             # The same space, and with its Python functions, which the store cannot hold.
             history = replace(history, study=replace(history.study, space=live))
             session = self._session_started(history.session_started)
-            self._check_extension(history, session)
-            if session.trials == len(history.trials) and not self._may_go_on(history):
+            session.stopping.check(gpus=self.study.gpus, begun=len(history.trials))
+            if session.stopping.trials_left(history) == 0 and not self._may_go_on(history):
                 return self._checked(history, store)
             return self._work(store, history, session)
 
@@ -222,21 +226,18 @@ class Driver:
     def _session_started(self, before: SessionStarted | None) -> SessionStarted:
         """This session's settings: the command's where it gives any, else the last session's, else the study's."""
         mine, last = self.settings, before or self.study
-        if mine.gpu_hours is not None and not self.study.gpus:
-            raise SpecError("--gpu-hours is for trials that use a GPU, and these use none; give --timeout")
-        trials = mine.trials or last.trials
+        stopping = last.stopping.overridden(mine.stopping)
+        stopping.check(gpus=self.study.gpus)
         executor = mine.executor or last.executor
         if executor == "inline" and (mine.workers or 1) > 1:
-            raise SpecError(f"the inline executor has one worker, got --workers {mine.workers}; use --executor ray")
+            raise ArgumentError(
+                "workers", f"must be 1 in the inline executor, got {mine.workers}; use the ray executor"
+            )
         wanted = mine.workers or (last.workers if last.executor == executor else self.study.workers)
         return SessionStarted(
             at=time.time(),
-            trials=trials,
-            timeout_s=mine.timeout_s or last.timeout_s,
-            gpu_hours=mine.gpu_hours or last.gpu_hours,
-            target=last.target if mine.target is None else mine.target,
-            patience=mine.patience or last.patience,
-            workers=1 if executor == "inline" else wanted or self._default_workers(trials),
+            stopping=stopping,
+            workers=1 if executor == "inline" else wanted or self._default_workers(stopping.trials),
             executor=executor,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -269,13 +270,6 @@ class Driver:
         if self.study.gpus and self.settings.address is None and (have := gpu_count()) < self.study.gpus:
             raise SpecError(
                 f"each trial asks for {self.study.gpus:g} GPUs, this machine has {have}; lower Study(gpus=…)"
-            )
-
-    def _check_extension(self, history: History, session: SessionStarted) -> None:
-        if session.trials is not None and session.trials < len(history.trials):
-            raise SpecError(
-                f"--trials is the study's total: {session.trials} asked, and {len(history.trials)} were begun already; "
-                f"give at least {len(history.trials)}"
             )
 
 
