@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Metrics = Mapping[str, float]
 State = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
+STARTED_WITH = "start"  # the proposer of a configuration that the study was given to start with
 Blame = Literal["driver", "worker", "checkpoint"]
 
 
@@ -57,6 +58,10 @@ class StudyRecord:
         what it drew is known.
         """
         return np.random.default_rng([self.seed, number, *([len(self.start)] if self.start else [])])
+
+    def completed(self, proposal: Proposal) -> Proposal:
+        """The proposal with the study's budget, where it names none."""
+        return replace(proposal, budget=self.budget) if proposal.budget is None else proposal
 
     @property
     def metrics(self) -> list[str]:
@@ -96,25 +101,42 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A configuration to try. `note` is JSON that the strategy keeps with it.
+    """A configuration to try.
 
-    note["by"] names what chose it, and note["why"] may say in words why that was asked.
-
-    budget: after so many reports the trial ends; or pauses, where it is less than the study's.
+    Args:
+        config: The active parameters and their values.
+        budget: After so many reports the trial ends, or pauses where this is less than the study's budget. None: the
+            study's budget.
+        proposer: The name of what chose the configuration; empty for the name of the study's strategy.
+        reason: Why, in words, for the report.
+        drawn_at_random: Whether no model or earlier trial had a part in the choice. The report compares the others with
+            these, to say whether the search paid.
+        state: JSON that the strategy keeps with the proposal, and finds again in the history.
     """
 
     config: Config
-    budget: int | None
-    note: Mapping[str, Any] = field(default_factory=dict)
+    budget: int | None = None
+    proposer: str = ""
+    reason: str = ""
+    drawn_at_random: bool = False
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A paused trial that is to go on, to a larger budget. `note` as in Proposal."""
+    """A paused trial that is to go on, to a larger budget.
+
+    Args:
+        trial: Its number.
+        budget: After so many reports it ends, or pauses again; at most the study's budget.
+        reason: Why, in words, for the report.
+        state: JSON that the strategy keeps with it.
+    """
 
     trial: int
     budget: int
-    note: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +330,8 @@ class Extended:
     at: float
     trial: int
     budget: int
-    note: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
     seen: int = 0
 
 

@@ -186,7 +186,10 @@ def trial_json(history: History, trial: Trial) -> dict[str, Any]:
         "breaks": [str(each) for each in history.broken(trial)],
         "reason": trial.reason,
         "config": dict(trial.config),
-        "note": dict(trial.proposal.note),
+        "proposer": trial.proposal.proposer,
+        "proposal_reason": trial.proposal.reason,
+        "drawn_at_random": trial.proposal.drawn_at_random,
+        "proposal_state": dict(trial.proposal.state),
         "attempts": trial.attempt,
         "worker": trial.worker,
         "reports": _reports_json(trial.reports),
@@ -235,13 +238,13 @@ def trial_table(history: History, trial: Trial) -> RenderableType:
         ("steps", str(trial.step)),
         *((name, number(value)) for name, value in trial.config.items() if name in free),
         *([("constant", one_line(constants))] if constants else []),
-        *([("proposed by", _proposer(trial))] if "by" in trial.proposal.note else []),
+        ("proposed by", _proposer(trial)),
     )
 
 
 def _proposer(trial: Trial) -> str:
-    note = trial.proposal.note
-    return f"{note['by']}: {note['why']}" if "why" in note else str(note["by"])
+    made = trial.proposal
+    return f"{made.proposer}: {made.reason}" if made.reason else made.proposer
 
 
 def result(history: History, store: Path) -> RenderableType:

@@ -22,7 +22,7 @@ from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.spec import Source, source_from_json, source_of
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import Checkpoints, Clearing
-from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent
+from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
@@ -77,7 +77,9 @@ class Driver:
     overrides: dict[str, Any] = field(default_factory=dict)  # of the command line, over the spec: seed, strategy
 
     @classmethod
-    def from_study(cls, study: Declaration, store: str | Path | None, show_progress: ShowProgress) -> Driver:
+    def from_study(
+        cls, study: Declaration, store: str | Path | None, show_progress: ShowProgress | None = None
+    ) -> Driver:
         """For a study made in Python."""
         return cls(study, source_of(study), store_path(study, store), show_progress=show_progress)
 
@@ -135,8 +137,8 @@ class Driver:
 
     def _may_go_on(self, history: History) -> bool:
         """Are there trials that wait, or would the strategy let one go on that holds?"""
-        promote = getattr(self.study.strategy, "promote", None)
-        return bool(history.open_trials("waiting", "running") or (promote is not None and promote(history, 1)))
+        strategy: Strategy = self.study.strategy  # type: ignore[assignment]  # a name was resolved at construction
+        return bool(history.open_trials("waiting", "running") or strategy.promote(history, 1))
 
     def _work(self, store: Store, history: History, session: SessionStarted) -> History:
         try:

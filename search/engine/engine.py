@@ -154,7 +154,7 @@ class Engine:
         seen = self.history.seq
         for extension in self._suggester.extensions(self.history, free):
             number = extension.trial
-            self._record(Extended(self._clock(), number, extension.budget, extension.note, seen))
+            self._record(Extended(self._clock(), number, extension.budget, extension.reason, extension.state, seen))
             self._start(self.history.trials[number])
 
     def _propose(self, free: int) -> None:
@@ -270,7 +270,6 @@ class Engine:
         self._in_flight.discard(event.trial)
         self._record(event)
         trial = self.history.trials[event.trial]
-        self._suggester.tell(trial)
         self._ended_here.append(trial)
         if len(self._ended_here) == ALIKE and all(t.state == "failed" for t in self._ended_here):
             errors = {t.reason for t in self._ended_here}

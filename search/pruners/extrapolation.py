@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import standing
 from archsearch.spaces import SpecError
 from archsearch.studies.goals import ObjectiveVector, ranks
@@ -26,7 +26,7 @@ Losses = tuple[float, float, float]  # of a finished trial: at half the step, at
 
 
 @dataclass(frozen=True, slots=True)
-class Extrapolation:
+class Extrapolation(Pruner):
     """Stops a trial whose extrapolated curve comes up to the best finished value with a probability below `chance`.
 
     - chance: above 0, at most 0.5. With 0.1, nobody stops before five trials have finished, since fewer cannot tell

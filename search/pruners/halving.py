@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import by_rank, numbers, standing
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
@@ -13,7 +13,7 @@ from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
-class SuccessiveHalving:
+class SuccessiveHalving(Pruner):
     """At the steps min_steps * eta**k, a trial goes on only when it is in the best 1/eta of those that came there.
 
     - min_steps: the first rung. 4, because it stops two of three for good: for neural nets the ranks after the first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import by_rank, compared, standing
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
@@ -13,7 +13,7 @@ from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Median:
+class Median(Pruner):
     """Stops a trial whose best value up to this step is worse than the median of the finished trials' values at it.
 
     - startup_trials: how many finished trials must have a value at the step before any is judged by them. 5, as in

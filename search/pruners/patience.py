@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import by_rank
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
@@ -15,7 +15,7 @@ from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Pruner):
     """Stops a trial whose last `steps` reports hold nothing better than what it had before, by more than `min_delta`.
 
     - steps: 5 lets a noisy curve recover. min_delta: at least 0, in the unit of the study's metric; of each, where it

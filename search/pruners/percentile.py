@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.search.protocols import Continue, Stop, Verdict
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import by_rank, compared, standing
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
@@ -15,7 +15,7 @@ from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Percentile:
+class Percentile(Pruner):
     """Stops a trial whose best value up to this step is not in the best `percentile` of the finished trials' at it.
 
     - percentile: from 0 to 100; with 25, who is better than three of four goes on. `Median` is the one of 50.

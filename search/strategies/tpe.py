@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.strategies.random import drawn
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, Trial
+from archsearch.studies.records import Proposal
 
 if TYPE_CHECKING:
     from archsearch.search.strategies._models.optuna_mirror import Mirror
@@ -31,7 +32,7 @@ class _Warm:
 
 
 @dataclass(frozen=True, slots=True)
-class TPE:
+class TPE(Strategy):
     """Optuna's multivariate TPE, as a function of the history. A good first choice: cheap, and at home in any space.
 
     - startup_trials: how many trials must have ended with a value before the model is asked; until then proposals are
@@ -80,11 +81,10 @@ class TPE:
         if mirror is None or not mirror.follow(history):
             mirror = self._warm.mirror = Mirror(history)
         suggested = mirror.suggest(n, PriorWeighting.from_history(history), self.candidates, self.remembered, rng)
-        notes = ({"by": "tpe", "repaired": True} if repaired else {"by": "tpe"} for _, repaired in suggested)
-        return [Proposal(config, study.budget, note) for (config, _), note in zip(suggested, notes, strict=True)]
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
+        return [
+            Proposal(config, proposer="tpe", state={"repaired": True} if repaired else {})
+            for config, repaired in suggested
+        ]
 
     # The warm study stays at home.
     def __reduce__(self) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ def test_ask_and_tell() -> None:
         session.tell(trial, {"loss": loss_of(trial.config)})
     assert session.history.counts() == {"finished": 8}
     assert session.best.value("loss") == min(trial.value("loss") for trial in session.history.trials)
-    assert {trial.proposal.note["by"] for trial in session.history.trials} == {"random", "tpe"}
+    assert {trial.proposal.proposer for trial in session.history.trials} == {"random", "tpe"}
 
 
 def test_a_report_says_whether_to_go_on() -> None:

@@ -171,7 +171,7 @@ def test_a_resume_with_another_space_names_each_change(tmp_path: Path) -> None:
     study().run(tmp_path / "s.db", quiet=True)
     other = study(space=Space(constraint("x < depth"), x=Float(0, 2), depth=Int(1, 4)))
     with pytest.raises(StoreError) as caught:
-        Driver.from_study(other, tmp_path / "s.db", quiet=True).resume()
+        Driver.from_study(other, tmp_path / "s.db").resume()
     assert str(caught.value).splitlines()[0].endswith("s.db: the spec now declares another space; run it anew:")
     assert str(caught.value).splitlines()[1:] == [
         "  changed x: Float(low=0.0, high=1.0, log=False, step=None) → Float(low=0.0, high=2.0, log=False, step=None)",

@@ -67,7 +67,7 @@ class Life:
         self.add(SessionEnded(self.now, "every trial is done"))
 
     def propose(self, detail: int) -> None:
-        proposal = Proposal({"a": 0.5, "b": detail}, detail or None, {"by": "test"})
+        proposal = Proposal({"a": 0.5, "b": detail}, detail or None, "test")
         self.add(Proposed(self.now, len(self.states), proposal, len(self.events)))
         self.states.append("waiting")
         self.steps.append(0)

@@ -347,7 +347,7 @@ def test_a_disk_that_is_nearly_full_is_refused_at_the_start(
     path: Path, small_study: StudyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")(10**12, 10**12 - 2**20, 2**20)
-    monkeypatch.setattr(archsearch.archsearch.studies.store.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(archsearch.studies.store.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(StoreError, match=r"has 1 MB free, 64 MB are wanted; free some, or name a file on another disk"):
         Store.create(path, small_study, META)
     assert not path.exists()

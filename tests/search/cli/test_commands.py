@@ -122,16 +122,16 @@ def test_the_same_spec_and_seed_is_the_same_search(archsearch: Any, spec: Path, 
 
 BAD_SPECS = {
     "syntax": ("study = (\n", ["bad.py, line 1", "'(' was never closed"]),
-    "no study": ("from search import Study\n", ["bad.py defines no `study`", "add study = Study(...)"]),
+    "no study": ("from archsearch import Study\n", ["bad.py defines no `study`", "add study = Study(...)"]),
     "another name": (GOOD.replace("study = Study", "search_ = Study"), ["it has a Study named 'search_'"]),
     "not a study": ("study = 3\n", ["`study` in bad.py is a int, not a Study"]),
     "unknown import": (
-        "from search import Studdy\n",
-        ["line 1", "unknown name in search 'Studdy'", "did you mean 'Study'?"],
+        "from archsearch import Studdy\n",
+        ["line 1", "unknown name in archsearch 'Studdy'", "did you mean 'Study'?"],
     ),
     "unknown name": (
         GOOD.replace("Random()", "Radom()"),
-        ["line 12", "unknown name 'Radom'", "did you mean 'Random'?"],
+        ["line 11", "unknown name 'Radom'", "did you mean 'Random'?"],
     ),
     "unknown argument": (
         GOOD.replace("trials=4", "trails=4"),
@@ -296,8 +296,8 @@ def test_files_of_the_users_with_our_folders_names_are_no_matter(archsearch: Any
 def test_help_loads_neither_torch_nor_ray(root: Path) -> None:
     code = (
         "import sys; sys.argv = ['archsearch', '--help']\n"
-        "import archsearch\n"
-        "try: archsearch.main()\n"
+        "from archsearch.search.cli.commands import main\n"
+        "try: main()\n"
         "except SystemExit as exit: assert exit.code == 0, exit.code\n"
         "heavy = {'torch', 'ray', 'optuna', 'skopt', 'sklearn', 'plotly', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from archsearch.search.cli.display import Lines, Panel, clock, one_line
+from archsearch.search.cli.display import Lines, Panel, clock, one_line, progress
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.history import History
 from archsearch.studies.records import (
