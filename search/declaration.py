@@ -15,7 +15,7 @@ from archsearch.search.executors import EXECUTORS
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
-from archsearch.search.validation import check_members, stable_repr
+from archsearch.search.validation import Seam, check_metrics, stable_repr
 from archsearch.spaces import Config, Constraint, Space, SpecError, carried
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
@@ -23,17 +23,15 @@ from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
-# The seams' names, as far as objects of the user's own are checked for them.
-STRATEGY_MEMBERS: dict[str, Any] = {
-    "required": ("ask",),
-    "methods": ("tell", "promote", "check_study", "warnings_for"),
-    "attributes": ("needs_budget",),
-}
-PRUNER_MEMBERS: dict[str, Any] = {"required": ("judge",), "methods": ("warnings_for",)}
-OBJECTIVE_MEMBERS: dict[str, Any] = {
-    "methods": (
+STRATEGY = Seam.from_base(Strategy, role="strategy", example="TPE()", required=("propose", "ask"))
+PRUNER = Seam.from_base(Pruner, role="pruner", example="Median()", required=("judge",))
+OBJECTIVE = Seam(
+    role="objective",
+    example="a generator function",
+    methods=(
         "prepare",
         "metrics_of",
+        "known_metrics",
         "check_budget",
         "fingerprint_of",
         "summary_of",
@@ -44,8 +42,8 @@ OBJECTIVE_MEMBERS: dict[str, Any] = {
         "stack_key",
         "run_stack",
     ),
-    "attributes": ("space", "needs_budget", "optional_metrics", "known_metrics"),
-}
+    attributes=("space", "needs_budget", "optional_metrics"),
+)
 
 # True while a spec file is being executed for its `study`; then a call of `study.run()` there would never end.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
@@ -94,7 +92,7 @@ class Declaration:
         if not callable(self.objective):
             raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
         if not isinstance(self.objective, Sharing):
-            check_members("objective", self.objective, **OBJECTIVE_MEMBERS, example="a generator function")
+            OBJECTIVE.check(self.objective)
         self._settle_parts()
         self._settle("space", self._space())
         self._settle("goals", self._goals())
@@ -175,8 +173,8 @@ class Declaration:
             self._settle("strategy", strategy(self.strategy))
         if self.pruner is None or isinstance(self.pruner, str):
             self._settle("pruner", pruner(self.pruner or "none"))
-        check_members("strategy", self.strategy, **STRATEGY_MEMBERS, example="TPE()")
-        check_members("pruner", self.pruner, **PRUNER_MEMBERS, example="Median()")
+        STRATEGY.check(self.strategy)
+        PRUNER.check(self.pruner)
 
     def _sharing(self, load: Callable[[], Any]) -> Sharing:
         if not callable(load):
@@ -227,6 +225,8 @@ class Declaration:
         record = self.record()
         if taken := {"step", "seconds"}.intersection(record.metrics):
             raise SpecError(f"the metric's name '{taken.pop()}' is taken by the report itself; rename it")
+        if (known_metrics := getattr(self.objective, "known_metrics", None)) is not None:
+            check_metrics(record.metrics, known_metrics(), self.objective)
 
     def _checkpoint_every_s(self) -> float:
         if self.checkpoint_every == 0 and not isinstance(self.checkpoint_every, bool):

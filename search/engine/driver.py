@@ -17,7 +17,7 @@ from typing import Any
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.interrupts import Interrupts
-from archsearch.search.engine.preflight import check_budget, check_goal, check_space, rehearse
+from archsearch.search.engine.preflight import check_budget, check_goal, check_space, rehearse, setting_warnings
 from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.spec import Source, source_from_json, source_of
 from archsearch.search.executors import EXECUTORS, quiet_ray
@@ -154,11 +154,14 @@ class Driver:
         self._check_gpus()
         check_goal(self.study, shared)
         check_budget(self.study, shared)
-        warnings = [] if history.trials else [check_space(self.study), rehearse(self.study, shared)]
+        warnings: list[str] = []
+        if not history.trials:
+            found = (check_space(self.study), rehearse(self.study, shared))
+            warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         clearing = Clearing(checkpoints, history)
         with self._progress(history, session) as progress, closing(clearing):
-            for warning in filter(None, warnings):
+            for warning in warnings:
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
             del shared  # Ray's object store holds the data now, and a second copy would stay here
