@@ -15,35 +15,13 @@ from archsearch.search.executors import EXECUTORS
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
-from archsearch.search.validation import Seam, check_metrics, stable_repr
+from archsearch.search.validation import check_metrics, check_part, stable_repr
 from archsearch.spaces import Config, Constraint, Space, SpecError, carried
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
 from archsearch.studies.stopping_criteria import StoppingCriteria
-
-STRATEGY = Seam.from_base(Strategy, role="strategy", example="TPE()", required=("propose", "ask"))
-PRUNER = Seam.from_base(Pruner, role="pruner", example="Median()", required=("judge",))
-OBJECTIVE = Seam(
-    role="objective",
-    example="a generator function",
-    methods=(
-        "prepare",
-        "metrics_of",
-        "known_metrics",
-        "check_budget",
-        "fingerprint_of",
-        "summary_of",
-        "rehearse",
-        "costs",
-        "attach",
-        "release",
-        "stack_key",
-        "run_stack",
-    ),
-    attributes=("space", "needs_budget", "optional_metrics"),
-)
 
 # True while a spec file is being executed for its `study`; then a call of `study.run()` there would never end.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
@@ -91,8 +69,6 @@ class Declaration:
             raise SpecError(f"Study name must be usable as a file name, got {self.name!r}; try 'digits-mlp'")
         if not callable(self.objective):
             raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
-        if not isinstance(self.objective, Sharing):
-            OBJECTIVE.check(self.objective)
         self._settle_parts()
         self._settle("space", self._space())
         self._settle("goals", self._goals())
@@ -110,7 +86,9 @@ class Declaration:
                     f"this {what} needs to know how long to train: give Study a budget, e.g. budget=20 (epochs; folds, "
                     "where it cross-validates)"
                 )
-        if hasattr(self.strategy, "check_study"):
+        if (known_metrics := getattr(self.objective, "known_metrics", None)) is not None:
+            check_metrics(self.record().metrics, known_metrics(), self.objective)
+        if isinstance(self.strategy, Strategy):  # as it is: names were resolved
             self.strategy.check_study(self.record(), self.stopping.trials)
 
     @property
@@ -173,8 +151,8 @@ class Declaration:
             self._settle("strategy", strategy(self.strategy))
         if self.pruner is None or isinstance(self.pruner, str):
             self._settle("pruner", pruner(self.pruner or "none"))
-        STRATEGY.check(self.strategy)
-        PRUNER.check(self.pruner)
+        check_part("strategy", self.strategy, Strategy, required=("propose", "ask"), example="TPE()")
+        check_part("pruner", self.pruner, Pruner, required=("judge",), example="Median()")
 
     def _sharing(self, load: Callable[[], Any]) -> Sharing:
         if not callable(load):
@@ -225,8 +203,6 @@ class Declaration:
         record = self.record()
         if taken := {"step", "seconds"}.intersection(record.metrics):
             raise SpecError(f"the metric's name '{taken.pop()}' is taken by the report itself; rename it")
-        if (known_metrics := getattr(self.objective, "known_metrics", None)) is not None:
-            check_metrics(record.metrics, known_metrics(), self.objective)
 
     def _checkpoint_every_s(self) -> float:
         if self.checkpoint_every == 0 and not isinstance(self.checkpoint_every, bool):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from difflib import SequenceMatcher
 from inspect import getattr_static
-from typing import Any, Self
+from typing import Any
 
 from archsearch.spaces import SpecError
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
 
-# From which difflib ratio on a name is taken for another one misspelt: `metric_of` and `metrics_of` have 0.95, `shape`
-# and `space`, which are not meant, 0.8. Where a required name is missing there is less to lose by a suggestion.
+# From which difflib ratio on a name is taken for another one misspelt: `metric_of` and `metrics_of` have 0.95, `judges`
+# and `judge` 0.91; `shape` and `space`, which are not meant, 0.8.
 _SIMILAR = 0.85
-_SIMILAR_REQUIRED = 0.6
 
 
 def check_int(owner: Any, name: str, *, least: int, allow_none: bool = False) -> None:
@@ -41,81 +40,53 @@ def check_int(owner: Any, name: str, *, least: int, allow_none: bool = False) ->
         raise SpecError(f"{type(owner).__name__} {error}; {usual} is usual") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Seam:
-    """The names by which the engine knows a part of a study.
+def check_part(role: str, part: Any, base: type, *, required: Collection[str], example: str) -> None:
+    """Checks that an object of the user's own is what the engine will use, before anything is trained.
 
-    Attributes:
-        role: The part's name as an argument of `Study`: "strategy".
-        example: Something that would do, for messages: "TPE()".
-        base: The class that it must derive from; None: any object will do.
-        required: Methods of which it must implement at least one.
-        methods: Methods that it may implement.
-        attributes: Attributes that it may have.
+    Args:
+        role: The object's name as an argument of `Study`: "strategy".
+        part: The object.
+        base: The class that it must derive from, whose public members are the names of the seam.
+        required: The methods of the base of which it must implement at least one.
+        example: Something that would do, for the message: "TPE()".
+
+    Raises:
+        SpecError: It is a class, does not derive from the base, implements no required method, has a method that cannot
+            be called, or a member whose name is nearly one of the base's and which would therefore never be called.
     """
-
-    role: str
-    example: str
-    base: type | None = None
-    required: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
-    attributes: tuple[str, ...] = ()
-
-    @classmethod
-    def from_base(cls, base: type, *, role: str, example: str, required: tuple[str, ...]) -> Self:
-        """The seam whose members are the public ones of the class, all with working defaults but the required ones."""
-        public = [name for name in vars(base) if not name.startswith("_") and name not in required]
-        methods = tuple(name for name in public if callable(getattr(base, name)))
-        attributes = tuple(name for name in public if name not in methods)
-        return cls(role, example, base, required, methods, attributes)
-
-    def check(self, part: Any) -> None:
-        """Checks that an object fits the seam, so that a slip is found before anything is trained.
-
-        Raises:
-            SpecError: It is a class, does not derive from the base, has no required method, has one that cannot be
-                called, or has a member whose name is nearly one of the seam's, which would never be called.
-        """
-        if isinstance(part, type):
-            raise SpecError(f"{self.role} is the class {part.__name__}; write {part.__name__}()")
-        who = stable_repr(part)
-        if self.base is not None and not isinstance(part, self.base):
-            name = self.base.__name__
+    if isinstance(part, type):
+        raise SpecError(f"{role} is the class {part.__name__}; write {part.__name__}()")
+    who = stable_repr(part)
+    if not isinstance(part, base):
+        raise SpecError(
+            f"{role} must be a {base.__name__}, got {who}; try {example}, or derive its class from "
+            f"archsearch.{base.__name__}"
+        )
+    names = [name for name in vars(base) if not name.startswith("_")]
+    implemented = [name for name in names if getattr_static(part, name) is not getattr_static(base, name)]
+    for name in names:
+        if name not in implemented and (near := _nearly(part, base, name)) is not None:
             raise SpecError(
-                f"{self.role} must be a {name}, got {who}; try {self.example}, or derive its class from "
-                f"archsearch.{name}"
+                f"unknown member `{near}` of the {role} {who}; did you mean `{name}`? If not, begin its name with an "
+                "underscore"
             )
-        if self.required and not any(self._implements(part, name) for name in self.required):
-            near = [mine for name in self.required if (mine := self._misspelt(part, name, _SIMILAR_REQUIRED))]
-            hint = f"is `{near[0]}` meant as one?" if near else f"try {self.example}"
-            names = " or ".join(f"`{name}`" for name in self.required)
-            raise SpecError(f"{self.role} must have a method {names}, and {who} has none; {hint}")
-        for name in (*self.required, *self.methods, *self.attributes):
-            if self._implements(part, name):
-                if name not in self.attributes and not callable(getattr(part, name)):
-                    raise SpecError(f"`{name}` of the {self.role} {who} must be a method, got {getattr(part, name)!r}")
-            elif (near_name := self._misspelt(part, name, _SIMILAR)) is not None:
-                raise SpecError(
-                    f"unknown member `{near_name}` of the {self.role} {who}; did you mean `{name}`? If not, begin its "
-                    "name with an underscore"
-                )
+        if callable(getattr(base, name)) and not callable(getattr(part, name)):
+            raise SpecError(f"`{name}` of the {role} {who} must be a method, got {getattr(part, name)!r}")
+    if not any(name in implemented for name in required):
+        wanted = " or ".join(f"`{name}`" for name in required)
+        raise SpecError(f"{role} must have a method {wanted}, and {who} has none; see archsearch.{base.__name__}")
 
-    def _implements(self, part: Any, name: str) -> bool:
-        """Has it the member, other than by the default of the base? None stands for none."""
-        found = getattr_static(part, name, None)
-        return found is not None and (self.base is None or found is not getattr_static(self.base, name, None))
 
-    def _misspelt(self, part: Any, name: str, similarity: float) -> str | None:
-        """A public member of its own that has nearly this name, and is a method where this names one."""
-        known = {*self.required, *self.methods, *self.attributes}
-        for mine in dir(part):
-            if mine in known or mine.startswith("_"):
-                continue
-            found = getattr_static(part, mine)  # a property is not computed
-            is_method = callable(found) or isinstance(found, classmethod)
-            if is_method != (name in self.attributes) and SequenceMatcher(None, mine, name).ratio() >= similarity:
-                return mine
-        return None
+def _nearly(part: Any, base: type, name: str) -> str | None:
+    """A public member of the object alone that nearly has the name of this member of the base, and is of its kind."""
+    for mine in dir(part):
+        if mine.startswith("_") or hasattr(base, mine):
+            continue
+        found = getattr_static(part, mine)  # a property is not computed
+        is_method = callable(found) or isinstance(found, classmethod)
+        if is_method == callable(getattr(base, name)) and SequenceMatcher(None, mine, name).ratio() >= _SIMILAR:
+            return mine
+    return None
 
 
 def check_metrics(wanted: Iterable[str], known: Collection[str], objective: Any) -> None:

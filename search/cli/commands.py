@@ -178,10 +178,14 @@ def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
             _answer(tables.study_json(history), tables.study_table(history), as_json)
         elif log:
             text = opened.log(tables.trial_of(history, trial).number)
-            _answer({"trial": trial, "log": text}, text.rstrip("\n") or "(it printed nothing)", as_json)
+            nothing = f"trial {trial} has printed nothing; see the trial itself: archsearch show {store} {trial}"
+            _answer({"trial": trial, "log": text}, text.rstrip("\n") or nothing, as_json)
         else:
             found = tables.trial_of(history, trial)
-            _answer(tables.trial_json(history, found), tables.trial_table(history, found), as_json)
+            shown = tables.trial_table(history, found)
+            if found.state == "failed":
+                shown = tables.with_hint(shown, f"its output and traceback: archsearch show {store} {trial} --log")
+            _answer(tables.trial_json(history, found), shown, as_json)
 
 
 @cli.command()
@@ -196,9 +200,7 @@ def best(store: Path, as_json: bool) -> None:
     with Store.open(store) as opened:
         history = opened.history()
     if history.best is None:
-        paused = len(history.open_trials("paused"))
-        more = f"; {paused} are paused: archsearch show {store}" if paused else ""
-        raise StudyFailed(f"{store}: {tables.without_best(history)}{more}")
+        raise StudyFailed(f"{store}: {tables.without_best(history)}{tables.hint_without_best(history, store)}")
     _answer(tables.best_json(history, history.best), tables.best_table(history, history.best), as_json)
 
 

@@ -221,7 +221,26 @@ def without_best(history: History) -> str:
     if finished := len(history.in_state("finished")):
         kept = ", ".join(map(str, history.study.outcome_constraints))
         return f"none of {finished} finished trials keeps {kept}"
+    failed = history.in_state("failed")
+    if failed and len(failed) == len(history.trials):
+        errors = {trial.reason for trial in failed}
+        what = "its only trial" if len(failed) == 1 else f"all {len(failed)} trials"
+        return f"{what} failed{', the last' * (len(errors) > 1)} with: {failed[-1].reason}"
     return "no trial has finished yet"
+
+
+def hint_without_best(history: History, store: Path) -> str:
+    """What to look at where there is no best trial, to be put behind `without_best`."""
+    if paused := len(history.open_trials("paused")):
+        return f"; {paused} are paused: archsearch show {store}"
+    if failed := history.in_state("failed"):
+        return f"; see its log: archsearch show {store} {failed[-1].number} --log"
+    return ""
+
+
+def with_hint(shown: RenderableType, hint: str) -> RenderableType:
+    """A table, and below it what to do next."""
+    return Group(shown, Text(f"\n{hint}"))
 
 
 def trial_table(history: History, trial: Trial) -> RenderableType:

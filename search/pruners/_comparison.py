@@ -79,7 +79,7 @@ def warnings_of_start(pruner: Pruner, study: StudyRecord, trials: int | None, *,
     startup = getattr(pruner, "startup_trials", 0)
     if trials is not None and startup >= trials:
         warnings.append(
-            f"{kind} waits for {startup} finished trials (startup_trials={startup}), and the study has trials={trials}: "
-            "it will never stop one; lower the setting, or give the study more trials"
+            f"{kind} waits for {startup} finished trials (startup_trials), and the study has trials={trials}: it will "
+            "never stop one; lower the setting, or give the study more trials"
         )
     return warnings
