@@ -233,7 +233,8 @@ def hint_without_best(history: History, store: Path) -> str:
     """What to look at where there is no best trial, to be put behind `without_best`."""
     if paused := len(history.open_trials("paused")):
         return f"; {paused} are paused: archsearch show {store}"
-    if failed := history.in_state("failed"):
+    failed = history.in_state("failed")
+    if failed and not history.in_state("finished"):
         return f"; see its log: archsearch show {store} {failed[-1].number} --log"
     return ""
 
