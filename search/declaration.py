@@ -1,4 +1,4 @@
-"""Declaration: what a spec file says of its study, checked at construction."""
+"""Declaration: the fields of a study, checked when it is constructed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,14 @@ loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spe
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """The fields of a Study, checked; `Study` documents them, and adds `run`.
+    """The fields of a `Study`, which documents them and adds `run`.
 
-    Apart from it so that what a session is put together from (spec, driver) need not import what starts one.
+    It is a class of its own so that the modules that run a study need not import the one that starts them.
+
+    Attributes:
+        stopping: What ends the study: `trials` to `patience`.
+        checkpoint_every_s: Seconds; infinite for never.
+        goals: What is maximized, then what is minimized.
     """
 
     name: str
@@ -60,8 +65,8 @@ class Declaration:
     repeats: int = 1
     checkpoint_every: str | float | None = "1m"
     executor: str = "ray"
-    stopping: StoppingCriteria = field(init=False)  # of trials to patience
-    checkpoint_every_s: float = field(init=False)  # infinite for never
+    stopping: StoppingCriteria = field(init=False)
+    checkpoint_every_s: float = field(init=False)
     goals: tuple[Goal, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +102,7 @@ class Declaration:
         return [*map(Path, _several(self.warm_start))]
 
     def record(self) -> StudyRecord:
-        """What of the declaration goes into the store."""
+        """What goes into the store."""
         return StudyRecord(
             name=self.name,
             space=self.space or Space(),
@@ -112,7 +117,7 @@ class Declaration:
         )
 
     def _started(self, config: Mapping[str, Any]) -> Config:
-        """A config of `start`, with what it leaves out. Raises SpecError where it says what the space does not have."""
+        """A config of `start`, completed. Raises SpecError for a parameter or value that the space does not have."""
         space = self.space or Space()
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
@@ -122,14 +127,14 @@ class Declaration:
             if name not in whole:
                 why = f"its '{name}' is not active there; leave it out"
             elif config[name] not in space[name].domain:
-                why = f"its '{name}' must be of {space[name].domain!r}"
+                why = f"its '{name}' must lie in {space[name].domain!r}"
             else:
-                why = f"it breaks a constraint; {whole} is near it"
-            raise SpecError(f"Study start: {dict(config)} is no config of the space: {why}")
+                why = f"it breaks a constraint; a legal one nearby is {whole}"
+            raise SpecError(f"Study start: {dict(config)} is not in the space: {why}")
         return whole
 
     def _goals(self) -> tuple[Goal, ...]:
-        """The metrics and their directions, in the order in which they are given, what is maximised before the rest."""
+        """The goals in the order in which they are given; those to maximize come first."""
         goals = []
         for given, way in ((self.maximize, True), (self.minimize, False)):
             goals += [Goal(name, way) for name in _several(() if given is None else given)]
@@ -144,7 +149,7 @@ class Declaration:
         return tuple(goals)
 
     def _settle_parts(self) -> None:
-        """Names become what they name."""
+        """Replaces names by what they name, and checks objects of the user's own."""
         if self.shared is not None and not isinstance(self.objective, Sharing):
             self._settle("objective", self._sharing(self.shared))
         if isinstance(self.strategy, str):
@@ -165,7 +170,7 @@ class Declaration:
         if not isinstance(self.constraints, list | tuple):
             raise SpecError(f"Study constraints must be a list, got {self.constraints!r}; write [constraint('a < b')]")
         own = getattr(self.objective, "space", None)
-        # Equal to the objective's where this is a copy of a declaration, which has its space settled.
+        # They are equal where this is a copy of a declaration, whose space was taken from its objective.
         if self.space is not None and own is not None and self.space != own.constrained(*self.constraints):
             raise SpecError("Study was given a space, and its objective carries one; drop space=")
         space = self.space if own is None else own
@@ -188,11 +193,11 @@ class Declaration:
         self._settle("gpus", gpus)
 
     def _check_end(self) -> None:
-        """What ends the study makes sense, and something does."""
+        """Checks that the limits make sense, and that one of them is sure to end the study."""
         self.stopping.check(gpus=self.gpus)
         if self.stopping.endless:
             unsure = ": its target may never be reached" * (self.target is not None)
-            raise SpecError(f"Study has neither trials nor timeout, and would never end{unsure}; give one")
+            raise SpecError(f"the study has neither trials nor a timeout, and might never end{unsure}; give one")
 
     def _check_record(self) -> None:
         if not isinstance(self.start, list | tuple) or not all(isinstance(config, Mapping) for config in self.start):
@@ -214,7 +219,7 @@ class Declaration:
 
 
 def _several(given: Any) -> Sequence[Any]:
-    """One stands for a list of one."""
+    """A single value stands for a list of one."""
     return given if isinstance(given, list | tuple) else [given]
 
 

@@ -1,4 +1,4 @@
-"""A session of work on a study: store, data, workers, engine, put together and taken apart in order.
+"""A session of work on a study: its store, data, workers and engine, set up and taken down in order.
 
 `archsearch run`, `archsearch resume`, `Study.run` and `archsearch.resume` all come here.
 """
@@ -32,7 +32,7 @@ from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import FORMAT, Store
 from archsearch.studies.transfer import best_configs
 
-WARM = 5  # configurations of each earlier study; few, for they come before anything is learnt here
+WARM = 5  # configurations of each earlier study; few, since they come before anything is learnt about this one
 
 NO_CHANGE = StoppingCriteria()
 
@@ -67,14 +67,23 @@ class Settings:
 
 @dataclass(frozen=True)
 class Driver:
-    """A study, where it comes from, its store, and this session's settings."""
+    """Runs one session of a study.
+
+    Attributes:
+        study: What is declared.
+        source: Where the study comes from, so that workers and later sessions can load it.
+        store_path: Where it is kept.
+        settings: What this session has otherwise than the study.
+        show_progress: Makes the display; None shows nothing.
+        overrides: What the command line gave instead of the spec's `seed` and `strategy`.
+    """
 
     study: Declaration
     source: Source
     store_path: Path
     settings: Settings = Settings()
-    show_progress: ShowProgress | None = None  # None: nothing is shown
-    overrides: dict[str, Any] = field(default_factory=dict)  # of the command line, over the spec: seed, strategy
+    show_progress: ShowProgress | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_study(
@@ -84,7 +93,12 @@ class Driver:
         return cls(study, source_of(study), store_path(study, store), show_progress=show_progress)
 
     def run(self) -> History:
-        """Begin the study in a new store. Raises ArchsearchError; KeyboardInterrupt leaves a store to resume."""
+        """Run the study in a new store.
+
+        Raises:
+            ArchsearchError: What the command line prints as an error.
+            KeyboardInterrupt: It was interrupted; `resume` goes on with the store.
+        """
         session = self._session_started(None)
         meta = {
             "format": FORMAT,
@@ -101,26 +115,26 @@ class Driver:
                     raise
                 raise SpecError(f"{error}; delete {store.path} before the next run, it holds nothing else") from error
             finally:
-                if store.empty:  # nothing began, so nothing is kept that would stand in the way
+                if store.empty:  # nothing has begun: an empty file would be in the way of the next run
                     store.discard()
 
     def _record(self) -> StudyRecord:
-        """The study's, with the best configurations of the studies that warm it up among those it starts with."""
+        """The study's record, which starts with the best configurations of its `warm_start` too."""
         record = self.study.record()
         start = [*record.start]
         for path in self.study.warm_stores:
             with Store.open(path) as store:
                 earlier = store.history()
             if not any(name in record.space for name in earlier.study.space):
-                raise SpecError(f"Study warm_start: {path} has no parameter of this space; name another store, or none")
+                raise SpecError(f"warm_start: {path} has no parameter of this space; use another store, or none")
             found = best_configs(earlier, record.space, WARM)
             if not found:
-                raise SpecError(f"Study warm_start: no trial of {path} has finished; name another store, or none")
+                raise SpecError(f"warm_start: no trial of {path} has finished; use another store, or none")
             start += [config for config in found if config not in start]
         return replace(record, start=tuple(start))
 
     def resume(self) -> History:
-        """Go on where the store ends: trials that ran are run again, those that ended are not."""
+        """Go on where the store ends: trials that were running are started again, those that ended are not."""
         with Store.open(self.store_path, write=True) as store:
             history = store.history()
             live = self.study.record().space
@@ -136,7 +150,7 @@ class Driver:
             return self._work(store, history, session)
 
     def _may_go_on(self, history: History) -> bool:
-        """Are there trials that wait, or would the strategy let one go on that holds?"""
+        """Do trials wait, or would the strategy let a paused one go on?"""
         strategy: Strategy = self.study.strategy  # type: ignore[assignment]  # a name was resolved at construction
         return bool(history.open_trials("waiting", "running") or strategy.promote(history, 1))
 
@@ -147,7 +161,7 @@ class Driver:
             getattr(self.study.objective, "release", lambda: None)()
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
-        # Called in the driver before any worker starts: mistakes in the data show here.
+        # In the driver, before any worker starts, so that mistakes in the data are found here.
         objective = self.study.objective
         shared = objective.prepare() if hasattr(objective, "prepare") else None
         self._check_data(store, history, shared)
@@ -164,7 +178,7 @@ class Driver:
             for warning in warnings:
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
-            del shared  # Ray's object store holds the data now, and a second copy would stay here
+            del shared  # the executor holds the data now; on Ray, this would be a second copy
 
             def commit(after: History, events: Sequence[Event]) -> None:
                 store.append(events)
@@ -229,7 +243,7 @@ class Driver:
         )
 
     def _session_started(self, before: SessionStarted | None) -> SessionStarted:
-        """This session's settings: the command's where it gives any, else the last session's, else the study's."""
+        """This session's settings: those given for it, else the last session's, else the study's."""
         mine, last = self.settings, before or self.study
         stopping = last.stopping.overridden(mine.stopping)
         stopping.check(gpus=self.study.gpus)
@@ -249,7 +263,7 @@ class Driver:
         )
 
     def _default_workers(self, trials: int | None) -> int:
-        """As many as the cores carry, or the GPUs where trials want them; never more than there are trials."""
+        """As many as the cores carry, or the GPUs if trials use them; never more than there are trials."""
         carried = max(1, (os.cpu_count() or 1) // self.study.cpus)
         if self.study.gpus:
             each = self.study.gpus
@@ -258,7 +272,7 @@ class Driver:
         return carried if trials is None else min(carried, trials)
 
     def _check_data(self, store: Store, history: History, shared: Any) -> None:
-        """Trials on other data cannot be compared: the store keeps the fingerprint of the first session's."""
+        """Compares the data with that of the first session, whose fingerprint the store keeps."""
         fingerprint_of = getattr(self.study.objective, "fingerprint_of", None)
         found, kept = None if fingerprint_of is None else fingerprint_of(shared), store.meta.get("data")
         if found is None or found == kept:
@@ -266,7 +280,7 @@ class Driver:
         if kept is not None:
             raise StoreError(
                 f"{store.path}: its trials were trained on data with fingerprint {kept}, and the spec now reads other "
-                f"data, {found}; bring the former back, or run the study anew in another store"
+                f"data, {found}; restore the former, or run the study anew in another store"
             )
         if not history.trials:  # with trials, it is of a version that kept none
             store.note("data", found)

@@ -58,8 +58,8 @@ def study(**settings: Any) -> Study:
         ({"timeout": "20"}, "^timeout has no unit, got '20'; write 20s for seconds"),
         ({"target": True}, "^target must be a finite number, got True"),
         ({"gpu_hours": 1.0}, "^gpu_hours limits trials that use a GPU, and these use none"),
-        ({"trials": None}, "neither trials nor timeout"),
-        ({"trials": None, "target": 1.0}, "never end: its target may never be reached"),
+        ({"trials": None}, "neither trials nor a timeout"),
+        ({"trials": None, "target": 1.0}, "might never end: its target may never be reached"),
         ({"checkpoint_every": "5"}, "^checkpoint_every has no unit"),
         ({"strategy": Strategy()}, r"strategy must have a method `propose` or `ask`"),
         ({"strategy": Random}, r"strategy is the class Random; write Random\(\)"),
@@ -301,7 +301,7 @@ def test_a_resume_on_other_data_is_refused_and_changes_nothing(measured: Study, 
         archsearch.resume(tmp_path / "s.db", trials=6, quiet=True)
     assert str(caught.value) == (
         f"{tmp_path / 's.db'}: its trials were trained on data with fingerprint 0123456789abcdef, and the spec now "
-        "reads other data, fedcba9876543210; bring the former back, or run the study anew in another store"
+        "reads other data, fedcba9876543210; restore the former, or run the study anew in another store"
     )
     with Store.open(tmp_path / "s.db") as store:
         assert store.history().trials == before.trials

@@ -391,6 +391,7 @@ DRIVER = """
     from pathlib import Path
     from archsearch import Float, Space
     from archsearch.studies.records import Goal, Logged, SessionStarted, StudyRecord
+    from archsearch.studies.stopping_criteria import StoppingCriteria
     from archsearch.studies.store import Store
 
     study = StudyRecord("small", Space(a=Float(0, 1)), (Goal("loss", False),), 9, 3, "Random()", "Never()")
