@@ -239,7 +239,7 @@ def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
     _drop_side_files(path)
     try:
         with closing(sqlite3.connect(draft)) as db:
-            schema = resources.files("studies").joinpath("schema.sql").read_text(encoding="utf-8")
+            schema = resources.files("archsearch.studies").joinpath("schema.sql").read_text(encoding="utf-8")
             db.executescript(f"BEGIN; {schema} COMMIT;")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {FORMAT}")

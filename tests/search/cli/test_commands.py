@@ -315,7 +315,11 @@ def test_ctrl_c_exits_with_130_and_the_study_can_go_on(
 def test_files_of_the_users_with_our_folders_names_are_no_matter(archsearch: Any, tmp_path: Path) -> None:
     for name in ("search.py", "spaces.py", "studies.py"):
         (tmp_path / name).write_text("raise RuntimeError('mine')\n")
-    assert archsearch("--help").returncode == 0  # python -m puts this folder first
+    (tmp_path / "tiny.py").write_text(GOOD)
+    # python -m puts this folder first on the path
+    for command in (["--help"], ["run", "tiny.py"], ["resume", "tiny.db", "--trials", 6], ["report", "tiny.db"]):
+        done = archsearch(*command)
+        assert done.returncode == 0, done.stderr
 
 
 def test_help_loads_neither_torch_nor_ray(root: Path) -> None:
