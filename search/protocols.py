@@ -108,6 +108,17 @@ class Strategy:
             SpecError: It cannot; by default it always can.
         """
 
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """What of its settings does nothing in this study, in words; by default nothing is wrong.
+
+        `archsearch check` and the start of a run show them.
+
+        Args:
+            study: What the study declares.
+            trials: Its total number of trials; None if another limit ends it.
+        """
+        return []
+
     def __repr__(self) -> str:
         """The class and its public attributes; it is recorded in the store, and compared when a `Session` goes on."""
         settings = (f"{name}={value!r}" for name, value in getattr(self, "__dict__", {}).items() if name[0] != "_")
@@ -179,6 +190,10 @@ class Pruner:
             `Continue()`, or `Stop(reason)`: the trial ends as pruned.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement judge()")
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """What of its settings does nothing in this study, in words; as that of `Strategy`."""
+        return []
 
     def __repr__(self) -> str:
         """The class and its public attributes; it is recorded in the store."""
@@ -284,6 +299,8 @@ class Objective(Protocol):
     - `space: Space`: their own space, so that the study need not name one
     - `needs_budget: bool`: True refuses a study without a budget
     - `prepare() -> shared`: called once by the driver, before any worker starts; checks and loads the data
+    - `known_metrics() -> Sequence[str]`: the names that they may yield, as far as is known before `prepare`; another
+      goal is refused where the study is declared
     - `metrics_of(shared) -> Sequence[str]`: the names they yield; a misspelt goal is found before the first trial
     - `check_budget(budget, shared) -> None`: raises SpecError for a budget that they cannot have, before any worker
       starts

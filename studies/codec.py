@@ -28,11 +28,12 @@ from archsearch.studies.records import (
     SessionStarted,
     Started,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Row = tuple[str, int | None, float, str]  # kind, trial, at, body
 
 _PROPOSAL_FIELDS = ("budget", "proposer", "reason", "drawn_at_random", "state")
-_SESSION_FIELDS = ("trials", "timeout_s", "workers", "executor", "host", "pid", "gpu_hours", "target", "patience")
+_SESSION_FIELDS = ("workers", "executor", "host", "pid")
 
 
 def encode(event: Event) -> Row:
@@ -79,7 +80,7 @@ def _body(event: Event) -> dict[str, Any]:
         case Paused() | RunCompleted():
             return {}
         case SessionStarted():
-            return {name: getattr(event, name) for name in _SESSION_FIELDS}
+            return {"stopping": event.stopping.to_json(), **{name: getattr(event, name) for name in _SESSION_FIELDS}}
         case SessionEnded(_, reason):
             return {"reason": reason}
 
@@ -120,7 +121,8 @@ def decode(kind: str, trial: int, at: float, text: str) -> Event:
         case "run_completed":
             return RunCompleted(at, trial)
         case "session_started":
-            return SessionStarted(at, **{name: body[name] for name in _SESSION_FIELDS})
+            stopping = StoppingCriteria.from_json(body["stopping"])
+            return SessionStarted(at, stopping, **{name: body[name] for name in _SESSION_FIELDS})
         case "session_ended":
             return SessionEnded(at, body["reason"])
         case _:

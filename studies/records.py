@@ -16,6 +16,7 @@ import numpy as np
 from archsearch.spaces import Config, Space
 from archsearch.spaces.domains import tupled
 from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Metrics = Mapping[str, float]
 State = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
@@ -251,21 +252,23 @@ def _last(metric: str, reports: Sequence[Report]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """A driver began to work on the study, with these settings (totals of the study, not of the session).
+    """A driver began to work on the study, with these settings.
 
-    trials to patience are what ends the study: `archsearch.search.study.Study` says what each means.
+    Attributes:
+        at: Seconds since the epoch.
+        stopping: What ends the study: totals of the study, not of the session.
+        workers: Trials at a time.
+        executor: The name of the executor, such as "ray".
+        host: The name of the driver's machine.
+        pid: The driver's process there.
     """
 
     at: float
-    trials: int | None
-    timeout_s: float | None
+    stopping: StoppingCriteria
     workers: int
     executor: str
     host: str
     pid: int
-    gpu_hours: float | None = None
-    target: float | None = None
-    patience: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

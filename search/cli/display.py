@@ -54,7 +54,7 @@ class Lines(Silent):
     def show(self, history: History, events: Sequence[Event]) -> None:
         for event in events:
             if isinstance(event, Ended | Paused) and history.trials[event.trial].state != "running":
-                of = f"/{self._session.trials}" if self._session.trials else ""
+                of = f"/{self._session.stopping.trials}" if self._session.stopping.trials else ""
                 self._line(f"{history.settled}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
             elif isinstance(event, Lost) and event.blame == "worker":
                 self._line(f"trial {event.trial} lost its worker: {event.reason}")
@@ -98,7 +98,7 @@ class Panel:
         running = history.open_trials("running")
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=self._session.trials, completed=history.settled, width=30),
+            ProgressBar(total=self._session.stopping.trials, completed=history.settled, width=30),
             Text(self._progress(history)),
             Text(self._time()),
         )
@@ -122,7 +122,7 @@ class Panel:
     def _progress(self, history: History) -> str:
         counts = history.counts()
         parts = [f"{counts[state]} {state}" for state in ("finished", "paused", "pruned", "failed") if state in counts]
-        of = f"/{self._session.trials}" if self._session.trials else ""
+        of = f"/{self._session.stopping.trials}" if self._session.stopping.trials else ""
         return f"{history.settled}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
 
     def _time(self) -> str:
@@ -135,10 +135,10 @@ class Panel:
 def _time_left(history: History, session: SessionStarted, settled_here: int, worked_s: float) -> float | None:
     """By the pace of this session, and at most what the time-out leaves. Paused trials that go on are not foreseen."""
     bounds = []
-    if session.trials is not None and settled_here > 0:
-        bounds.append((session.trials - history.settled) * worked_s / settled_here)
-    if session.timeout_s is not None:
-        bounds.append(max(0.0, session.timeout_s - history.worked_s - worked_s))
+    if session.stopping.trials is not None and settled_here > 0:
+        bounds.append((session.stopping.trials - history.settled) * worked_s / settled_here)
+    if session.stopping.timeout_s is not None:
+        bounds.append(max(0.0, session.stopping.timeout_s - history.worked_s - worked_s))
     return min(bounds, default=None)
 
 
@@ -151,8 +151,8 @@ def clock(seconds: float) -> str:
 
 
 def _announce(console: Console, store: Path, history: History, session: SessionStarted) -> None:
-    trials = f"{session.trials} trials" if session.trials else "trials"
-    within = f" within {clock(session.timeout_s)}" if session.timeout_s else ""
+    trials = f"{session.stopping.trials} trials" if session.stopping.trials else "trials"
+    within = f" within {clock(session.stopping.timeout_s)}" if session.stopping.timeout_s else ""
     done = f", {history.settled} done before" if history.settled else ""
     on = "in this process" if session.executor == "inline" else f"on {session.workers} Ray workers"
     text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; kept in {store}"

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.search.cli.display import clock, number, one_line
-from archsearch.search.engine.stopping import further
 from archsearch.spaces import ArchsearchError, StoreError
 from archsearch.studies.goals import OutcomeConstraint, order
 from archsearch.studies.history import History
 from archsearch.studies.records import Report, Trial
+from archsearch.studies.stopping_criteria import option_to_resume
 from archsearch.studies.store import Store
 
 BEST_SHOWN = 10
@@ -54,8 +54,8 @@ def _store_row(path: Path) -> StoreRow:
         return StoreRow(str(path), error=str(error))
     best = history.best
     asked = (
-        history.session_started.trials
-        if history.session_started and history.session_started.trials
+        history.session_started.stopping.trials
+        if history.session_started and history.session_started.stopping.trials
         else len(history.trials)
     )
     value = None if best is None else history.value(best)
@@ -87,7 +87,7 @@ def study_json(history: History) -> dict[str, Any]:
         "seed": study.seed,
         "budget": study.budget,
         "repeats": study.repeats,
-        "asked": history.session_started.trials if history.session_started else None,
+        "asked": history.session_started.stopping.trials if history.session_started else None,
         "trials": dict(history.counts()),
         "elapsed_s": round(history.elapsed_s, 3),
         "closed": history.session_ended.reason if history.session_ended else None,
@@ -221,7 +221,27 @@ def without_best(history: History) -> str:
     if finished := len(history.in_state("finished")):
         kept = ", ".join(map(str, history.study.outcome_constraints))
         return f"none of {finished} finished trials keeps {kept}"
+    failed = history.in_state("failed")
+    if failed and len(failed) == len(history.trials):
+        errors = {trial.reason for trial in failed}
+        what = "its only trial" if len(failed) == 1 else f"all {len(failed)} trials"
+        return f"{what} failed{', the last' * (len(errors) > 1)} with: {failed[-1].reason}"
     return "no trial has finished yet"
+
+
+def hint_without_best(history: History, store: Path) -> str:
+    """What to look at where there is no best trial, to be put behind `without_best`."""
+    if paused := len(history.open_trials("paused")):
+        return f"; {paused} are paused: archsearch show {store}"
+    failed = history.in_state("failed")
+    if failed and not history.in_state("finished"):
+        return f"; see its log: archsearch show {store} {failed[-1].number} --log"
+    return ""
+
+
+def with_hint(shown: RenderableType, hint: str) -> RenderableType:
+    """A table, and below it what to do next."""
+    return Group(shown, Text(f"\n{hint}"))
 
 
 def trial_table(history: History, trial: Trial) -> RenderableType:
@@ -258,7 +278,7 @@ def result(history: History, store: Path) -> RenderableType:
         parts += front_table(history, BEST_SHOWN) if len(history.study.goals) > 1 else []
     elif history.in_state("finished"):
         parts.append(Text(without_best(history)))
-    option = further(reason)
+    option = option_to_resume(reason)
     # Where a limit ended it, those that hold might have gone on.
     waiting = len(history.unfinished if option else history.open_trials("waiting", "running"))
     if waiting or option:

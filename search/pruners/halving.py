@@ -6,10 +6,10 @@ import heapq
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, numbers, standing
+from archsearch.search.pruners._comparison import by_rank, numbers, standing, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
-from archsearch.studies.records import Trial
+from archsearch.studies.records import StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,10 @@ class SuccessiveHalving(Pruner):
     def __post_init__(self) -> None:
         check_int(self, "min_steps", least=1)
         check_int(self, "eta", least=2)
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where it would never stop a trial."""
+        return warnings_of_start(self, study, trials, first=self.min_steps, why=f"min_steps={self.min_steps}")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, step, budget = history.study, trial.step, trial.proposal.budget

@@ -63,6 +63,10 @@ class ASHA(Strategy):
         self.strategy.check_study(study, trials)
         check_rung(self, "min_steps", study.budget)
 
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Those of the wrapped strategy."""
+        return self.strategy.warnings_for(study, trials)
+
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, to the first rung."""
         steps = self._rungs(history)

@@ -18,7 +18,7 @@ from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.candidates import Rows
 from archsearch.search.strategies._shared.observations import single
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
-from archsearch.search.strategies._shared.study_checks import check_one_goal
+from archsearch.search.strategies._shared.study_checks import check_one_goal, startup_warnings
 from archsearch.search.strategies.random import drawn
 from archsearch.search.validation import check_int
 from archsearch.spaces import Config, Space, neighbour
@@ -68,6 +68,10 @@ class Bayes(Strategy):
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a study with several goals."""
         check_one_goal(self, study)
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "startup_trials", trials)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""

@@ -15,12 +15,13 @@ import numpy as np
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.observations import observed, tamed
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies._shared.study_checks import startup_warnings
 from archsearch.search.strategies.random import drawn
 from archsearch.search.validation import check_int
 from archsearch.spaces import Config, Space, neighbour, repair
 from archsearch.spaces.deduplication import untried
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal
+from archsearch.studies.records import Proposal, StudyRecord
 
 _TRIES = 100  # neighbours of a suggestion that is known already
 
@@ -51,6 +52,10 @@ class GP(Strategy):
 
     def __post_init__(self) -> None:
         check_int(self, "startup_trials", least=1)
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "startup_trials", trials)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""

@@ -65,6 +65,10 @@ class Hyperband(Strategy):
         if self.brackets is not None and self.brackets > len(steps):
             raise SpecError(f"Hyperband brackets is {self.brackets}, and the {len(steps)} rungs {steps} make as many")
 
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Those of the wrapped strategy."""
+        return self.strategy.warnings_for(study, trials)
+
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, each to the first rung of its bracket."""
         steps = self._rungs(history)

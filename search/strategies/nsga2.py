@@ -17,12 +17,13 @@ import numpy as np
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.strategies._shared.ranking import ranked
+from archsearch.search.strategies._shared.study_checks import startup_warnings
 from archsearch.search.strategies._shared.variation import child_of
 from archsearch.search.strategies.random import Random
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, Trial
+from archsearch.studies.records import Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ class NSGA2(Strategy):
         share = self.crossover
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise SpecError(f"NSGA2 crossover must be a share from 0 to 1, got {share!r}; 0.9 is usual")
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "population", trials)
 
     def propose(self, history: History, rng: np.random.Generator) -> Proposal:
         """A child of one or two winners of tournaments; a random configuration until there is a population."""

@@ -49,6 +49,10 @@ class TopK(Strategy):
         if trials is None:
             raise SpecError("TopK must know when all trials have begun; give Study trials=, not a timeout alone")
 
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Those of the wrapped strategy."""
+        return self.strategy.warnings_for(study, trials)
+
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, for a few reports."""
         steps = self._rungs(history)

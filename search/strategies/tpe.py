@@ -15,10 +15,11 @@ import numpy as np
 
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies._shared.study_checks import startup_warnings
 from archsearch.search.strategies.random import drawn
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal
+from archsearch.studies.records import Proposal, StudyRecord
 
 if TYPE_CHECKING:
     from archsearch.search.strategies._models.optuna_mirror import Mirror
@@ -67,6 +68,10 @@ class TPE(Strategy):
     def __post_init__(self) -> None:
         for name, least in (("startup_trials", 1), ("candidates", 1), ("remembered", 250)):
             check_int(self, name, least=least)
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "startup_trials", trials)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""

@@ -36,6 +36,7 @@ from archsearch.studies.records import (
     Started,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Curve = Callable[[Config, int], float | Metrics]
 """What a config reports at a step: the loss of the study's only goal, or a loss for each goal beside other metrics."""
@@ -150,7 +151,9 @@ def simulate(
     With `trouble`, of every eight trials one fails at once, one fails late, one loses its worker and starts again; of
     every five, one is pruned halfway; and some wait before they start.
     """
-    history = History(study).apply(SessionStarted(0.0, trials, None, workers, "simulated", host="", pid=0))
+    history = History(study).apply(
+        SessionStarted(0.0, StoppingCriteria(trials=trials), workers, "simulated", host="", pid=0)
+    )
     at = 0.0
     while True:
         busy = len(history.open_trials("waiting", "running"))

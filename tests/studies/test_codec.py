@@ -33,6 +33,7 @@ from archsearch.studies.records import (
     SessionStarted,
     Started,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 # Any text, lone surrogates too (Python reads file names as such); a pair of halves in a row would be read as one sign.
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=20).filter(
@@ -40,6 +41,8 @@ TEXT = st.text(st.characters(exclude_categories=[]), max_size=20).filter(
 )
 TIMES = st.floats(0, 4e9)
 NUMBERS = st.integers(0, 2**40)
+COUNTS = st.integers(1, 2**40)
+AMOUNTS = st.floats(0, 4e9, exclude_min=True)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.none() | st.booleans() | st.integers() | FINITE | TEXT
 STATES = st.dictionaries(
@@ -55,15 +58,18 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     SessionStarted: st.builds(
         SessionStarted,
         TIMES,
-        st.none() | NUMBERS,
-        st.none() | TIMES,
+        st.builds(
+            StoppingCriteria,
+            trials=st.none() | COUNTS,
+            timeout_s=st.none() | AMOUNTS,
+            gpu_hours=st.none() | AMOUNTS,
+            target=st.none() | FINITE,
+            patience=st.none() | COUNTS,
+        ),
         NUMBERS,
         TEXT,
         TEXT,
         NUMBERS,
-        st.none() | TIMES,
-        st.none() | FINITE,
-        st.none() | NUMBERS,
     ),
     SessionEnded: st.builds(SessionEnded, TIMES, TEXT),
     Proposed: st.builds(Proposed, TIMES, NUMBERS, PROPOSALS, NUMBERS),

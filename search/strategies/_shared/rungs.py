@@ -49,7 +49,7 @@ def promoted(trials: Iterable[Trial], step: int, budget: int) -> list[Extension]
 
 def no_more_come(history: History) -> bool:
     """Has the study as many trials as this session may begin?"""
-    wanted = None if history.session_started is None else history.session_started.trials
+    wanted = None if history.session_started is None else history.session_started.stopping.trials
     return wanted is not None and len(history.trials) >= wanted
 
 

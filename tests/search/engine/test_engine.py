@@ -40,6 +40,7 @@ from archsearch.studies.records import (
     SessionStarted,
     Started,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 
 @pytest.mark.parametrize("capacity", [1, 3, 8])
@@ -313,7 +314,7 @@ def test_extending_a_finished_study_goes_on_with_new_numbers(session: Any) -> No
     session.run(trials=3)
     history = session.run(trials=5)
     assert [trial.number for trial in history.trials] == [0, 1, 2, 3, 4]
-    assert history.session_started == replace(session.events[0], trials=5)
+    assert history.session_started == replace(session.events[0], stopping=StoppingCriteria(trials=5))
 
 
 class Breaks(Strategy):

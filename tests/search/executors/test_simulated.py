@@ -27,6 +27,7 @@ from archsearch.studies.records import (
     SessionStarted,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 RECORD = StudyRecord(
     "simulated", Space(x=Float(1.0, 2.0)), (Goal("loss", maximize=False),), 4, 7, "Random()", "Never()"
@@ -54,7 +55,9 @@ def run(
     events: list[Event] = []
     history = Engine(
         History(RECORD),
-        SessionStarted(executor.clock(), trials, timeout_s, capacity, "simulated", "host", 1),
+        SessionStarted(
+            executor.clock(), StoppingCriteria(trials=trials, timeout_s=timeout_s), capacity, "simulated", "host", 1
+        ),
         strategy=strategy or Random(),
         pruner=pruner or Never(),
         executor=executor,

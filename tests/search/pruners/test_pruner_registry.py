@@ -14,6 +14,11 @@ def test_each_name_gives_the_pruner_with_its_defaults() -> None:
     assert made == {**known, "patience": Patience(), "percentile": Percentile()}
 
 
+@pytest.mark.parametrize("name", ["Halving", "SuccessiveHalving", "successive_halving"])
+def test_a_name_is_known_in_any_case_and_by_its_class(name: str) -> None:
+    assert pruner(name) == SuccessiveHalving()
+
+
 def test_a_mistaken_name_is_corrected() -> None:
     with pytest.raises(SpecError, match=r"unknown pruner 'medain'; known: extrapolation, .*; did you mean 'median'"):
         pruner("medain")

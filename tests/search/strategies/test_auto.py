@@ -20,6 +20,7 @@ from archsearch.studies.history import History
 from archsearch.studies.records import Pruned, SessionStarted, Trial
 from archsearch.studies.reports.cards import Table
 from archsearch.studies.reports.panels import proposers
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 RANDOM = Random()
 NUMBERS = Space({f"x{i}": Float(0.0, 1.0) for i in range(3)}, depth=Int(1, 8))
@@ -44,7 +45,7 @@ def past(space: Space, trials: int, curve: Callable = bowl, strategy: Strategy =
 
 
 def on(history: History, workers: int) -> History:
-    return replace(history, session_started=SessionStarted(0.0, None, None, workers, "inline", "", 0))
+    return replace(history, session_started=SessionStarted(0.0, StoppingCriteria(), workers, "inline", "", 0))
 
 
 def as_pruned(history: History, every: int) -> History:

@@ -20,6 +20,7 @@ from archsearch.search.testing.simulation import SPACES, bowl, finished, simulat
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Extended, Extension, Paused, Reported, SessionEnded, SessionStarted
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import Store
 
 
@@ -201,7 +202,7 @@ def test_without_checkpoints_as_many_are_promoted(tmp_path: Path, strategy: Any)
         record = study(strategy).record()
         history = Engine(
             History(record),
-            SessionStarted(0.0, 18, None, 4, "test", "host", 1),
+            SessionStarted(0.0, StoppingCriteria(trials=18), 4, "test", "host", 1),
             strategy=strategy,
             pruner=Never(),
             executor=executor,

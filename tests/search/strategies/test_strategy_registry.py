@@ -17,6 +17,11 @@ def test_each_name_gives_the_strategy_with_its_defaults() -> None:
     assert {name: kind.__name__.lower() for name, kind in classes.items()} == {name: name for name in STRATEGIES}
 
 
+@pytest.mark.parametrize("name", ["TPE", "Tpe", "CMA-ES", "cma_es", "CmaEs", "NSGA2", "top_k", "QuasiRandom"])
+def test_a_name_is_known_in_any_case_and_spelling(name: str) -> None:
+    assert type(strategy(name)).__name__.lower() == name.lower().replace("-", "").replace("_", "")
+
+
 def test_a_mistaken_name_is_corrected() -> None:
     with pytest.raises(SpecError, match=r"unknown strategy 'tbe'; known: asha, .*, tpe; did you mean 'tpe'"):
         strategy("tbe")

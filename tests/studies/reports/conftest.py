@@ -29,6 +29,7 @@ from archsearch.studies.records import (
     Started,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 START = 1_790_000_000.0
 SPACE = Space(lr=Float(1e-4, 1e-1, log=True), optimizer=Choice("sgd", "adamw"))
@@ -65,7 +66,7 @@ def history(*trials: Told, study: StudyRecord | None = None) -> History:
 
 
 def _events(study: StudyRecord, trials: Sequence[Told]) -> Iterator[Event]:
-    yield SessionStarted(START, None, None, 1, "inline", "host", 1)
+    yield SessionStarted(START, StoppingCriteria(), 1, "inline", "host", 1)
     clock = 0.0
     for number, told in enumerate(trials):
         at = START + (clock if told.start is None else told.start)
