@@ -160,16 +160,16 @@ class Engine:
     def _propose(self, free: int) -> None:
         """New trials, all that the strategy has for so many slots, and the question for the one after them."""
         while (wanted := self._wanted(free)) > 0:
-            advised = self._suggester.proposals(self.history, wanted)
-            for advice in advised:
+            suggested = self._suggester.proposals(self.history, wanted)
+            for suggestion in suggested:
                 number = len(self.history.trials)
-                self._record(Proposed(self._clock(), number, advice.proposal, advice.seen))
+                self._record(Proposed(self._clock(), number, suggestion.proposal, suggestion.seen))
                 self._start(self.history.trials[number])
-            if advised and self._wanted(1):
+            if suggested and self._wanted(1):
                 self._suggester.started(self.history)
-            if not advised or not self._suggester.ahead:
+            if not suggested or not self._suggester.ahead:
                 return
-            free -= len(advised)
+            free -= len(suggested)
 
     def _wanted(self, free: int) -> int:
         """So many of the free slots are for new trials."""

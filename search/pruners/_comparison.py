@@ -51,11 +51,11 @@ def numbers(points: Sequence[ObjectiveVector], study: StudyRecord) -> list[float
 
 
 def by_rank(study: StudyRecord) -> bool:
-    """Is a trial's standing more than one loss?"""
+    """Is a trial compared by more than one loss?"""
     return len(study.goals) > 1 or bool(study.outcome_constraints)
 
 
-def standing(report: Report, study: StudyRecord) -> str:
+def metrics_text(report: Report, study: StudyRecord) -> str:
     """What the report says of the study's metrics: `loss 0.61, parameters 1.2e+04`."""
     return ", ".join(f"{name} {report.metrics[name]:.4g}" for name in study.metrics if name in report.metrics)
 

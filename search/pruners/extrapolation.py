@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import standing, warnings_of_start
+from archsearch.search.pruners._comparison import metrics_text, warnings_of_start
 from archsearch.spaces import SpecError
 from archsearch.studies.goals import ObjectiveVector, ranks
 from archsearch.studies.history import History
@@ -94,7 +94,7 @@ class Extrapolation(Pruner):
         chance = (unbeaten + 0.5) / (len(ends) + 1)
         if chance >= self.chance:
             return Continue()
-        now_says = standing(trial.reports[-1], study)
+        now_says = metrics_text(trial.reports[-1], study)
         if len(study.goals) > 1:
             return Stop(
                 f"step {step}: {now_says}, and a chance of {chance:.2g} to be, at step {end}, where no finished trial "

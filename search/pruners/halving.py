@@ -6,7 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, numbers, standing, warnings_of_start
+from archsearch.search.pruners._comparison import by_rank, metrics_text, numbers, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -60,7 +60,7 @@ class SuccessiveHalving(Pruner):
             return Continue()
         field = f"in the best 1/{self.eta}" if len(found) >= self.eta else "the best"
         how = "by rank" if by_rank(study) else f"({study.goal.loss(needed):.4g} needed)"
-        return Stop(f"rung {step}: {standing(trial.reports[-1], study)} is not {field} of {len(found)} {how}")
+        return Stop(f"rung {step}: {metrics_text(trial.reports[-1], study)} is not {field} of {len(found)} {how}")
 
     def _is_rung(self, step: int) -> bool:
         rung = self.min_steps

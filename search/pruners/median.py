@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, compared, standing, warnings_of_start
+from archsearch.search.pruners._comparison import by_rank, compared, metrics_text, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -55,6 +55,6 @@ class Median(Pruner):
         needed = "" if by_rank(study) else f"{study.goal.loss(median):.4g}, "
         how = " by rank" if by_rank(study) else ""
         return Stop(
-            f"step {trial.step}: best {standing(found.report, study)} is worse than {needed}the median of "
+            f"step {trial.step}: best {metrics_text(found.report, study)} is worse than {needed}the median of "
             f"{len(found.others)} finished trials{how}"
         )

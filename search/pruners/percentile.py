@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, compared, standing, warnings_of_start
+from archsearch.search.pruners._comparison import by_rank, compared, metrics_text, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.history import History
@@ -53,6 +53,6 @@ class Percentile(Pruner):
         study = history.study
         how = "by rank" if by_rank(study) else f"({study.goal.loss(needed):.4g} needed)"
         return Stop(
-            f"step {trial.step}: best {standing(found.report, study)} is not in the best {self.percentile:g}% of "
+            f"step {trial.step}: best {metrics_text(found.report, study)} is not in the best {self.percentile:g}% of "
             f"{len(found.others)} finished trials {how}"
         )
