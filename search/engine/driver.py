@@ -140,7 +140,7 @@ class Driver:
             live = self.study.record().space
             if differences := history.study.space.diff(live):
                 lines = "".join(f"\n  {change}" for change in differences)
-                raise StoreError(f"{store.path}: the spec now declares another space; run it anew:{lines}")
+                raise StoreError(f"{store.path}: the spec now declares another space; start a new study:{lines}")
             # The same space, and with its Python functions, which the store cannot hold.
             history = replace(history, study=replace(history.study, space=live))
             session = self._session_started(history.session_started)
@@ -280,7 +280,7 @@ class Driver:
         if kept is not None:
             raise StoreError(
                 f"{store.path}: its trials were trained on data with fingerprint {kept}, and the spec now reads other "
-                f"data, {found}; restore the former, or run the study anew in another store"
+                f"data, {found}; restore the former, or start a new study in another store"
             )
         if not history.trials:  # with trials, it is of a version that kept none
             store.note("data", found)

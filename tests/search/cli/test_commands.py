@@ -447,7 +447,7 @@ def test_a_check_reports_what_cannot_be_built(archsearch: Any, tmp_path: Path) -
     (tmp_path / "mine.py").write_text(NETWORK)
     told = archsearch("check", "mine.py", "--samples", 100)
     assert told.returncode == 2
-    error = re.fullmatch(r"error: (\d+) of 101 configurations cannot be built; mend the network .*\n", told.stderr)
+    error = re.fullmatch(r"error: (\d+) of 101 configurations cannot be built; fix the network .*\n", told.stderr)
     assert error
     assert f"\n{error[1]} of 101 configurations cannot be built:\n" in told.stdout
     assert re.search(r"\n +\d+x +ValueError: width (\d) is too much\n +width=\1 kind=", told.stdout)
