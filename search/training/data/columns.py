@@ -46,6 +46,8 @@ def table_from_columns(columns: Mapping[str, npt.ArrayLike], rows: int) -> Table
     for name, values in columns.items():
         if not isinstance(name, str) or not name:
             raise DataError(f"a column's name must be a non-empty text, got {name!r}; rename it")
+        if isinstance(values, list | tuple):
+            values = np.array(values, dtype=object)  # NumPy would turn [1, "a"] into text without an error
         array = as_array(values, f"column '{name}'")
         if array.shape != (rows,):
             raise DataError(

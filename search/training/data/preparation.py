@@ -98,7 +98,9 @@ def as_data(data: Data | DataSource) -> Data:
     """A source alone as data with the default split and preprocessing; anything else unchanged."""
     if isinstance(data, DataSource):
         return Data(data)
-    if hasattr(data, "load") and not hasattr(data, "prepare"):  # a class, or a source that is not derived from DataSource
+    if hasattr(data, "load") and not hasattr(
+        data, "prepare"
+    ):  # a class, or a source that is not derived from DataSource
         check_source(data)
     return data
 
