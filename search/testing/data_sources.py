@@ -23,7 +23,7 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from archsearch import Data, DataSource, Prepared, Samples, Split, Streaming
+from archsearch.search.training.data import Data, DataSource, Prepared, Samples, Split, Streaming
 from archsearch.search.training.data.loaded import load_checked
 
 _PREPARE = """

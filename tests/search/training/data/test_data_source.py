@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -251,6 +252,71 @@ def test_it_travels_to_ray_workers(tmp_path: Path, local_ray: None) -> None:
     )
     history = study.run(tmp_path / "mine.db", quiet=True)
     assert [trial.state for trial in history.trials] == ["finished", "finished"]
+
+
+class Drawn(DataSource):
+    def load(self) -> Samples:
+        return Samples(np.random.default_rng().normal(size=(60, 3)), CLASSES)
+
+
+class Counting(Nearly):
+    """Other data each time that one is made."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        Counting.made += 1
+        self.shift = Counting.made
+
+    def load(self) -> Samples:
+        return Samples(INPUTS + self.shift, CLASSES)
+
+
+class Unordered(DataSource):
+    def load(self) -> Samples:
+        return Samples({name: INPUTS[:, 0] * len(name) for name in {"a", "bb", "ccc", "dddd", "eeeee"}}, CLASSES)
+
+
+class Addressed(Given):
+    def __repr__(self) -> str:
+        return object.__repr__(self)
+
+
+class Forgetful(DataSource):
+    """Loses what it holds when it is pickled."""
+
+    def __init__(self) -> None:
+        self.shift = 1
+
+    def load(self) -> Samples:
+        return Samples(INPUTS + self.shift, CLASSES)
+
+    def __setstate__(self, state: dict) -> None:
+        self.shift = 0
+
+
+@pytest.mark.parametrize(
+    ("make", "test"),
+    [
+        (Drawn, "test_loading_again_gives_the_same"),
+        (Counting, "test_loading_again_gives_the_same"),
+        (Forgetful, "test_it_pickles"),
+        (Unordered, "test_a_fresh_process_gives_the_same"),
+        (lambda: Addressed(INPUTS, CLASSES), "test_it_has_a_name_and_a_stable_repr"),
+        (lambda: Given(INPUTS, CLASSES[1:]), "test_it_loads_samples_of_equal_length"),
+        (lambda: Given(INPUTS, CLASSES), "test_other_data_has_another_fingerprint"),
+    ],
+)
+def test_the_contract_notices(tmp_path: Path, make: Callable[[], DataSource], test: str) -> None:
+    class Contract(DataSourceContract):
+        def make(self, folder: Path) -> DataSource:
+            return make()
+
+        def make_changed(self, folder: Path) -> DataSource:
+            return make()
+
+    with pytest.raises((AssertionError, DataError)):
+        getattr(Contract(), test)(tmp_path)
 
 
 TABLE = "".join(f"{row % 7},{'pqr'[row % 3]},{'ab'[row % 2]}\n" for row in range(60))
