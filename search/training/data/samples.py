@@ -51,9 +51,9 @@ class Samples:
             - an array (n, ...) of finite numbers with three or more dimensions, such as grey images (n, height, width),
               colour images (n, channels, height, width) or signals: scaled as a whole
             - a mapping from column names to arrays (n,), such as `dict(frame)` of a pandas DataFrame: a table with
-              named columns, which a `Split` can use. Numbers are numeric columns, where NaN or None is a missing value. Text,
-              bools and dates are categorical columns, where None, NaN, an empty text, "NA", "N/A", "nan", "null" and
-              "?" are missing.
+              named columns, which a `Split` can use. Numbers are numeric columns, where NaN or None is a missing value.
+              Text, bools and dates are categorical columns, where None, NaN, an empty text, "NA", "N/A", "nan", "null"
+              and "?" are missing.
             - `Texts`
 
         targets: An array (n,) of bools, finite numbers or text. Text names the classes.
