@@ -27,8 +27,11 @@ from .search.strategies.top_k import TopK as TopK
 from .search.strategies.tpe import TPE as TPE
 from .search.study import Study as Study
 from .search.study import resume as resume
+from .search.training.data.data_source import DataSource as DataSource
 from .search.training.data.preparation import Data as Data
 from .search.training.data.prepared import Prepared as Prepared
+from .search.training.data.samples import Samples as Samples
+from .search.training.data.samples import Texts as Texts
 from .search.training.data.sources import arrays as arrays
 from .search.training.data.sources import breast_cancer as breast_cancer
 from .search.training.data.sources import csv as csv

@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "training": set(),
     "adapters": set(),
     "engine": {"executors", "declaration"},
-    "testing": {"engine", "executors", "strategies", "pruners", "study", "declaration"},
+    "testing": {"engine", "executors", "strategies", "pruners", "study", "declaration", "training"},
 }
 
 SHARED = {"protocols", "registry", "validation"}  # what every room of search may import

@@ -83,6 +83,7 @@ FLOORS: dict[str, Callable[[float], bool]] = {
     "digits_transfer": lambda accuracy: accuracy > 0.9,  # chance: 0.33
     "image_folder": lambda accuracy: accuracy > 0.9,
     "mnist_mlp": lambda accuracy: accuracy > 0.9,
+    "own_data_source": lambda accuracy: accuracy > 0.9,  # chance: 0.67
     "own_network": lambda loss: loss < 0.15,  # chance: 0.66
     "own_objective": lambda accuracy: accuracy > 0.85,
     "own_pruner": lambda loss: loss < 1.0,  # chance: 2.3

@@ -1,4 +1,4 @@
-"""Contracts as classes of tests, for those who write a strategy or a pruner of their own (pytest is needed).
+"""Contracts as classes of tests, for a strategy, pruner or data source of your own (pytest is needed).
 
 from archsearch.search.testing.strategies import StrategyContract
 
@@ -9,4 +9,8 @@ class TestMine(StrategyContract):
 import pytest
 
 # The kits' asserts then say what differed, as those of a test file do.
-pytest.register_assert_rewrite("archsearch.search.testing.strategies", "archsearch.search.testing.pruners")
+pytest.register_assert_rewrite(
+    "archsearch.search.testing.data_sources",
+    "archsearch.search.testing.pruners",
+    "archsearch.search.testing.strategies",
+)

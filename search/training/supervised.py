@@ -13,7 +13,8 @@ from rich.filesize import decimal
 
 from archsearch.search.protocols import Metrics, TrialContext
 from archsearch.search.training.allocation import keep_freed_memory
-from archsearch.search.training.data import Data, Prepared
+from archsearch.search.training.data import Data, DataSource, Prepared
+from archsearch.search.training.data.preparation import as_data
 from archsearch.search.training.data.streaming import Scratch
 from archsearch.search.training.folds import cross_validate
 from archsearch.search.training.loop import Diverged, Loop, Result
@@ -50,7 +51,7 @@ class Supervised:
     needs_budget: ClassVar[bool] = True  # a study without a budget is refused at its declaration
     optional_metrics: ClassVar[tuple[str, ...]] = EXTRA
 
-    data: Data
+    data: Data | DataSource
     network: Network | StackedNetwork
     recipe: Recipe = field(default_factory=Recipe)
     metrics: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Supervised:
     _scratch: list[Scratch] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", as_data(self.data))
         for name, method, example in (("data", "prepare", "digits()"), ("network", "space", "MLP(layers=2, units=64)")):
             value = getattr(self, name)
             if isinstance(value, type) or not hasattr(value, method):
@@ -109,7 +111,7 @@ class Supervised:
         size above the number of training samples; SpecError for a technique of the recipe that the data cannot have, or
         `epochs` that are missing or mean nothing.
         """
-        prepared = self.data.prepare().without_test()
+        prepared = as_data(self.data).prepare().without_test()
         self._scratch[:] = [] if prepared.scratch is None else [prepared.scratch]  # as long as its files are needed
         if len(prepared.folds) > 1 and self.epochs is None:
             raise SpecError(

@@ -1,13 +1,15 @@
 """The data side of `Supervised`: where data comes from, how it is split, and what a network is given.
 
-    data = csv("bank.csv", target="y", split=Split(seed=1))     # declares; reads nothing
-    prepared = data.prepare()                                   # arrays; statistics from the training part alone
+    data = csv("bank.csv", target="y", split=Split(seed=1))     # a declaration; reads nothing
+    prepared = data.prepare()                                   # arrays; statistics of the training part alone
 
-Numpy only: the arrays are shared between processes, and what trains on them is not this package's business.
+NumPy only: processes share the arrays, and `training` turns them into tensors.
 """
 
+from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.preparation import Data
 from archsearch.search.training.data.prepared import Part, Prepared
+from archsearch.search.training.data.samples import Samples, Texts
 from archsearch.search.training.data.sources import (
     arrays,
     breast_cancer,
@@ -28,10 +30,13 @@ from archsearch.search.training.data.streaming import Streaming
 
 __all__ = [
     "Data",
+    "DataSource",
     "Part",
     "Prepared",
+    "Samples",
     "Split",
     "Streaming",
+    "Texts",
     "arrays",
     "breast_cancer",
     "csv",

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
+from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.prepared import Task
-from archsearch.search.training.data.raw import Raw, Table
+from archsearch.search.training.data.samples import Samples
 
 Name = Literal["digits", "iris", "wine", "breast_cancer", "diabetes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Bundled:
+class Bundled(DataSource):
     """One of scikit-learn's bundled data sets, by name."""
 
     name: Name
@@ -24,13 +23,13 @@ class Bundled:
         """What its targets are, known before they are read."""
         return "regression" if self.name == "diabetes" else "classification"
 
-    def read(self) -> Raw:
-        from sklearn import datasets  # here, not above: workers never read, and scikit-learn loads slowly
+    def load(self) -> Samples:
+        from sklearn import datasets  # late: workers never load data, and scikit-learn is slow to import
 
         bunch = getattr(datasets, f"load_{self.name}")()
         if self.name == "digits":
-            return Raw(bunch.images, bunch.target, task=self.task)
-        table = Table(bunch.data.astype(np.float64), tuple(str(name) for name in bunch.feature_names))
+            return Samples(bunch.images, bunch.target, task=self.task)
+        columns = {str(name): column for name, column in zip(bunch.feature_names, bunch.data.T, strict=True)}
         if self.name == "diabetes":
-            return Raw(table, bunch.target, task=self.task)
-        return Raw(table, bunch.target_names[bunch.target], task=self.task)
+            return Samples(columns, bunch.target, task=self.task)
+        return Samples(columns, bunch.target_names[bunch.target], task=self.task)

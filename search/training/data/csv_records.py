@@ -1,4 +1,4 @@
-"""The text of a CSV file as records of equal length, each with the line that it starts on."""
+"""A CSV file as records of equal length, each with the line of the file on which it starts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from itertools import islice
 from archsearch.search.training.data.files import read_bytes
 from archsearch.spaces.errors import DataError
 
-# A Chinese character of GBK passes for one of UTF-8 in one case of seven: so many never all do.
-SURE = 8
-_FIRST_BYTE = re.compile(rb"[\xc0-\xff]")  # of a character beyond ASCII in UTF-8
+# How many non-ASCII characters it takes to tell UTF-8 reliably: by chance, one of seven GBK characters is valid UTF-8.
+ENOUGH_CHARACTERS = 8
+_LEAD_BYTE = re.compile(rb"[\xc0-\xff]")  # the first byte of a non-ASCII character in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Named columns of cells, without surrounding spaces.
+    """Named columns of cells, stripped of surrounding white space.
 
-    names: one per column. cells: per column, one text per row. lines: per row, where it starts in the file, from 1.
+    names: one per column. cells: for each column, one text per row. lines: for each row, the line of the file on which
+    it starts, from 1.
     """
 
     names: tuple[str, ...]
@@ -31,7 +32,7 @@ class Records:
 
 
 def check_delimiter(delimiter: str) -> None:
-    """Raises DataError for what cannot stand between fields."""
+    """Raises DataError for what cannot separate fields."""
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise DataError(f"delimiter must be one character, got {delimiter!r}; ',', ';' and '\\t' are common")
 
@@ -45,16 +46,23 @@ def read_records(
     names: Sequence[str] | None,
     quotes: bool = True,
 ) -> Records:
-    """Read a CSV file whole. Blank lines are skipped; unnamed columns are called c0, c1, …
+    """Read a whole CSV file. Blank lines are skipped; columns without a name are called c0, c1, …
 
-    quotes: may a field stand in double quotes? If not, they are characters like others.
+    Args:
+        path: The file, gzipped or not.
+        delimiter: The character between fields.
+        encoding: A codec of Python.
+        header: Whether the first line holds the names of the columns.
+        names: Names of the columns, in place of those in the header.
+        quotes: Whether a field may be enclosed in double quotes; if not, they are ordinary characters.
 
-    Raises DataError for a file that is missing, empty, in another encoding (as far as that shows), or whose lines
-    differ in length.
+    Raises:
+        DataError: The file is missing, empty or in another encoding (as far as that can be detected), or its lines
+            have different numbers of fields.
     """
     lines, rows = _parse(path, _decode(path, encoding), delimiter, quotes)
     if not rows:
-        raise DataError(f"'{path}' is empty; expected {'a header and ' if header else ''}at least one row")
+        raise DataError(f"'{path}' is empty; it needs {'a header and ' if header else ''}at least one row")
     width = len(rows[0])
     columns = (
         tuple(names) if names is not None else tuple(cell.strip() for cell in rows[0]) if header else ("",) * width
@@ -76,10 +84,10 @@ def read_records(
             raise DataError(f"'{path}' has a header but no rows; pass header=False if its first line is data")
     odd = [index for index, row in enumerate(rows) if len(row) != width]
     if odd:
-        how = f"that holds {delimiter!r} must be in double quotes" if quotes else f"cannot hold {delimiter!r}"
+        how = f"that contains {delimiter!r} must be in double quotes" if quotes else f"cannot contain {delimiter!r}"
         raise DataError(
-            f"'{path}', line {lines[odd[0]]}: got {len(rows[odd[0]])} fields, expected {width}; mend the line "
-            f"({len(odd)} such; a field {how})"
+            f"'{path}', line {lines[odd[0]]}: got {len(rows[odd[0]])} fields, expected {width}; fix the line"
+            f"{'' if len(odd) == 1 else f' and {len(odd) - 1:,} more'} (a field {how})"
         )
     cells = tuple(tuple(map(str.strip, column)) for column in zip(*rows, strict=True))
     return Records(columns, cells, tuple(lines))
@@ -92,19 +100,21 @@ def _decode(path: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"'{path}', line {line}: byte 0x{content[error.start]:02x} is not {encoding}; pass the file's encoding, "
-            "such as encoding='gbk', 'latin-1' or 'cp1252'"
+            f"'{path}', line {line}: byte 0x{content[error.start]:02x} is not valid {encoding}; pass the encoding "
+            "of the file, such as encoding='gbk', 'latin-1' or 'cp1252'"
         ) from error
     except LookupError as error:
-        raise DataError(f"unknown encoding '{encoding}'; 'utf-8-sig', 'gbk', 'latin-1', 'cp1252' are common") from error
+        raise DataError(
+            f"unknown encoding '{encoding}'; common are 'utf-8-sig', 'gbk', 'latin-1' and 'cp1252'"
+        ) from error
     if not codecs.lookup(encoding).name.startswith("utf-8") and _is_utf8(content):
-        raise DataError(f"'{path}' is in UTF-8, and would be misread as {encoding}; leave encoding= out")
+        raise DataError(f"'{path}' is in UTF-8 and would be misread as {encoding}; omit encoding=")
     return text
 
 
 def _is_utf8(content: bytes) -> bool:
-    """Surely? Other encodings take nearly any bytes, and make other characters of them without a word."""
-    if next(islice(_FIRST_BYTE.finditer(content), SURE - 1, None), None) is None:
+    """Whether the content is certainly UTF-8. Other encodings decode nearly any bytes, silently to wrong characters."""
+    if next(islice(_LEAD_BYTE.finditer(content), ENOUGH_CHARACTERS - 1, None), None) is None:
         return False
     try:
         content.decode("utf-8")
@@ -114,7 +124,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _parse(path: str, text: str, delimiter: str, quotes: bool) -> tuple[list[int], list[list[str]]]:
-    # strict: an unclosed quote would otherwise swallow the rest of the file without a word.
+    # strict: an unclosed quote would otherwise silently swallow the rest of the file.
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
@@ -131,5 +141,5 @@ def _parse(path: str, text: str, delimiter: str, quotes: bool) -> tuple[list[int
                 rows.append(row)
             start = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"'{path}', line {start}: {error}; mend the quotes of this record") from error
+        raise DataError(f"'{path}', line {start}: {error}; fix the quotes of this record") from error
     return lines, rows

@@ -1,7 +1,7 @@
-"""A digest of what training sees, by which a study notices that it goes on with other data.
+"""A digest of the data, by which a resumed study notices that its data has changed.
 
-Everything that changes what a network is given is part of it: the values, the names, the task, the split. Where the
-files lie is not, nor how a machine lays out its arrays: bytes are hashed in rows and little-endian.
+It covers everything that changes a network's inputs and targets: values, names, task, split. It does not depend on
+the location of files or on the memory layout of arrays: bytes are hashed row by row and little-endian.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.search.training.data.blocks import blocks
-from archsearch.search.training.data.raw import Table, Texts
+from archsearch.search.training.data.columns import Table
+from archsearch.search.training.data.samples import Texts
 
 DIGITS = 16  # hexadecimal
 
 
 def fingerprint(inputs: Table | Texts | npt.NDArray[Any], targets: npt.NDArray[Any], **settings: object) -> str:
-    """16 hexadecimal digits. settings: whatever else decides what is trained on, as JSON."""
+    """16 hexadecimal digits. settings: everything else that affects the prepared data, hashed as JSON."""
     parts: list[object] = [settings, targets]
     match inputs:
         case Table():
             parts += [inputs.names, inputs.numbers]
-            for words in inputs.words:
-                parts += [words.name, words.categories, words.codes]
+            for column in inputs.categorical:
+                parts += [column.name, column.categories, column.codes]
         case Texts():
             parts += [inputs.tokens, inputs.vocabulary, inputs.length, inputs.texts]
         case images:
@@ -40,7 +41,7 @@ def fingerprint(inputs: Table | Texts | npt.NDArray[Any], targets: npt.NDArray[A
 
 
 def _pieces(part: object) -> Iterator[bytes | memoryview]:
-    """As bytes that say where they end: JSON on a line of its own; or an array's kind and shape, and its values."""
+    """Bytes that delimit themselves: a line of JSON, or an array's dtype and shape and then its values."""
     if not isinstance(part, np.ndarray):
         yield _line(part)
         return
@@ -49,7 +50,7 @@ def _pieces(part: object) -> Iterator[bytes | memoryview]:
     for some in blocks(part):
         values = part[some]
         if dtype.kind == "f" and (missing := np.isnan(values)).any():
-            values = np.where(missing, dtype.type(np.nan), values)  # NaN has many bit patterns
+            values = np.where(missing, dtype.type(np.nan), values)  # of the many bit patterns of NaN, one
         yield np.ascontiguousarray(values, dtype=dtype).reshape(-1).view(np.uint8).data
 
 

@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST and its relatives: a magic number, the dimensions, then the values.
+"""IDX files, the format of MNIST: a magic number, the dimensions, then the values.
 
 Bytes 0-1 are zero, byte 2 is the type, byte 3 the number of dimensions; each dimension is a big-endian uint32.
 http://yann.lecun.com/exdb/mnist/
@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.search.training.data.blocks import all_finite, joined
+from archsearch.search.training.data.blocks import concatenate
+from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.files import map_bytes
 from archsearch.search.training.data.prepared import Task
-from archsearch.search.training.data.raw import Raw
-from archsearch.search.training.data.streaming import Empty
+from archsearch.search.training.data.samples import Samples
+from archsearch.search.training.data.streaming import Allocate
 from archsearch.spaces.errors import DataError
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -27,7 +28,7 @@ _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: "
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """An image file and the file of its labels."""
+    """An image file and its label file."""
 
     images: str
     labels: str
@@ -52,14 +53,12 @@ class ImageFiles:
             )
         if images.size == 0:
             raise DataError(f"'{self.images}' is empty: got dimensions {images.shape}; give at least one image")
-        if not all_finite(images):
-            raise DataError(f"'{self.images}' holds NaN or infinite pixels; mend the file")
         return images, labels
 
 
 @dataclass(frozen=True, slots=True)
-class Idx:
-    """A folder of MNIST's file names, or a pair of files; `test` is the official test part, found in a folder."""
+class Idx(DataSource):
+    """A folder with MNIST's file names, in which the official test part is found too; or pairs of files."""
 
     task: ClassVar[Task] = "classification"  # known before anything is read
 
@@ -67,10 +66,13 @@ class Idx:
     train: ImageFiles | None = None
     test: ImageFiles | None = None
 
-    def read(self) -> Raw:
-        return self.read_into(np.empty)
+    def __str__(self) -> str:
+        return f"'{self.folder if self.train is None else self.train.images}'"
 
-    def read_into(self, empty: Empty) -> Raw:
+    def load(self) -> Samples:
+        return self.load_into(np.empty)
+
+    def load_into(self, allocate: Allocate) -> Samples:
         train, test = self.train, self.test
         if self.folder is not None:
             train, test = _find(self.folder, "train"), _find(self.folder, "t10k")
@@ -83,22 +85,28 @@ class Idx:
             raise DataError("idx() got neither a folder nor files; use idx(folder) or idx((images, labels))")
         images, labels = train.read()
         if test is None:
-            return Raw(images, labels, task="classification")
+            return Samples(images, labels, task="classification")
         test_images, test_labels = test.read()
         if test_images.shape[1:] != images.shape[1:]:
             raise DataError(
-                f"'{test.images}' has images of {test_images.shape[1:]}, but '{train.images}' of {images.shape[1:]}; "
-                "give files that belong together"
+                f"'{test.images}' has images of shape {test_images.shape[1:]}, but '{train.images}' of "
+                f"{images.shape[1:]}; give files that belong together"
             )
-        images, labels = joined(empty, images, test_images), np.concatenate([labels, test_labels])
-        return Raw(images, labels, task="classification", official_test=len(test_labels))
+        images, labels = concatenate(allocate, images, test_images), np.concatenate([labels, test_labels])
+        return Samples(images, labels, task="classification", official_test=len(test_labels))
 
 
 def read_idx(path: str) -> npt.NDArray[Any]:
-    """The array in an IDX file, gzipped, or mapped as it lies there. Raises DataError with the byte that is wrong."""
+    """The array in an IDX file; mapped into memory unless it is gzipped.
+
+    Raises:
+        DataError: The file is missing or malformed; the message names the byte that is wrong.
+    """
     content = map_bytes(path)
     if len(content) < 4:
-        raise DataError(f"'{path}' is cut off at byte {len(content)}: expected an IDX header of 4 bytes; get it again")
+        raise DataError(
+            f"'{path}' is truncated at byte {len(content)}: expected an IDX header of 4 bytes; download it again"
+        )
     zeros, kind, dimensions = struct.unpack(">HBB", content[:4])
     if zeros != 0 or kind not in _TYPES or dimensions == 0:
         raise DataError(
@@ -108,29 +116,29 @@ def read_idx(path: str) -> npt.NDArray[Any]:
     start = 4 + 4 * dimensions
     if len(content) < start:
         raise DataError(
-            f"'{path}' is cut off at byte {len(content)}: expected {start} bytes of header for {dimensions} "
-            "dimensions; get it again"
+            f"'{path}' is truncated at byte {len(content)}: expected {start} bytes of header for {dimensions} "
+            "dimensions; download it again"
         )
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     dtype = np.dtype(_TYPES[kind])
     expected = start + math.prod(shape) * dtype.itemsize
     if len(content) != expected:
-        fault = "is cut off at" if len(content) < expected else "goes on until"
+        fault = "is truncated at" if len(content) < expected else "extends to"
         raise DataError(
             f"'{path}' {fault} byte {len(content):,}: expected {expected:,} bytes ({start} of header, then "
-            f"{' x '.join(map(str, shape))} values); get it again"
+            f"{' x '.join(map(str, shape))} values); download it again"
         )
     return np.frombuffer(content, dtype, offset=start).reshape(shape)
 
 
 def _find(folder: str, part: str) -> ImageFiles | None:
-    """The part's two files, None where neither is there. Raises DataError where only one is, or no folder."""
+    """The two files of a part, or None if both are missing. Raises DataError if one is missing, or the folder."""
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DataError(f"no folder '{folder}' (looked at {root.absolute()}); check the path")
 
     def look(kind: str, dimensions: int) -> str | None:
-        # Unpacked files and re-uploads write a dot for the second dash.
+        # Some copies on the web have a dot in place of the second dash.
         names = [f"{part}-{kind}{mark}idx{dimensions}-ubyte{end}" for mark in "-." for end in ("", ".gz")]
         return next((str(root / name) for name in names if (root / name).is_file()), None)
 
@@ -139,5 +147,7 @@ def _find(folder: str, part: str) -> ImageFiles | None:
         return ImageFiles(images, labels)
     if images is None and labels is None:
         return None
-    found, lacking = (images, "labels") if images is not None else (labels, "images")
-    raise DataError(f"'{found}' is there, but no {part}-{lacking}-idx{1 if images else 3}-ubyte[.gz] beside it; add it")
+    found, missing = (images, "labels") if images is not None else (labels, "images")
+    raise DataError(
+        f"'{found}' exists, but there is no {part}-{missing}-idx{1 if images else 3}-ubyte[.gz] beside it; add it"
+    )

@@ -1,4 +1,4 @@
-"""A folder per class, with its images in it: read through Pillow into one array of bytes."""
+"""A folder of images for each class, read through Pillow into one array of bytes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.prepared import Task
-from archsearch.search.training.data.raw import Raw
-from archsearch.search.training.data.streaming import Empty
+from archsearch.search.training.data.samples import Samples
+from archsearch.search.training.data.streaming import Allocate
 from archsearch.spaces.errors import DataError, unknown
 
 if TYPE_CHECKING:
@@ -27,16 +28,16 @@ Size = tuple[int, int]  # height, width
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
-# Pillow's names for kinds of pixels. The others have more than 8 bits, which Pillow would cut off without a word.
+# Pillow's pixel modes. The others have more than 8 bits, which Pillow would silently clip.
 GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
 
-NAMED = 3  # of the files that are left out
+NAMED = 3  # how many skipped files a warning names
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFolder:
-    """A folder of classes and how to read it; see `image_folder` for the meaning of each field."""
+class ImageFolder(DataSource):
+    """A folder of class folders and how to read it; see `image_folder` for each field."""
 
     task: ClassVar[Task] = "classification"  # known before anything is read
 
@@ -47,14 +48,19 @@ class ImageFolder:
 
     def __post_init__(self) -> None:
         if self.channels not in (None, 1, 3):
-            raise DataError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {self.channels!r}")
+            raise DataError(
+                f"channels must be 1 (grey), 3 (colour) or None (inferred from the images), got {self.channels!r}"
+            )
         if self.size is not None and not _is_size(self.size):
             raise DataError(f"size must be (height, width) in pixels, got {self.size!r}; (64, 64) is common")
 
-    def read(self) -> Raw:
-        return self.read_into(np.empty)
+    def __str__(self) -> str:
+        return f"'{self.folder}'"
 
-    def read_into(self, empty: Empty) -> Raw:
+    def load(self) -> Samples:
+        return self.load_into(np.empty)
+
+    def load_into(self, allocate: Allocate) -> Samples:
         train = _find(self.folder)
         test = [] if self.test is None else _find(self.test)
         classes = dict(train)
@@ -62,15 +68,15 @@ class ImageFolder:
             if name not in classes:
                 raise DataError(f"'{self.test}': {unknown('class', name, classes)}")
         paths = [path for _, path in (*train, *test)]
-        images = self._pixels(paths, empty)
-        return Raw(images, np.array([name for name, _ in (*train, *test)]), "classification", len(test))
+        images = self._pixels(paths, allocate)
+        return Samples(images, np.array([name for name, _ in (*train, *test)]), "classification", len(test))
 
-    def _pixels(self, paths: Sequence[Path], empty: Empty) -> npt.NDArray[np.uint8]:
-        """(n, height, width) grey, or (n, 3, height, width); as bytes, a quarter of what a network is given."""
-        heads = [_head(path) for path in paths]  # no pixel is unpacked yet
+    def _pixels(self, paths: Sequence[Path], allocate: Allocate) -> npt.NDArray[np.uint8]:
+        """(n, height, width) grey, or (n, 3, height, width): bytes, a quarter of what float32 takes."""
+        heads = [_head(path) for path in paths]  # nothing is decoded yet
         size = self.size or self._common_size([size for size, _ in heads])
         channels: Channels = self.channels or (1 if all(mode in GREY for _, mode in heads) else 3)
-        images = empty((len(paths), *(() if channels == 1 else (3,)), *size), np.uint8)
+        images = allocate((len(paths), *(() if channels == 1 else (3,)), *size), np.uint8)
         for row, path in zip(images, paths, strict=True):
             with _opened(path) as image:
                 row[:] = pixels(image, channels, size)
@@ -82,16 +88,16 @@ class ImageFolder:
         if len(counts) > 1:
             raise DataError(
                 f"the images in '{self.folder}' have {len(counts)} sizes (height, width), such as {min(counts)} and "
-                f"{max(counts)}; pass size={common}, which {count:,} of {len(sizes):,} have, to resize the others"
+                f"{max(counts)}; pass size={common}, the size of {count:,} of {len(sizes):,}, to resize the others"
             )
         return common
 
 
 def pixels(image: Image, channels: Channels, size: Size | None = None) -> npt.NDArray[np.uint8]:
     """(height, width) grey, or (3, height, width); resized where a size is given."""
-    from PIL.Image import Resampling  # here, not above: workers never read
+    from PIL.Image import Resampling  # late: workers never load data
 
-    if "transparency" in image.info:  # of a palette: Pillow asks for this detour
+    if "transparency" in image.info:  # of a palette image, which Pillow converts properly only by this step
         image = image.convert("RGBA")
     image = image.convert("L" if channels == 1 else "RGB")
     if size is not None and image.size != size[::-1]:
@@ -104,7 +110,8 @@ def check_depth(image: Image, what: str) -> None:
     """Raises DataError for pixels of more than 8 bits."""
     if image.mode not in GREY | COLOUR:
         raise DataError(
-            f"{what} has pixels of kind '{image.mode}', expected 8 bits each; convert it, or read it as arrays()"
+            f"{what} has pixel mode '{image.mode}', expected 8 bits per channel; convert it, or pass "
+            "the pixels to arrays()"
         )
 
 
@@ -114,7 +121,7 @@ def _is_size(size: Any) -> bool:
 
 
 def _find(folder: str) -> list[tuple[str, Path]]:
-    """(class, image) of every image, sorted. Hidden files are passed over in silence, others with a warning."""
+    """(class, path) of every image, sorted. Hidden files are skipped silently, other files with a warning."""
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DataError(f"no folder '{folder}' (looked at {root.absolute()}); check the path")
@@ -124,7 +131,7 @@ def _find(folder: str) -> list[tuple[str, Path]]:
     classes = [entry for entry in entries if entry.is_dir()]
     if not classes:
         raise DataError(
-            f"'{folder}' has no folder in it, but {len(others):,} file(s); expected a folder per class, with its images"
+            f"'{folder}' contains {len(others):,} file(s) but no folder; expected one folder of images per class"
         )
     for kind in classes:
         inside = _listed(kind)
@@ -136,7 +143,7 @@ def _find(folder: str) -> list[tuple[str, Path]]:
     if others:
         names = ", ".join(f"'{path.relative_to(root)}'" for path in others[:NAMED])
         more = ", …" if len(others) > NAMED else ""
-        warnings.warn(f"'{folder}': left out {len(others):,} that are no images: {names}{more}", stacklevel=2)
+        warnings.warn(f"'{folder}': skipped {len(others):,} files that are not images: {names}{more}", stacklevel=2)
     return found
 
 
@@ -152,12 +159,12 @@ def _no_image(folder: Path, inside: Sequence[Path]) -> DataError:
     deeper = next((path for path in inside if path.is_dir()), None)
     if deeper is not None:
         return DataError(
-            f"class folder '{folder}' has no image, but folders such as '{deeper.name}'; if these are the classes, "
-            f"pass image_folder('{folder}')"
+            f"class folder '{folder}' contains no image, but folders such as '{deeper.name}'; if these are the "
+            f"classes, pass image_folder('{folder}')"
         )
     return DataError(
-        f"class folder '{folder}' has no image, but {len(inside):,} other file(s); add images ({', '.join(ENDINGS)}), "
-        "or remove the folder"
+        f"class folder '{folder}' contains no image, but {len(inside):,} other file(s); add images "
+        f"({', '.join(ENDINGS)}), or remove the folder"
     )
 
 
@@ -174,8 +181,8 @@ def _opened(path: Path) -> Iterator[Image]:
     try:
         with Image.open(path) as image:
             yield image
-    # What Pillow's readers raise for damaged files, besides its own UnidentifiedImageError, which is an OSError.
+    # What Pillow raises for damaged files; its own UnidentifiedImageError is an OSError.
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise DataError(
-            f"'{path}' cannot be read as an image ({type(error).__name__}: {error}); get it again or remove it"
+            f"'{path}' cannot be read as an image ({type(error).__name__}: {error}); replace or remove it"
         ) from error

@@ -1,6 +1,6 @@
-"""A Parquet file as a table. Its columns have types, so nothing is guessed: text is categories, also of digits.
+"""A Parquet file as a table. Its columns have types, so nothing is inferred: text is categorical even if it is digits.
 
-Dates and times are text, as in a CSV file; a `Split` by time or by group can take such a column.
+Dates and times are read as text, as in a CSV file; a `Split` by time or by group can use such a column.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.search.training.data.csv_files import MISSING, Column
+from archsearch.search.training.data.columns import MISSING
+from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.files import read_bytes
 from archsearch.search.training.data.prepared import Task
-from archsearch.search.training.data.raw import Raw, Table, Words
+from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.targets import check_target, check_task
 from archsearch.spaces.errors import DataError, unknown
 
-# pandas keeps a table's row numbers under such a name once rows were filtered: no property of a row.
+# pandas stores the row numbers of a filtered table under such a name; they are no input.
 PANDAS_INDEX = "__index_level_"
 
 
 @dataclass(frozen=True, slots=True)
-class Parquet:
-    """A Parquet file and how to read it; see `parquet` for the meaning of each field."""
+class Parquet(DataSource):
+    """A Parquet file and how to read it; see `parquet` for each field."""
 
     path: str
     target: str
@@ -36,35 +37,37 @@ class Parquet:
         check_task(self.task)
         check_target(self.target, categorical=self.categorical, drop=self.drop)
 
-    def read(self) -> Raw:
+    def __str__(self) -> str:
+        return f"'{self.path}'"
+
+    def load(self) -> Samples:
         table = self._table()
-        numbers: dict[str, npt.NDArray[np.float64]] = {}
-        words: list[Words] = []
+        inputs: dict[str, npt.NDArray[Any]] = {}
         for name in table.column_names:
             column = table[name]
             if name == self.target:
                 continue
             if name not in self.categorical and _is_number(column.type):
-                numbers[name] = _numbers(column)
-                empty = bool(np.isnan(numbers[name]).all())
+                inputs[name] = _numbers(column)
+                empty = bool(np.isnan(inputs[name]).all())
             else:
-                words.append(Column(self.path, name, _texts(column), ()).words())
-                empty = words[-1].categories == ("",)
+                texts = _texts(column)
+                inputs[name] = np.array(texts, dtype=object)
+                empty = all(text.lower() in MISSING for text in texts)
             if empty:
                 raise self._error(name, f"has no value in any row; pass drop=['{name}']")
-        if not numbers and not words:
+        if not inputs:
             raise DataError(f"'{self.path}' has no column but the target '{self.target}'; drop fewer columns")
-        block = np.column_stack(list(numbers.values())) if numbers else np.empty((len(table), 0))
-        return Raw(Table(block, tuple(numbers), tuple(words)), self._targets(table[self.target]), self.task)
+        return Samples(inputs, self._targets(table[self.target]), self.task)
 
     def _table(self) -> Any:
-        """The pyarrow table without dropped columns, its types checked, and none of them a dictionary any more."""
-        import pyarrow  # here, not above: workers never read, and pyarrow loads slowly
+        """The pyarrow table of the columns that are kept, with checked types and dictionaries decoded."""
+        import pyarrow  # late: workers never load data, and pyarrow is slow to import
         import pyarrow.parquet
 
         content = read_bytes(self.path)
         if not content:
-            raise DataError(f"'{self.path}' is empty: got no bytes; give a Parquet file with at least one row")
+            raise DataError(f"'{self.path}' has 0 bytes; give a Parquet file with at least one row")
         try:
             file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
             schema = file.schema_arrow
@@ -74,11 +77,11 @@ class Parquet:
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise DataError(
-                f"'{self.path}' cannot be read as Parquet ({reason}); get it again, or use csv() if it is text"
+                f"'{self.path}' cannot be read as Parquet ({reason}); download it again, or use csv() if it is text"
             ) from error
         if not len(table):
             raise DataError(f"'{self.path}' has columns but no rows; give at least one row")
-        # Of what was kept alone: "a" may bring a column "a.b" along.
+        # By name, because reading "a" also reads a column "a.b".
         return pyarrow.table({name: table[name].cast(_value_type(table[name].type)) for name in kept})
 
     def _kept(self, names: list[str]) -> list[str]:
@@ -94,11 +97,11 @@ class Parquet:
     def _check_types(self, types: dict[str, Any]) -> None:
         odd = {name: kind for name, kind in types.items() if not _is_number(kind) and not _is_text(kind)}
         if odd:
-            told = ", ".join(f"'{name}' of {kind}" for name, kind in odd.items())
-            target = "" if self.target not in odd else f" ('{self.target}' is the target: write it as numbers or text)"
+            listed = ", ".join(f"'{name}' of {kind}" for name, kind in odd.items())
+            target = "" if self.target not in odd else f" ('{self.target}' is the target: store it as numbers or text)"
             raise DataError(
-                f"'{self.path}' has columns that are neither numbers, bools, text nor times: {told}; write their parts "
-                f"as numbers, or pass drop={[name for name in odd if name != self.target]}{target}"
+                f"'{self.path}' has columns that are neither numbers, bools, text nor times: {listed}; store their "
+                f"parts as numbers, or pass drop={[name for name in odd if name != self.target]}{target}"
             )
 
     def _targets(self, column: Any) -> npt.NDArray[Any]:
@@ -114,7 +117,8 @@ class Parquet:
             row = int(missing[0])
             raise self._error(
                 self.target,
-                f"row {row}: got {column[row]}, expected a target; fill it in or remove the row ({len(missing)} such)",
+                f"row {row}: got {column[row]}, expected a target; fill it in or remove the row "
+                f"(rows without a target: {len(missing):,})",
             )
         return targets
 
@@ -123,7 +127,7 @@ class Parquet:
 
 
 def _value_type(kind: Any) -> Any:
-    """The type of the values, of which a dictionary keeps each once."""
+    """The type of a column's values, also if it is dictionary-encoded."""
     import pyarrow
 
     return kind.value_type if pyarrow.types.is_dictionary(kind) else kind
@@ -132,7 +136,7 @@ def _value_type(kind: Any) -> Any:
 def _is_number(kind: Any) -> bool:
     from pyarrow import types
 
-    # A column of nothing but nulls has a type of its own.
+    # A column of nulls alone has its own type.
     return any(test(kind) for test in (types.is_integer, types.is_floating, types.is_decimal, types.is_null))
 
 
@@ -147,12 +151,12 @@ def _numbers(column: Any) -> npt.NDArray[np.float64]:
     """(n,), NaN where null."""
     import pyarrow
 
-    # Not safe: a float holds whole numbers only up to 2**53 exactly.
+    # Not safe=True, which refuses integers that a float64 cannot represent exactly, above 2**53.
     return np.array(column.cast(pyarrow.float64(), safe=False).to_numpy())
 
 
 def _texts(column: Any) -> tuple[str, ...]:
-    """The cells as a CSV file would have them, "" for null."""
+    """The cells as text, as a CSV file would have them; "" for null."""
     import pyarrow
 
     if pyarrow.types.is_timestamp(column.type):  # Python has no nanoseconds

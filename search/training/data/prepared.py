@@ -1,4 +1,4 @@
-"""Data ready for training: plain arrays, split, standardised, and safe to share between processes."""
+"""Data ready for training: plain arrays, split and scaled, that processes can share."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Part:
-    """The rows of one part, as C-contiguous arrays, so that processes can map them without a copy.
+    """The rows of one part, as C-contiguous arrays that processes can map without copying.
 
-    inputs: (n, *shape) float32, or int32 for a text's tokens. targets: (n,) int64 class indices, or (n,) float32
-    standardised targets. file: the .npy file that the inputs are mapped from, where they are larger than memory; see
-    `mapped`. Such a part pickles as the file's name, and every process of the machine maps the same memory.
+    Treat the arrays as read-only: on a worker they are.
 
-    Treat both as read-only: on a worker they are. Raises DataError for other types, shapes or layouts.
+    Args:
+        inputs: (n, *shape) float32, or int32 for the tokens of texts.
+        targets: (n,) int64 class indices, or (n,) float32 standardised targets.
+        file: The .npy file from which the inputs are mapped if they are larger than memory; see `from_file`. Such a
+            part pickles as the name of the file, and all processes of a machine map the same memory.
+
+    Raises:
+        DataError: The arrays have other types, shapes or memory layouts.
     """
 
     inputs: npt.NDArray[np.float32] | npt.NDArray[np.int32]
@@ -34,12 +39,12 @@ class Part:
 
     @classmethod
     def from_file(cls, file: str, targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]) -> Part:
-        """The part whose inputs are all that is in a .npy file. Raises DataError where this machine cannot read it."""
+        """The part whose inputs are a .npy file. Raises DataError if this machine cannot read the file."""
         try:
             inputs = np.load(file, mmap_mode="r")
         except OSError as error:
             raise DataError(
-                f"the data streams from '{file}', which {platform.node()} cannot read ({error.strerror}); name a "
+                f"the data streams from '{file}', which {platform.node()} cannot read ({error.strerror}); choose a "
                 "folder that all machines see, streaming=Streaming(folder=...)"
             ) from error
         return cls(np.asarray(inputs), targets, file)
@@ -47,15 +52,16 @@ class Part:
     def __post_init__(self) -> None:
         if self.inputs.dtype not in (np.float32, np.int32) or self.targets.dtype not in (np.int64, np.float32):
             raise DataError(
-                f"a Part holds float32 (or int32) inputs and int64 or float32 targets, got {self.inputs.dtype} and "
+                f"a Part takes float32 (or int32) inputs and int64 or float32 targets, got {self.inputs.dtype} and "
                 f"{self.targets.dtype}; convert them with .astype"
             )
         if self.targets.ndim != 1 or self.inputs.ndim < 2 or len(self.inputs) != len(self.targets):
             raise DataError(
-                f"a Part holds inputs (n, ...) and targets (n,), got {self.inputs.shape} and {self.targets.shape}"
+                f"a Part takes inputs (n, ...) and targets (n,), got {self.inputs.shape} and {self.targets.shape}; "
+                "reshape them"
             )
         if not (self.inputs.flags.c_contiguous and self.targets.flags.c_contiguous):
-            raise DataError("a Part holds C-contiguous arrays, got strided ones; use np.ascontiguousarray")
+            raise DataError("a Part takes C-contiguous arrays, got strided ones; use np.ascontiguousarray")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -69,12 +75,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """What was found and mended on the way from a source to `Prepared`; what cannot be mended is an error.
+    """What was repaired while the data was prepared; what cannot be repaired is an error.
 
-    rows: all of them. The others are of tables, counted after a column that the split goes by: columns: how many a row
-    had. filled: missing numbers that became the median; in a categorical column, missing is a category. constant:
-    columns that do not vary in the training part, and were dropped. unseen: cells of the other parts whose category
-    the training part has not.
+    Attributes:
+        rows: How many rows there are, in all parts.
+        columns: How many input columns a table has, not counting one that the split uses; None if it is no table.
+        filled: Missing numbers of a table, replaced by the median. (In a categorical column, missing is a category.)
+        constant: Columns that are constant in the training part, and were dropped.
+        unseen: Cells of the other parts with a category that the training part does not have.
     """
 
     rows: int
@@ -102,18 +110,27 @@ def _counted(count: int, what: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A data set ready for training, with what is needed to read its numbers.
+    """A data set ready for training, with what is needed to interpret its numbers.
 
-    classes: the class of each index, sorted; () for regression. target_mean, target_std: of the training part, in the
-    target's own unit: `prediction * target_std + target_mean` undoes the standardisation (0 and 1 for
-    classification). feature_names: one per input column of a table; () for others. categories, vocabulary: as
-    in `Inputs`. tokens: for text, what each code stands for, "" for padding (0) and for whatever is unknown (1).
-    cleaning: what was mended. fingerprint: 16 hexadecimal digits, other for other data, or another task or split.
-    None: not known, as for data that was prepared elsewhere. scratch: the owner of the parts' files, where they have
-    any.
-
-    Of a split into folds, this is the first, and `others` are the rest, none of which has the test part again. What
-    was fitted on a fold's training part is that fold's own, down to the number of inputs.
+    Attributes:
+        task: "classification" or "regression".
+        train: The training part.
+        validation: The validation part.
+        test: The test part; None if there is none.
+        classes: The name of each class index, sorted; () for a regression.
+        target_mean: The mean of the training targets, in their own unit: `prediction * target_std + target_mean` undoes
+            the standardisation. 0 for a classification.
+        target_std: The standard deviation of the training targets, likewise; 1 for a classification.
+        feature_names: One per input column of a table; () otherwise.
+        categories: As in `Inputs`.
+        vocabulary: As in `Inputs`.
+        tokens: For texts, the token of each code: "" for padding (0) and for all unknown tokens (1).
+        cleaning: What was repaired.
+        fingerprint: 16 hexadecimal digits, which change with the data, the task, the preprocessing and the split. None
+            if unknown, as for data that was prepared elsewhere.
+        others: In a cross-validation this is the first fold, and these are the others, without the test part.
+            Everything fitted on a training part, even the number of inputs, can differ between folds.
+        scratch: The folder of the parts' files, if they have any.
     """
 
     task: Task
@@ -134,25 +151,25 @@ class Prepared:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a network must give per row: one per class, or 1 for regression."""
+        """How many numbers a network outputs per row: one per class, or 1 for a regression."""
         return len(self.classes) if self.task == "classification" else 1
 
     @property
     def inputs(self) -> Inputs:
-        """What one sample looks like."""
+        """The shape and kind of one sample."""
         return Inputs(self.train.inputs.shape[1:], self.categories, self.vocabulary)
 
     @property
     def folds(self) -> tuple[Prepared, ...]:
-        """This one and the others; itself alone where one part is held out."""
+        """All folds, this one first; only this one without a cross-validation."""
         return (self, *self.others)
 
     @property
     def streamed(self) -> tuple[Part, ...]:
-        """The parts that training reads from files, of all folds."""
+        """The training and validation parts that are files, of all folds."""
         parts = (part for fold in self.folds for part in (fold.train, fold.validation))
         return tuple(part for part in parts if part.file is not None)
 
     def without_test(self) -> Prepared:
-        """The same without its test part: what a search is given, so that no choice can depend on it."""
+        """The same without its test part, so that no decision of a search can depend on it."""
         return replace(self, test=None)

@@ -1,8 +1,4 @@
-"""The data sets of a spec file, one function each. Each only declares: nothing is read before `.prepare()`.
-
-All take `split`; and where the inputs are numbers, `scaling`: "standard", to mean 0 and deviation 1, or "min_max", the
-range of the training part to [0, 1].
-"""
+"""The functions that declare a data set in a study file: `csv`, `idx`, `arrays`, … None reads anything yet."""
 
 from __future__ import annotations
 
@@ -10,22 +6,23 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from archsearch.search.training.data.bundled import Bundled
+from archsearch.search.training.data.columns import as_array
 from archsearch.search.training.data.csv_files import Csv
 from archsearch.search.training.data.idx_files import Idx, ImageFiles
 from archsearch.search.training.data.image_folders import Channels, ImageFolder, Size
 from archsearch.search.training.data.memory import Arrays
 from archsearch.search.training.data.npz_files import Npz
 from archsearch.search.training.data.parquet_files import Parquet
-from archsearch.search.training.data.preparation import Coding, Data
+from archsearch.search.training.data.preparation import Data
 from archsearch.search.training.data.prepared import Task
-from archsearch.search.training.data.raw import Tokens
+from archsearch.search.training.data.samples import Tokens
 from archsearch.search.training.data.scaling import Scaling
 from archsearch.search.training.data.split import DEFAULT_SPLIT, Split
 from archsearch.search.training.data.streaming import DEFAULT_STREAMING, Streaming
+from archsearch.search.training.data.table_encoding import CategoryEncoding
 from archsearch.search.training.data.text_files import TextFile
 from archsearch.search.training.data.torch_data import TorchDataset
 from archsearch.spaces.errors import DataError
@@ -34,27 +31,57 @@ Path = str | os.PathLike[str]
 
 
 def digits(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """1,797 handwritten digits as grey images (8, 8), 10 classes; bundled with scikit-learn."""
+    """1,797 handwritten digits as grey images (8, 8) in 10 classes; bundled with scikit-learn.
+
+    Args:
+        scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
+            [0, 1]. Images share one mean and deviation over all pixels.
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+    """
     return Data(Bundled("digits"), split, scaling=scaling)
 
 
 def iris(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """150 flowers, 4 lengths in cm, 3 species; bundled with scikit-learn."""
+    """150 iris flowers, 4 lengths in cm, 3 species (a classification); bundled with scikit-learn.
+
+    Args:
+        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
+            training part to [0, 1].
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+    """
     return Data(Bundled("iris"), split, scaling=scaling)
 
 
 def wine(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """178 wines, 13 chemical measurements, 3 growers; bundled with scikit-learn."""
+    """178 wines, 13 chemical measurements, 3 growers (a classification); bundled with scikit-learn.
+
+    Args:
+        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
+            training part to [0, 1].
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+    """
     return Data(Bundled("wine"), split, scaling=scaling)
 
 
 def breast_cancer(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """569 tumours, 30 measurements, benign or malignant; bundled with scikit-learn."""
+    """569 tumours, 30 measurements, benign or malignant (a classification); bundled with scikit-learn.
+
+    Args:
+        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
+            training part to [0, 1].
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+    """
     return Data(Bundled("breast_cancer"), split, scaling=scaling)
 
 
 def diabetes(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """442 patients, 10 measurements, the illness's progress after a year (a regression); bundled with scikit-learn."""
+    """442 patients, 10 measurements, disease progression after a year (a regression); bundled with scikit-learn.
+
+    Args:
+        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
+            training part to [0, 1].
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+    """
     return Data(Bundled("diabetes"), split, scaling=scaling)
 
 
@@ -68,18 +95,25 @@ def arrays(
     split: Split = DEFAULT_SPLIT,
     streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
-    """Arrays that you hold: anything that `np.asarray` takes.
+    """Arrays, or anything that `np.asarray` accepts.
 
-    inputs: (n, features) is a table, each column scaled on its own; (n, ..., ...) are images or signals,
-    scaled as a whole. All finite numbers. targets: (n,) numbers, bools or text. task: "classification" or
-    "regression"; None decides: text, bools, and whole numbers with at most 20 distinct values are classes. test: an
-    official test part (inputs, targets), kept as it is. streaming: see `Streaming`; images and signals that are larger
-    than memory come as `arrays(np.load("inputs.npy", mmap_mode="r"), targets)`.
+    Args:
+        inputs: (n, features) for a table, or (n, ...) with more dimensions for images or signals. Finite numbers.
+            Images larger than memory can be mapped: `arrays(np.load("inputs.npy", mmap_mode="r"), targets)`.
+        targets: (n,) numbers, bools or text.
+        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
+            values are classes.
+        test: An official test part (inputs, targets), which is kept as it is; the split divides the other rows.
+        scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
+            [0, 1]; each column of a table independently, anything else as a whole.
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+        streaming: When data too large for memory streams from files.
 
-    Raises DataError for a wrong task; `prepare()` raises it for what is wrong in the arrays.
+    Raises:
+        DataError: An argument is invalid. Faults in the arrays are raised by `Data.prepare`.
     """
-    official = None if test is None else (_array(test[0], "test inputs"), _array(test[1], "test targets"))
-    source = Arrays(_array(inputs, "inputs"), _array(targets, "targets"), task, official)
+    official = None if test is None else (as_array(test[0], "test inputs"), as_array(test[1], "test targets"))
+    source = Arrays(as_array(inputs, "inputs"), as_array(targets, "targets"), task, official)
     return Data(source, split, scaling=scaling, streaming=streaming)
 
 
@@ -94,13 +128,22 @@ def npz(
     split: Split = DEFAULT_SPLIT,
     streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
-    """Arrays in an NPZ file, as `np.savez("data.npz", x=inputs, y=targets)` writes it.
+    """Arrays in an NPZ file, as written by `np.savez("data.npz", x=inputs, y=targets)`.
 
-    inputs, targets: the names of the two arrays, which may hold what `arrays` takes. test: the names of those of the
-    official test part, such as ("x_test", "y_test"). task: as for `arrays`. Arrays that are not named are not read.
-    streaming: see `Streaming`; the file itself is read into memory.
+    Args:
+        path: The file. It is read into memory; arrays that are not named here are skipped.
+        inputs: The name of the array of inputs, which may be what `arrays` takes.
+        targets: The name of the array of targets, likewise.
+        test: The names of the inputs and targets of an official test part, such as ("x_test", "y_test").
+        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
+            values are classes.
+        scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
+            [0, 1]; each column of a table independently, anything else as a whole.
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+        streaming: When data too large for memory streams from files.
 
-    Raises DataError for a wrong task; `prepare()` raises it for what is wrong in the file.
+    Raises:
+        DataError: An argument is invalid. Faults in the file are raised by `Data.prepare`.
     """
     return Data(Npz(os.fspath(path), inputs, targets, test, task), split, scaling=scaling, streaming=streaming)
 
@@ -113,7 +156,7 @@ def csv(
     names: Sequence[str] | None = None,
     delimiter: str | None = None,
     categorical: str | Sequence[str] = (),
-    categories: Coding = "one_hot",
+    categories: CategoryEncoding = "one_hot",
     drop: str | Sequence[str] = (),
     task: Task | None = None,
     encoding: str = "utf-8-sig",
@@ -122,17 +165,28 @@ def csv(
 ) -> Data:
     """A CSV file (gzipped or not) whose columns are numbers or categories.
 
-    target: the column to predict. header: is the first line the names? names: the columns' names, in place of those of
-    the header; without either, they are c0, c1, … delimiter: None is a tab for a file named .tsv, else a comma.
-    categorical: columns to take as categories although they hold numbers. categories: "one_hot", an input of 0 or 1
-    per category; or "codes", for a network that learns a vector per category, as `MLP(..., embedding=8)`. drop:
-    columns to leave out. task: as for `arrays`. encoding: as Python names it; the default is UTF-8, with or without the
-    mark that Excel writes.
+    A column is numeric if all its values are numbers, and categorical otherwise; if at least 80 % of them are numbers,
+    the others are reported as mistakes. An empty cell, NA, N/A, nan, null and ?, in any case, are missing values.
 
-    A column is numbers when all of its values are, and categories otherwise; at 80 % numbers or more, the others are
-    taken for mistakes. Missing are, in any case of letters: nothing, NA, N/A, nan, null, ?
+    Args:
+        path: The file.
+        target: The column to predict.
+        header: Whether the first line holds the names of the columns.
+        names: Names of the columns, in place of those in the header. Without header and names they are c0, c1, …
+        delimiter: The character between fields. None is a tab for a file named .tsv, else a comma.
+        categorical: Columns to treat as categorical although they hold numbers.
+        categories: "one_hot", an input of 0 or 1 per category; or "codes", for a network that learns a vector per
+            category, as `MLP(..., embedding=8)`.
+        drop: Columns to leave out.
+        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
+            values are classes.
+        encoding: A codec of Python. The default is UTF-8, with or without the byte order mark that Excel writes.
+        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
+            training part to [0, 1].
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
 
-    Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the file, with line and column.
+    Raises:
+        DataError: An argument is invalid. Faults in the file are raised by `Data.prepare`, with line and column.
     """
     return Data(
         Csv(
@@ -157,19 +211,31 @@ def parquet(
     *,
     target: str,
     categorical: str | Sequence[str] = (),
-    categories: Coding = "one_hot",
+    categories: CategoryEncoding = "one_hot",
     drop: str | Sequence[str] = (),
     task: Task | None = None,
     scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
-    """A Parquet file whose columns are numbers, or categories: text, bools, dictionaries, dates and times.
+    """A Parquet file whose columns are numbers or categories: text, bools, dictionaries, dates and times.
 
-    All options: as for `csv`. What a column holds is what its type says, so that text like "007" stays text. Missing
-    are nulls, NaN, and in text what is missing for `csv`. A row index that pandas has written without a name is left
-    out.
+    The type of a column decides, so that text like "007" stays text. Nulls and NaN are missing values, and in text also
+    what `csv` treats as missing. An unnamed row index written by pandas is left out.
 
-    Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the file, with column and row.
+    Args:
+        path: The file.
+        target: The column to predict.
+        categorical: Columns to treat as categorical although they hold numbers.
+        categories: "one_hot" or "codes"; as for `csv`.
+        drop: Columns to leave out.
+        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
+            values are classes.
+        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
+            training part to [0, 1].
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+
+    Raises:
+        DataError: An argument is invalid. Faults in the file are raised by `Data.prepare`, with column and row.
     """
     return Data(
         Parquet(
@@ -200,18 +266,29 @@ def text(
     encoding: str = "utf-8-sig",
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
-    """A CSV or TSV file (gzipped or not) with a column of texts and one of what to predict from them.
+    """A CSV or TSV file (gzipped or not) with a column of texts and a target column. Other columns are not read.
 
-    target, text: the two columns; others are not read. header, names, task, encoding: as for `csv`; Chinese files are
-    often "gbk". delimiter: None is a tab for a file named .tsv, and a comma otherwise. Between tabs, quotes are plain
-    characters; with any other, a field may stand in double quotes.
+    Args:
+        path: The file.
+        target: The column to predict.
+        text: The column of texts.
+        header: Whether the first line holds the names of the columns.
+        names: Names of the columns, in place of those in the header. Without header and names they are c0, c1, …
+        delimiter: The character between fields. None is a tab for a file named .tsv, else a comma. With a tab, quotes
+            are ordinary characters; with any other, a field may be enclosed in double quotes.
+        tokens: "words" (runs of letters, digits and underscores; every other mark is a token of its own) or
+            "characters" (for languages that put no spaces between words). Both are lower-cased.
+        vocabulary: How many tokens to keep, the most frequent of the training part. All others share one code.
+        length: Tokens per text; shorter texts are padded, longer ones truncated. None takes the length at which 95 % of
+            the training texts are complete.
+        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
+            values are classes.
+        encoding: A codec of Python; Chinese files are often "gbk". The default is UTF-8, with or without the byte order
+            mark that Excel writes.
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
 
-    tokens: "words" (runs of letters, digits and underscores, and every other mark on its own), or "characters" (for
-    languages that put no spaces between words); both in small letters. vocabulary: how many tokens are kept, the most
-    frequent of the training part; all others are one unknown token. length: tokens of a text; shorter ones are filled
-    up, longer ones are cut. None takes so many that 95 % of the training texts are not cut.
-
-    Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the file, with line and column.
+    Raises:
+        DataError: An argument is invalid. Faults in the file are raised by `Data.prepare`, with line and column.
     """
     return Data(
         TextFile(
@@ -241,17 +318,26 @@ def idx(
 ) -> Data:
     """Images and their classes in IDX files (gzipped or not), the format of MNIST.
 
-    files: a folder with `train-images-idx3-ubyte[.gz]` and `train-labels-idx1-ubyte[.gz]`, in which `t10k-…` files are
-    the official test part; or the pair (images, labels). test: the official test part beside such a pair. Images keep
-    their shape, (n, height, width). streaming: see `Streaming`; gzipped files are unpacked in memory.
+    Args:
+        files: A folder with `train-images-idx3-ubyte[.gz]` and `train-labels-idx1-ubyte[.gz]`, where files named
+            `t10k-…` are the official test part; or a pair (images, labels) of files. Images keep their shape,
+            (n, height, width). Files that are not gzipped are mapped instead of read into memory.
+        test: The official test part, a pair of files, if `files` is a pair.
+        scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
+            [0, 1]. Images share one mean and deviation over all pixels.
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+        streaming: When data too large for memory streams from files.
 
-    Raises DataError when `test` is given with a folder; `prepare()` raises it for missing or malformed files.
+    Raises:
+        DataError: `test` is given with a folder. Missing or malformed files are raised by `Data.prepare`.
     """
     if isinstance(files, tuple):
         source = Idx(folder=None, train=_pair(files), test=None if test is None else _pair(test))
         return Data(source, split, scaling=scaling, streaming=streaming)
     if test is not None:
-        raise DataError("idx() takes test= beside a pair of files, got a folder; name the training pair too")
+        raise DataError(
+            "idx(test=) needs a pair of files as first argument, got a folder; pass idx((images, labels), test=...)"
+        )
     return Data(Idx(folder=os.fspath(files)), split, scaling=scaling, streaming=streaming)
 
 
@@ -265,16 +351,24 @@ def image_folder(
     split: Split = DEFAULT_SPLIT,
     streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
-    """A folder with a folder per class, named as the class, that holds its images (PNG, JPEG, GIF, BMP, TIFF, WebP).
+    """A folder that contains one folder of images per class, named like the class (PNG, JPEG, GIF, BMP, TIFF, WebP).
 
-    size: (height, width) to resize all images to; None where they have one size. channels: 1 for grey, inputs
-    (height, width); 3 for colour, (3, height, width); None is 1 where all images are grey, else 3. test: a folder of
-    the same classes, the official test part. streaming: see `Streaming`.
+    Pixels are taken as stored: transparency and the EXIF orientation are ignored. Hidden files are skipped; other files
+    that are not images are skipped with a warning.
 
-    Pixels are taken as they are stored: transparency and a camera's note how to turn the photo are not looked at.
-    Hidden files are passed over; other files that are no images are counted and named in a warning.
+    Args:
+        path: The folder of class folders.
+        size: (height, width) in pixels, to which all images are resized. None if they already have one size.
+        channels: 1 for grey, inputs (n, height, width); 3 for colour, inputs (n, 3, height, width). None is 1 if all
+            images are grey, else 3.
+        test: Another such folder with the official test part.
+        scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
+            [0, 1]. Images share one mean and deviation over all pixels.
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+        streaming: When data too large for memory streams from files.
 
-    Raises DataError for a wrong option; `prepare()` raises it for what is wrong in the folder.
+    Raises:
+        DataError: An argument is invalid. Faults in the folder are raised by `Data.prepare`.
     """
     source = ImageFolder(os.fspath(path), size, channels, None if test is None else os.fspath(test))
     return Data(source, split, scaling=scaling, streaming=streaming)
@@ -289,22 +383,26 @@ def dataset(
     split: Split = DEFAULT_SPLIT,
     streaming: Streaming = DEFAULT_STREAMING,
 ) -> Data:
-    """Any `torch.utils.data.Dataset` of (input, target) pairs, also a finite IterableDataset; read once, item by item.
+    """Any `torch.utils.data.Dataset` of (input, target) pairs, including a finite IterableDataset.
 
-    Inputs: tensors, numpy arrays or PIL images, all of one shape; then as for `arrays`. Targets: a number, a bool or a
-    text. What the dataset draws at random is drawn once; `Recipe(flip=True, shift=2)` draws anew at each step. test: a
-    dataset with the official test part. task: as for `arrays`. streaming: see `Streaming`.
+    The dataset is read once, item by item, so random transforms are drawn only once; for augmentation at every step,
+    use `Recipe(flip=True, shift=2)`.
 
-    Raises DataError for what is no such dataset; `prepare()` raises it for what is wrong in its items.
+    Args:
+        torch_dataset: The dataset. Inputs are tensors, arrays or PIL images, all of one shape, as for `arrays`. Targets
+            are a number, a bool or a text each.
+        test: A dataset with the official test part.
+        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
+            values are classes.
+        scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
+            [0, 1]; each column of a table independently, anything else as a whole.
+        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
+        streaming: When data too large for memory streams from files.
+
+    Raises:
+        DataError: An argument is no such dataset. Faults in its items are raised by `Data.prepare`.
     """
     return Data(TorchDataset(torch_dataset, test, task), split, scaling=scaling, streaming=streaming)
-
-
-def _array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except (TypeError, ValueError) as error:  # ragged lists, tensors on a GPU
-        raise DataError(f"{what} cannot become an array: {error}; give rows of one length, in main memory") from error
 
 
 def _delimiter(path: Path, given: str | None) -> str:

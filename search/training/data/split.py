@@ -1,8 +1,8 @@
-"""Which rows train, which validate, which test.
+"""Which rows are for training, validation and test.
 
-At random, and stratified by class where there are classes; or whole groups at random, where rows of one patient or
-writer would tell a network what it is asked for; or by time, where the future is what must be predicted. One part of
-the rows validates; how they take turns at it, in k folds, is in `split_folds`.
+Rows are drawn at random, stratified by class in a classification; or in whole groups, so that rows of one patient or
+writer do not leak from one part into another; or by time, so that the future is predicted from the past. `split_folds`
+makes the folds of a cross-validation.
 """
 
 from __future__ import annotations
@@ -22,29 +22,32 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How the rows of a data set are shared out.
+    """How the rows of a data set are divided into training, validation and test part.
 
-    validation: the fraction that trials are compared on, in (0, 1). test: the fraction that no trial sees, in [0, 1);
-    0 makes no test part. Both are fractions of all rows outside an official test part; where the source brings one
-    (as MNIST does), `test` is ignored. A fifth each is the common choice for some hundreds to thousands of rows: the
-    comparison of trials is noisier with less, and the training poorer with more. seed: same seed, same rows.
+    Random parts and folds are stratified by class in a classification.
 
-    groups: a table's column, or one label per row (outside an official test part), such as the patient; no group is in
-    two parts. The fractions are then of the groups. by_time: a table's column of numbers or ISO dates, or True where
-    the rows stand in the order of time; the last are the test part, those before them validate, and the seed is not
-    asked. A column that is named here is no input.
+    Args:
+        validation: The fraction of rows on which trials are compared, in (0, 1). A fifth is common for hundreds to
+            thousands of rows: with less, comparing trials is noisier; with more, training has less data.
+        test: The fraction of rows that no trial sees, in [0, 1); 0 makes no test part. Both fractions are of all rows
+            outside an official test part; if the source has one (as MNIST does), `test` is ignored.
+        seed: The same seed gives the same parts.
+        groups: The name of a table's column, or one label per row (outside an official test part), such as the patient.
+            No group is in two parts; the fractions are then of groups.
+        by_time: The name of a table's column of numbers or ISO dates, or True if the rows are in order of time. The
+            last rows are the test part, those before them the validation part; `seed` has no effect.
+        folds: k ≥ 2 for k-fold cross-validation: the rows outside the test part are divided into k folds, and each is
+            the validation part once, after training on the others; `validation` has no effect. 5 is common: each
+            training has four fifths of the rows, at five times the cost (Kohavi, 1995, "A study of cross-validation and
+            bootstrap", recommends 10 if affordable). With `by_time`, the rows are cut into k + 1 windows, and each but
+            the first validates a training on all windows before it. With `groups`, folds are stratified as far as the
+            groups allow. Each fold is scaled by its own training part, so k copies of the data are in memory. None
+            holds out a single validation part.
 
-    folds: k, at least 2, for k-fold cross-validation: the rows outside the test part are shared into k folds, each of
-    which validates once, after training on all others; `validation` is then not asked. 5 is the common choice: each
-    training has four fifths of the rows, for five times the work (Kohavi, 1995, "A study of cross-validation and
-    bootstrap", advises 10 where that can be paid). The folds are stratified by class where there are classes, also
-    when they keep groups together, then as far as the groups let them be. By time they are windows: the rows are cut
-    into k + 1 pieces, and each but the first validates what was trained on all before it, never on its future. Every
-    fold is standardised on its own training part, so that k copies of the data are held in memory. None holds out one
-    part.
+    A column that `groups` or `by_time` names is not an input of the network.
 
-    Raises DataError when the fractions leave nothing to train on, for folds that are no such number, or for groups
-    that are none.
+    Raises:
+        DataError: The fractions leave nothing to train on, or an argument has another type or range.
     """
 
     validation: float = 0.2
@@ -56,9 +59,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if not 0 < self.validation < 1:
-            raise DataError(f"Split.validation must lie between 0 and 1, got {self.validation!r}; 0.2 is common")
+            raise DataError(f"Split.validation must be between 0 and 1, got {self.validation!r}; 0.2 is common")
         if not 0 <= self.test < 1:
-            raise DataError(f"Split.test must lie in [0, 1), got {self.test!r}; 0 makes no test part")
+            raise DataError(f"Split.test must be in [0, 1), got {self.test!r}; 0 makes no test part")
         if self.folds is None and self.validation + self.test >= 1:
             raise DataError(
                 f"Split leaves nothing to train on: validation {self.validation} + test {self.test} must be below 1; "
@@ -67,40 +70,43 @@ class Split:
         if self.folds is not None and (
             isinstance(self.folds, bool) or not isinstance(self.folds, int) or self.folds < 2
         ):
-            raise DataError(f"Split.folds must be a whole number of at least 2, got {self.folds!r}; 5 is common")
+            raise DataError(f"Split.folds must be an integer of at least 2, got {self.folds!r}; 5 is common")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise DataError(f"Split.seed must be a whole number in [0, 2**32), got {self.seed!r}")
+            raise DataError(f"Split.seed must be an integer in [0, 2**32), got {self.seed!r}; 0 is the default")
         if not isinstance(self.by_time, str | bool) or self.by_time == "":
             raise DataError(
-                f"Split.by_time must be a column's name, or True for the order of the rows, got {self.by_time!r}"
+                f"Split.by_time must be the name of a column, or True if the rows are in order of time, got "
+                f"{self.by_time!r}"
             )
         if self.groups is not None and self.by_time:
-            raise DataError("Split shares out by groups or by time, got both; leave one out")
+            raise DataError("Split takes groups= or by_time=, got both; omit one")
         if self.groups is not None and not isinstance(self.groups, str | Labels):
             object.__setattr__(self, "groups", Labels.from_values(self.groups))
 
     @property
     def column(self) -> str | None:
-        """The table's column that it goes by, if any."""
+        """The column of a table that decides the split, if any."""
         return next((name for name in (self.groups, self.by_time) if isinstance(name, str)), None)
 
 
 class Labels(tuple[Any, ...]):
-    """One label per row, as plain values that can be compared; short when it is shown."""
+    """One label per row, as plain values that compare by value, with a short repr."""
 
     __slots__ = ()
 
     @classmethod
     def from_values(cls, values: npt.ArrayLike) -> Labels:
-        """Raises DataError for what is no list of labels."""
+        """Raises DataError if the values are not one label per row."""
         array = np.asarray(values)
         if array.ndim != 1:
-            raise DataError(f"Split.groups must be a column's name, or one label per row, got shape {array.shape}")
+            raise DataError(
+                f"Split.groups must be the name of a column or one label per row, shape (n,), got shape {array.shape}"
+            )
         labels = cls(array.tolist())
         missing = [row for row, label in enumerate(labels) if label is None or label != label]
         if missing:
             raise DataError(
-                f"Split.groups lacks {len(missing)} labels, the first at row {missing[0]}; give each row one"
+                f"Split.groups has {len(missing)} missing labels, the first at row {missing[0]}; label every row"
             )
         return labels
 
@@ -113,7 +119,7 @@ DEFAULT_SPLIT = Split()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitRows:
-    """Row numbers of each part, (n,) int64, in no special order. test: None where there is no test part."""
+    """Row numbers of each part, (n,) int64, in any order. test: None if there is no test part."""
 
     train: Rows
     validation: Rows
@@ -129,15 +135,18 @@ def split_rows(
     classes: Sequence[str] = (),
     keys: npt.NDArray[Any] | None = None,
 ) -> tuple[SplitRows, ...]:
-    """Share out `count` rows, of which the last `official_test` are the source's own test part and stay so.
+    """Divide the rows into parts, once per fold, or once in all without folds. All folds have the same test part.
 
-    As often as there are folds, always with the same test part; and once without folds.
+    Args:
+        split: How to divide them.
+        count: The number of rows.
+        official_test: How many of the last rows are the source's own test part, and remain so.
+        labels: (count,) class indices into `classes`, by which random parts are stratified; None does not stratify.
+        classes: The names of the classes.
+        keys: (count,) the group of each row as a number, or its time; None uses the order of the rows.
 
-    labels: (count,) class indices into `classes`, to stratify by where rows are drawn at random; None shares out
-    regardless of the target. keys: (count,) the number of each row's group, or its time, as the split asks for; None
-    for the order of the rows.
-
-    Raises DataError when there are too few rows or groups, or too few of one class.
+    Raises:
+        DataError: There are too few rows or groups, or too few of one class.
     """
     free = np.arange(count - official_test, dtype=np.int64)
     if split.by_time and keys is not None:
@@ -146,7 +155,9 @@ def split_rows(
     validation_size = round(split.validation * units) if split.folds is None else 1
     test_size = 0 if official_test else round(split.test * units)
     wants_test = not official_test and split.test > 0
-    needed = validation_size + 1 if split.folds is None else split.folds + bool(split.by_time)  # outside the test part
+    needed = (
+        validation_size + 1 if split.folds is None else split.folds + bool(split.by_time)
+    )  # rows or groups outside the test part
     if validation_size < 1 or (wants_test and test_size < 1) or units - test_size < needed:
         what = "row" if split.groups is None else "group"
         asked = f"validation={split.validation}" if split.folds is None else f"folds={split.folds}"
@@ -157,18 +168,18 @@ def split_rows(
     if labels is not None and split.folds is None:
         _check_counts(labels[free], classes, 3 if wants_test else 2, "to split, and {} parts")
 
-    def carve(rows: Rows, size: int) -> tuple[Rows, Rows]:
+    def hold_out(rows: Rows, size: int) -> tuple[Rows, Rows]:
         if split.groups is not None and keys is not None:
-            return _carve_groups(rows, size, keys, split.seed)
+            return _hold_out_groups(rows, size, keys, split.seed)
         if split.by_time:
             return rows[:-size], rows[-size:]
-        return _carve(rows, size, labels, classes, split.seed)
+        return _hold_out(rows, size, labels, classes, split.seed)
 
     test = np.arange(len(free), count, dtype=np.int64) if official_test else None
     if wants_test:
-        free, test = carve(free, test_size)
+        free, test = hold_out(free, test_size)
     if split.folds is None:
-        pairs = [carve(free, validation_size)]
+        pairs = [hold_out(free, validation_size)]
     else:
         if labels is not None and not split.by_time:
             _check_counts(labels[free], classes, split.folds, "outside the test part, and {} folds")
@@ -180,58 +191,58 @@ def split_rows(
     return tuple(SplitRows(train, validation, test) for train, validation in pairs)
 
 
-def _carve_groups(rows: Rows, size: int, keys: npt.NDArray[Any], seed: int) -> tuple[Rows, Rows]:
-    """(the others, the rows of `size` groups)."""
-    from sklearn.model_selection import GroupShuffleSplit  # here, as below
+def _hold_out_groups(rows: Rows, size: int, keys: npt.NDArray[Any], seed: int) -> tuple[Rows, Rows]:
+    """(the remaining rows, the rows of `size` groups)."""
+    from sklearn.model_selection import GroupShuffleSplit  # late, as below
 
     splitter = GroupShuffleSplit(n_splits=1, test_size=size, random_state=seed)
-    others, carved = next(splitter.split(rows, groups=keys[rows]))
-    return rows[others], rows[carved]
+    others, held_out = next(splitter.split(rows, groups=keys[rows]))
+    return rows[others], rows[held_out]
 
 
-def _carve(
+def _hold_out(
     rows: Rows, size: int, labels: npt.NDArray[np.int64] | None, classes: Sequence[str], seed: int
 ) -> tuple[Rows, Rows]:
-    """(the others, `size` of the rows)."""
-    from sklearn.model_selection import train_test_split  # here, not above: workers never split, and it loads slowly
+    """(the remaining rows, `size` rows)."""
+    from sklearn.model_selection import train_test_split  # late: workers never split, and it is slow to import
 
     stratify = None if labels is None else labels[rows]
     try:
-        others, carved = train_test_split(rows, test_size=size, random_state=seed, stratify=stratify)
+        others, held_out = train_test_split(rows, test_size=size, random_state=seed, stratify=stratify)
     except ValueError as error:
         if labels is None:
             raise
         counts = np.bincount(labels[rows], minlength=len(classes))
         rarest = int(counts.argmin())
         raise DataError(
-            f"{len(rows)} rows of {len(classes)} classes cannot give a stratified part of {size} (class "
-            f"'{classes[rarest]}' has {counts[rarest]} of them); give more rows, join rare classes, or change the "
-            "fractions of Split (task='regression' if the target is a quantity)"
+            f"{len(rows)} rows of {len(classes)} classes are too few for a stratified part of {size} (class "
+            f"'{classes[rarest]}' has {counts[rarest]} of them); give more rows, merge rare classes, or change the "
+            "fractions of Split (if the target is a quantity, pass task='regression')"
         ) from error
-    return others, carved
+    return others, held_out
 
 
-def _check_counts(labels: npt.NDArray[np.int64], classes: Sequence[str], parts: int, told: str) -> None:
+def _check_counts(labels: npt.NDArray[np.int64], classes: Sequence[str], parts: int, purpose: str) -> None:
     counts = np.bincount(labels, minlength=len(classes))
     rarest = int(counts.argmin())
     if counts[rarest] < parts:
         raise DataError(
-            f"class '{classes[rarest]}' has {_samples(counts[rarest])} {told.format(parts)} need at least one each; "
-            "give more of it, or leave it out or join it with another class (task='regression' if the target is a "
-            "quantity)"
+            f"class '{classes[rarest]}' has {_samples(counts[rarest])} {purpose.format(parts)} need at least one each; "
+            "add samples, or remove the class or merge it with another (if the target is a quantity, pass "
+            "task='regression')"
         )
 
 
 def _check_trained(labels: npt.NDArray[np.int64], train: Rows, classes: Sequence[str], split: Split) -> None:
-    # Rounding, groups or time may give a class no share of a part. Harmless in validation; in training it is no class.
+    # By rounding, groups or time a part may lack a class. That is harmless in validation, but not in training.
     for index, name in enumerate(classes):
         if (labels[train] == index).any():
             continue
-        mend = "make the other parts smaller" if split.folds is None else "take fewer folds"
-        again = "" if split.groups is None else ", or try another Split seed"
+        fix = "make the other parts smaller" if split.folds is None else "use fewer folds"
+        again = "" if split.groups is None else ", or try another Split(seed=)"
         raise DataError(
-            f"class '{name}' has {_samples((labels == index).sum())} and got none in the training part; "
-            f"give more of it, or {mend}{again}"
+            f"class '{name}' has {_samples((labels == index).sum())} but none in the training part; "
+            f"add samples, or {fix}{again}"
         )
 
 

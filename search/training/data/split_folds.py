@@ -1,7 +1,7 @@
-"""Which rows train and which validate in each fold of a cross-validation; scikit-learn's splitters draw them.
+"""The training and validation rows of each fold of a cross-validation, by scikit-learn's splitters.
 
-Stone, 1974, "Cross-validatory choice and assessment of statistical predictions"; in windows for what comes by time,
-Tashman, 2000, "Out-of-sample tests of forecasting accuracy" (a rolling origin).
+Stone, 1974, "Cross-validatory choice and assessment of statistical predictions"; for time series, windows with a
+rolling origin: Tashman, 2000, "Out-of-sample tests of forecasting accuracy".
 """
 
 from __future__ import annotations
@@ -9,18 +9,25 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
 
 
 def fold_rows(
-    rows: Numbers, folds: int, seed: int, *, labels: Numbers | None, groups: Numbers | None, by_time: bool
-) -> list[tuple[Numbers, Numbers]]:
-    """(training rows, validation rows) of each fold of these row numbers, which by time are in its order.
+    rows: Rows, folds: int, seed: int, *, labels: Rows | None, groups: Rows | None, by_time: bool
+) -> list[tuple[Rows, Rows]]:
+    """(training rows, validation rows) of each fold.
 
-    labels, groups: the class and the group of every row of the data, by its number. No group is in two folds, and each
-    class has its share of every fold, as far as the groups allow.
+    No group is in two folds, and each class has its share of every fold as far as the groups allow.
+
+    Args:
+        rows: The row numbers to divide; in order of time if `by_time`.
+        folds: How many.
+        seed: Of the random folds.
+        labels: The class of every row of the data set, or None.
+        groups: The group of every row of the data set, or None.
+        by_time: Make windows instead of random folds.
     """
-    from sklearn import model_selection  # here, not above: workers never split, and it loads slowly
+    from sklearn import model_selection  # late: workers never split, and it is slow to import
 
     if by_time:
         splitter = model_selection.TimeSeriesSplit(folds)

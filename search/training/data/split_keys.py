@@ -1,4 +1,4 @@
-"""What a split goes by: the group or the time of every row, from a column that is then no input, or as it was given."""
+"""The group or time of every row, by which a split divides them: from a column, or from labels given in the split."""
 
 from __future__ import annotations
 
@@ -9,55 +9,58 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.search.training.data.raw import Raw, Table, Words
+from archsearch.search.training.data.columns import CategoricalColumn, Table
+from archsearch.search.training.data.loaded import LoadedData
 from archsearch.search.training.data.split import Labels, Split
 from archsearch.spaces.errors import DataError, unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Keyed:
-    """What is left as inputs; and per row, for `split_rows`, the number of its group, or its time, or nothing."""
+class SplitKeys:
+    """keys: per row the number of its group, or its time; None for neither. inputs: without the column of the keys."""
 
     inputs: Table | Any
     keys: npt.NDArray[Any] | None = None
 
 
-def split_keys(raw: Raw, split: Split) -> Keyed:
-    """Take the split's column out of the inputs. Raises DataError for a column that cannot be used, or odd labels."""
+def split_keys(loaded: LoadedData, split: Split) -> SplitKeys:
+    """Separate the column of the split from the inputs. Raises DataError for unusable columns or labels."""
     if isinstance(split.groups, Labels):
-        return Keyed(raw.inputs, _numbered(split.groups, len(raw.targets), raw.official_test))
+        return SplitKeys(loaded.inputs, _label_numbers(split.groups, len(loaded.targets), loaded.official_test))
     if split.column is None:
-        return Keyed(raw.inputs)
-    if not isinstance(raw.inputs, Table):
-        other = "by_time=True, for the order of the rows" if split.by_time else "groups= one label per row"
-        raise DataError(f"Split names a column '{split.column}', but the data is no table; give {other}")
-    column, rest = _taken(raw.inputs, split.column)
+        return SplitKeys(loaded.inputs)
+    if not isinstance(loaded.inputs, Table):
+        other = "by_time=True for the order of the rows" if split.by_time else "groups= one label per row"
+        raise DataError(f"Split names a column '{split.column}', but the data is not a table; pass {other}")
+    column, rest = _pop_column(loaded.inputs, split.column)
     _check_complete(column, split.column)
     if split.by_time:
-        return Keyed(rest, _times(column) if isinstance(column, Words) else column)
-    groups = column.codes if isinstance(column, Words) else np.unique(column, return_inverse=True)[1]
-    _check_official(groups, raw.official_test, split.column)
-    return Keyed(rest, groups)
+        return SplitKeys(rest, _times(column) if isinstance(column, CategoricalColumn) else column)
+    groups = column.codes if isinstance(column, CategoricalColumn) else np.unique(column, return_inverse=True)[1]
+    _check_official(groups, loaded.official_test, split.column)
+    return SplitKeys(rest, groups)
 
 
-def _numbered(labels: Labels, count: int, official_test: int) -> npt.NDArray[np.int64]:
-    """The number of each row's group; -1 in the official test part, which has no labels."""
+def _label_numbers(labels: Labels, count: int, official_test: int) -> npt.NDArray[np.int64]:
+    """The group of each row as a number; -1 in the official test part, which has no labels."""
     if len(labels) != count - official_test:
         outside = " outside the official test part" if official_test else ""
         raise DataError(
-            f"Split.groups gives {len(labels):,} labels for {count - official_test:,} rows{outside}; give one per row"
+            f"Split.groups has {len(labels):,} labels for {count - official_test:,} rows{outside}; give one per row"
         )
     number: dict[Any, int] = {}
     return np.array([number.setdefault(label, len(number)) for label in labels] + [-1] * official_test, dtype=np.int64)
 
 
-def _taken(table: Table, name: str) -> tuple[Words | npt.NDArray[np.float64], Table]:
+def _pop_column(table: Table, name: str) -> tuple[CategoricalColumn | npt.NDArray[np.float64], Table]:
     """(the column, the table without it)."""
-    known = (*table.names, *(words.name for words in table.words))
+    known = (*table.names, *(column.name for column in table.categorical))
     if name not in known:
         raise DataError(f"Split: {unknown('column', name, known)}")
     if len(known) == 1:
-        raise DataError(f"the split takes '{name}', the only column beside the target; give a table with inputs")
+        raise DataError(
+            f"the split uses '{name}', the only column besides the target; give a table that also has inputs"
+        )
     if name in table.names:
         index = table.names.index(name)
         rest = replace(
@@ -66,34 +69,34 @@ def _taken(table: Table, name: str) -> tuple[Words | npt.NDArray[np.float64], Ta
             names=(*table.names[:index], *table.names[index + 1 :]),
         )
         return table.numbers[:, index], rest
-    words = next(words for words in table.words if words.name == name)
-    return words, replace(table, words=tuple(other for other in table.words if other is not words))
+    taken = next(column for column in table.categorical if column.name == name)
+    return taken, replace(table, categorical=tuple(other for other in table.categorical if other is not taken))
 
 
-def _check_complete(column: Words | npt.NDArray[np.float64], name: str) -> None:
-    if isinstance(column, Words):
+def _check_complete(column: CategoricalColumn | npt.NDArray[np.float64], name: str) -> None:
+    if isinstance(column, CategoricalColumn):
         missing = np.array([not text for text in column.categories])[column.codes]
     else:
         missing = np.isnan(column)
     if missing.any():
         raise DataError(
-            f"column '{name}', which the split goes by, has no value in {missing.sum():,} rows, the first row "
-            f"{missing.argmax()}; fill it in or remove those rows"
+            f"column '{name}', which the split uses, has no value in {missing.sum():,} rows, the first being row "
+            f"{missing.argmax()}; fill them in or remove those rows"
         )
 
 
 def _check_official(keys: npt.NDArray[Any], official_test: int, name: str) -> None:
-    free, official = np.split(keys, [len(keys) - official_test])
-    if shared := len(np.intersect1d(free, official)):
+    own, official = np.split(keys, [len(keys) - official_test])
+    if shared := len(np.intersect1d(own, official)):
         raise DataError(
-            f"{shared:,} groups of column '{name}' are in the official test part and outside it; take their rows "
-            "out of one, or split without groups"
+            f"{shared:,} groups of column '{name}' are both in the official test part and outside it; remove their "
+            "rows from one, or split without groups="
         )
 
 
-def _times(words: Words) -> npt.NDArray[np.float64]:
-    """Seconds since 1970 of each row; times without a zone are in UTC."""
-    return np.array([_seconds(words.name, text) for text in words.categories])[words.codes]
+def _times(column: CategoricalColumn) -> npt.NDArray[np.float64]:
+    """Seconds since 1970 of each row; times without a time zone are in UTC."""
+    return np.array([_seconds(column.name, text) for text in column.categories])[column.codes]
 
 
 def _seconds(column: str, text: str) -> float:
@@ -102,6 +105,6 @@ def _seconds(column: str, text: str) -> float:
     except ValueError as error:
         raise DataError(
             f"column '{column}': got '{text[:40]}', expected a time like 2024-01-31, 2024-01-31 17:05 or a number; "
-            "write them so, or sort the rows and pass Split(by_time=True)"
+            "convert the column, or sort the rows and pass Split(by_time=True)"
         ) from error
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

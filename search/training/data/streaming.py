@@ -1,7 +1,7 @@
-"""Data larger than memory: its arrays lie in files of a scratch folder, and are mapped from there.
+"""Data larger than memory: its arrays are files in a scratch folder, mapped into memory.
 
-The operating system holds what it can of a mapped file in its page cache, once for all processes of the machine, and
-drops what it must. Reading is then from memory or from disk, whichever it is, and the numbers are the same.
+The operating system keeps what it can of a mapped file in its page cache, once for all processes of the machine, and
+drops the rest. So a read comes from memory or from disk, and the numbers are the same either way.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ import numpy.typing as npt
 
 from archsearch.spaces.errors import DataError
 
-Empty = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]  # as np.empty: an array to be filled
+# Like np.empty: from a shape and a dtype, an array to be filled.
+Allocate = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
 
-SHARE = 0.25  # of the memory that is available: on its way into Ray's object store, data is there twice
+# Of the available memory. No more, because on its way into Ray's object store data is in memory twice.
+MEMORY_FRACTION = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Streaming:
-    """When data is streamed from files, and where these lie until the study's session ends.
+    """When data streams from files instead of memory, and where these files are.
 
-    above_bytes: arrays of more bytes than this lie in files; what the source has read, and what is made of it for
-    training, each by itself. None is a quarter of the memory that is available at that moment. 0 streams everything.
+    Args:
+        above_bytes: Arrays of more bytes than this are files. The limit applies separately to what the source loads and
+            to what is prepared from it. None is a quarter of the memory available at that moment; 0 streams everything.
+        folder: Where the files are made; they take 4 bytes per number of the inputs, and are removed when the session
+            ends. None is the system's folder for temporary files, which the environment variable TMPDIR sets; choose
+            another where that folder is itself in memory. The workers of a cluster must see it.
 
-    folder: where the files are made, 4 bytes for each number of the inputs. None is the system's folder for temporary
-    files, which the environment variable TMPDIR names; where that one is in memory itself, name another. The workers
-    of a cluster must see it.
-
-    Raises DataError for a limit that is none.
+    Raises:
+        DataError: `above_bytes` is not a non-negative integer.
     """
 
     above_bytes: int | None = None
@@ -49,8 +52,8 @@ class Streaming:
         limit = self.above_bytes
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise DataError(
-                f"Streaming.above_bytes must be a whole number of bytes, got {limit!r}; 8 * 2**30 are 8 GiB, and None "
-                "is a quarter of what is available"
+                f"Streaming.above_bytes must be a non-negative integer of bytes, got {limit!r}; use 8 * 2**30 for 8 "
+                "GiB, or None for a quarter of the available memory"
             )
 
 
@@ -58,9 +61,9 @@ DEFAULT_STREAMING = Streaming()
 
 
 class Scratch:
-    """A folder for files: made with the first, and removed by `remove`, with its owner, or at the end of the process.
+    """A folder of temporary files, made with the first file, and removed by `remove` or at the end of the process.
 
-    Copies in other processes are None: they own nothing.
+    Pickles as None: a copy in another process owns nothing.
     """
 
     def __init__(self, parent: str | os.PathLike[str] | None) -> None:
@@ -70,15 +73,15 @@ class Scratch:
         self.folder: Path | None = None
 
     def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.memmap[Any, Any]:
-        """An array in a new file. Raises DataError where there is no such folder, or no room in it."""
+        """An array in a new file. Raises DataError when the folder does not exist or has too little free space."""
         needed = math.prod(shape) * np.dtype(dtype).itemsize
         try:
             free = shutil.disk_usage(self._parent).free
-            # Asked first, since a mapped file that finds the disk full ends the process without a word.
+            # Checked first: writing to a mapped file on a full disk kills the process with a bus error.
             if needed >= free:
                 raise DataError(
-                    f"data of {needed / 1e9:,.1f} GB is larger than memory and streams from a file, but "
-                    f"'{self._parent}' has {free / 1e9:,.1f} GB free; name a larger place, "
+                    f"data of {needed / 1e9:,.1f} GB does not fit into memory and streams from a file, but "
+                    f"'{self._parent}' has only {free / 1e9:,.1f} GB free; choose a larger disk, "
                     "streaming=Streaming(folder=...)"
                 )
             if self.folder is None:
@@ -86,8 +89,8 @@ class Scratch:
                 self._removal = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         except OSError as error:
             raise DataError(
-                f"cannot make files for larger data in '{self._parent}': {error.strerror}; name another folder, "
-                "streaming=Streaming(folder=...)"
+                f"cannot create files to stream data from in '{self._parent}': {error.strerror}; choose another "
+                "folder, streaming=Streaming(folder=...)"
             ) from error
         file = self.folder / f"{next(self._numbers)}.npy"
         return np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(dtype), shape=shape)
@@ -100,38 +103,40 @@ class Scratch:
         return type(None), ()
 
 
-class Room:
-    """Makes arrays: in memory, or where that is too small for them, in files of its scratch folder."""
+class Allocator:
+    """Makes arrays: in memory, or as files of its scratch folder where they exceed the limit."""
 
     def __init__(self, streaming: Streaming) -> None:
         self.scratch = Scratch(streaming.folder)
         self._limit: float | None = streaming.above_bytes
 
-    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike, *, of_bytes: int | None = None) -> npt.NDArray[Any]:
-        """As np.empty. of_bytes: of all arrays that belong together, for they are in memory together; None is its own.
+    def allocate(
+        self, shape: tuple[int, ...], dtype: npt.DTypeLike, *, total_bytes: int | None = None
+    ) -> npt.NDArray[Any]:
+        """Like `np.empty`. Arrays that are not numeric are always in memory.
 
-        Only numbers can lie in files.
+        total_bytes: the size of all arrays that will be in memory at the same time; None is this one's own.
         """
         dtype = np.dtype(dtype)
-        needed = math.prod(shape) * dtype.itemsize if of_bytes is None else of_bytes
+        needed = math.prod(shape) * dtype.itemsize if total_bytes is None else total_bytes
         if self._limit is None:
-            self._limit = SHARE * available_bytes()
+            self._limit = MEMORY_FRACTION * available_bytes()
         if needed <= self._limit or dtype.kind not in "biuf":
             return np.empty(shape, dtype)
         return self.scratch.array(shape, dtype)
 
 
 def available_bytes() -> float:
-    """What new arrays may take before others are driven out; infinity where the system does not tell."""
+    """Memory that new arrays can take without swapping; infinity where the system does not say."""
     limits = [math.inf]
-    with suppress(OSError, ValueError, StopIteration):  # no Linux
+    with suppress(OSError, ValueError, StopIteration):  # not Linux
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         limits.append(1024 * float(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
-    with suppress(OSError, ValueError):  # no container, or "max"
+    with suppress(OSError, ValueError):  # not in a container, or its limit is "max"
         group = Path("/sys/fs/cgroup")
         most, used = (float((group / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
         limits.append(most - used)
     if len(limits) == 1:
-        with suppress(AttributeError, ValueError, OSError):  # not a Mac either
+        with suppress(AttributeError, ValueError, OSError):  # neither Linux nor macOS
             limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
     return min(limits)

@@ -1,4 +1,4 @@
-"""A CSV file with one text a row, and what is to be predicted from it."""
+"""A CSV file with a column of texts and a target column."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from archsearch.search.training.data.csv_files import Column
 from archsearch.search.training.data.csv_records import check_delimiter, read_records
+from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.prepared import Task
-from archsearch.search.training.data.raw import Raw, Texts, Tokens
+from archsearch.search.training.data.samples import Samples, Texts, Tokens, check_tokens
 from archsearch.search.training.data.targets import check_task
-from archsearch.search.training.data.tokens import check_tokens
 from archsearch.spaces.errors import DataError, unknown
 
 
 @dataclass(frozen=True, slots=True)
-class TextFile:
-    """A file of texts and how to read it; see `text` for the meaning of each field."""
+class TextFile(DataSource):
+    """A file of texts and how to read it; see `text` for each field."""
 
     path: str
     target: str
@@ -34,9 +34,12 @@ class TextFile:
         check_delimiter(self.delimiter)
         check_tokens(self.tokens, self.vocabulary, self.length)
         if self.text == self.target:
-            raise DataError(f"column '{self.text}' is both text and target; name two columns")
+            raise DataError(f"column '{self.text}' is both text= and target=; give two different columns")
 
-    def read(self) -> Raw:
+    def __str__(self) -> str:
+        return f"'{self.path}'"
+
+    def load(self) -> Samples:
         records = read_records(
             self.path,
             delimiter=self.delimiter,
@@ -54,4 +57,4 @@ class TextFile:
                 hint = f"; is delimiter={self.delimiter!r} right?" if len(columns) == 1 else ""
                 raise DataError(f"'{self.path}': {unknown('column', name, columns)}{hint}")
         texts = Texts(columns[self.text].texts(), self.tokens, self.vocabulary, self.length)
-        return Raw(texts, columns[self.target].targets(self.task), self.task)
+        return Samples(texts, columns[self.target].targets(self.task), self.task)

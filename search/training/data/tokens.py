@@ -1,41 +1,30 @@
-"""From texts to tokens, and from tokens to numbers: the built-in tokenisers, and the vocabulary that training gives."""
+"""Texts as integer codes: the tokenisers, and the vocabulary of the training part."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.search.training.data.raw import Texts, Tokens
+from archsearch.search.training.data.samples import Texts, Tokens
 from archsearch.search.training.data.split import Rows
-from archsearch.spaces.errors import DataError, unknown
 
-PADDING, UNKNOWN = 0, 1  # the codes that stand for no token
-LONG_ENOUGH = 95  # per cent of the training texts are not cut, where no length is given
+PADDING, UNKNOWN = 0, 1  # the codes of no token
+LENGTH_PERCENTILE = 95  # of the training texts' lengths: the default length
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 Codes = npt.NDArray[np.int32]
 
 
-def check_tokens(tokens: str, vocabulary: int, length: int | None) -> None:
-    """Raises DataError for a tokeniser that does not exist, or a number that is no count."""
-    if tokens not in get_args(Tokens):
-        raise DataError(unknown("tokens", str(tokens), get_args(Tokens)))
-    for name, number in (("vocabulary", vocabulary), ("length", length)):
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-            raise DataError(f"{name} must be a whole number of at least 1, got {number!r}; 10_000 words are common")
-
-
 def split_text(text: str, tokens: Tokens) -> list[str]:
-    """A text's tokens, in small letters, and in one spelling of what Unicode spells in several (NFKC).
+    """The tokens of a text, lower-cased and in Unicode normal form NFKC.
 
-    "words": runs of letters, digits and underscores, and every other mark on its own; white space only separates.
-    "characters": each of them, white space of any length being one; for languages that put none between words.
+    "words": runs of letters, digits and underscores, and every other mark on its own; white space separates.
+    "characters": every character, where white space of any length is one; for languages without spaces between words.
     """
     plain = unicodedata.normalize("NFKC", text).lower()
     found: list[str] = _WORD.findall(plain) if tokens == "words" else list(" ".join(plain.split()))
@@ -43,11 +32,11 @@ def split_text(text: str, tokens: Tokens) -> list[str]:
 
 
 def fit_tokens(texts: Texts, train: Rows) -> tuple[Callable[[Rows], Codes], tuple[str, ...]]:
-    """(row numbers (n,) → codes (n, length), what each code stands for); fitted on the training rows alone.
+    """(a function from row numbers (n,) to codes (n, length), the token of each code); fitted on the training rows.
 
-    The most frequent tokens are kept, those of one frequency in the order of their text, and have the codes from 2 on.
+    The most frequent tokens are kept, in alphabetical order if equally frequent, and get the codes from 2 on.
     """
-    numbers: dict[str, int] = {}  # of every token, in the order of appearance
+    numbers: dict[str, int] = {}  # of every token, in order of appearance
     rows = [
         np.array([numbers.setdefault(token, len(numbers)) for token in split_text(text, texts.tokens)], dtype=np.int32)
         for text in texts.texts
@@ -58,7 +47,7 @@ def fit_tokens(texts: Texts, train: Rows) -> tuple[Callable[[Rows], Codes], tupl
     code_of = np.full(len(numbers), UNKNOWN, dtype=np.int32)
     code_of[[numbers[token] for token in kept]] = np.arange(len(kept)) + 2
     lengths = [len(rows[row]) for row in train]
-    length = texts.length or int(np.percentile(lengths, LONG_ENOUGH, method="higher"))
+    length = texts.length or int(np.percentile(lengths, LENGTH_PERCENTILE, method="higher"))
 
     def codes(chosen: Rows) -> Codes:
         filled = np.full((len(chosen), length), PADDING, dtype=np.int32)

@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.search.training.data.blocks import Stack
+from archsearch.search.training.data.blocks import GrowingArray
+from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.image_folders import GREY, check_depth, pixels
-from archsearch.search.training.data.memory import Arrays, Pair
+from archsearch.search.training.data.loaded import Pair
+from archsearch.search.training.data.memory import Arrays
 from archsearch.search.training.data.prepared import Task
-from archsearch.search.training.data.raw import Raw
-from archsearch.search.training.data.streaming import Empty
+from archsearch.search.training.data.samples import Samples
+from archsearch.search.training.data.streaming import Allocate
 from archsearch.search.training.data.targets import check_task
 from archsearch.spaces.errors import DataError
 
-UNKNOWN_ROWS = 1024  # to begin with; the room is doubled as they come
+INITIAL_ROWS = 1024  # of the array for a dataset of unknown length, which doubles when it is full
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class TorchDataset:
-    """A dataset and perhaps its official test part; see `dataset` for what it may hold."""
+class TorchDataset(DataSource):
+    """A dataset and optionally its official test part; see `dataset` for each field."""
 
     dataset: Any
     test: Any
@@ -35,37 +37,40 @@ class TorchDataset:
         if self.test is not None:
             _check(self.test, "test")
 
+    def __str__(self) -> str:
+        return "dataset()"
+
     def __repr__(self) -> str:
         test = "" if self.test is None else f", test={type(self.test).__name__}"
         return f"TorchDataset({type(self.dataset).__name__}{test})"
 
-    def read(self) -> Raw:
-        return self.read_into(np.empty)
+    def load(self) -> Samples:
+        return self.load_into(np.empty)
 
-    def read_into(self, empty: Empty) -> Raw:
-        inputs, targets = _collect(self.dataset, empty, "")
-        test = None if self.test is None else _collect(self.test, empty, "test ")
-        return Arrays(inputs, targets, self.task, test).read_into(empty)
+    def load_into(self, allocate: Allocate) -> Samples:
+        inputs, targets = _collect(self.dataset, allocate, "")
+        test = None if self.test is None else _collect(self.test, allocate, "test ")
+        return Arrays(inputs, targets, self.task, test).load_into(allocate)
 
 
 def _check(dataset: Any, what: str) -> None:
-    from torch.utils.data import DataLoader, IterableDataset  # here, not above: the arrays need no torch
+    from torch.utils.data import DataLoader, IterableDataset  # late: the other sources need no torch
 
     if isinstance(dataset, DataLoader):
-        raise DataError(f"{what} is a DataLoader; give its dataset, loader.dataset: batches are the recipe's business")
+        raise DataError(f"{what} is a DataLoader; pass its dataset, loader.dataset (the recipe makes the batches)")
     if isinstance(dataset, type) or not (
         isinstance(dataset, IterableDataset) or (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"))
     ):
         raise DataError(
-            f"{what} must be a torch Dataset with len(), or an IterableDataset, got {dataset!r}; give it a __len__, "
+            f"{what} must be a torch Dataset with len(), or an IterableDataset, got {dataset!r}; add __len__, "
             "or use arrays()"
         )
 
 
-def _collect(dataset: Any, empty: Empty, part: str) -> Pair:
-    """(inputs (n, ...), targets (n,)). Raises DataError for what is no pair, or has another shape than the first."""
+def _collect(dataset: Any, allocate: Allocate, part: str) -> Pair:
+    """(inputs (n, ...), targets (n,)). Raises DataError for an item that is no pair, or of another shape."""
     rows = _rows(dataset)
-    inputs, targets = Stack(empty, rows), Stack(np.empty, rows)
+    inputs, targets = GrowingArray(allocate, rows), GrowingArray(np.empty, rows)
     for row, item in enumerate(_items(dataset)):
         what = f"{part}item {row}"
         if not isinstance(item, tuple | list) or len(item) != 2:
@@ -73,22 +78,22 @@ def _collect(dataset: Any, empty: Empty, part: str) -> Pair:
             raise DataError(f"{what} of the dataset is {got}, expected a pair (input, target); wrap the dataset")
         for values, new, name in ((inputs, item[0], "input"), (targets, item[1], "target")):
             array = _array(new, f"{name} of {what}")
-            if len(values) and array.shape != values.shape:
+            if len(values) and array.shape != values.row_shape:
                 raise DataError(
-                    f"{name} of {what} has shape {array.shape}, that of item 0 {values.shape}; bring all to one "
-                    "shape (for images: resize them, or convert('RGB'))"
+                    f"{name} of {what} has shape {array.shape}, but that of item 0 {values.row_shape}; give all the "
+                    "same shape (for images: resize them, or convert('RGB'))"
                 )
-            values.add(array)
+            values.append(array)
     if not len(inputs):
         raise DataError(f"the {part}dataset is empty; give at least one item")
     return inputs.array(), targets.array()
 
 
 def _rows(dataset: Any) -> int:
-    """How many to make room for; of what is iterable, even a `len` may not be true."""
+    """How many rows to allocate; the `len` of an IterableDataset may be missing or wrong."""
     from torch.utils.data import IterableDataset
 
-    return UNKNOWN_ROWS if isinstance(dataset, IterableDataset) else max(1, len(dataset))
+    return INITIAL_ROWS if isinstance(dataset, IterableDataset) else max(1, len(dataset))
 
 
 def _items(dataset: Any) -> Iterator[Any]:
@@ -97,7 +102,7 @@ def _items(dataset: Any) -> Iterator[Any]:
     if isinstance(dataset, IterableDataset):
         yield from dataset
         return
-    for row in range(len(dataset)):  # plain iteration would go on until IndexError, which not every dataset raises
+    for row in range(len(dataset)):  # iterating over it would rely on IndexError, which not every dataset raises
         yield dataset[row]
 
 
@@ -113,4 +118,6 @@ def _array(value: Any, what: str) -> npt.NDArray[Any]:
             return pixels(value, 1 if value.mode in GREY else 3)
         return np.asarray(value)
     except (TypeError, ValueError) as error:  # ragged lists, bfloat16
-        raise DataError(f"{what} cannot become an array: {error}; give a tensor or an array of numbers") from error
+        raise DataError(
+            f"{what} cannot be converted to an array: {error}; give a tensor or an array of numbers"
+        ) from error

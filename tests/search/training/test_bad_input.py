@@ -75,31 +75,31 @@ BAD: dict[str, tuple[Make, str]] = {
     ),
     "a class with one sample": (
         lambda at: csv(table(at, row3_y="perhaps"), target="y"),
-        "class 'perhaps' has 1 sample to split, and 3 parts need at least one each; give more of it, or leave it out "
-        "or join it with another class (task='regression' if the target is a quantity)",
+        "class 'perhaps' has 1 sample to split, and 3 parts need at least one each; add samples, or remove the "
+        "class or merge it with another (if the target is a quantity, pass task='regression')",
     ),
     "one class": (
         lambda at: arrays(np.random.default_rng(0).normal(size=(40, 3)), ["a"] * 40),
-        "every row is of class 'a': nothing to tell apart; give at least two classes",
+        "every row has the class 'a'; give data with at least two classes",
     ),
     "a word among numbers": (
         lambda at: csv(table(at, row3_age="old", row9_age="4o"), target="y"),
         "'{folder}/people.csv', line 5, column 'age': got 'old', expected a number like 38 of this column's 40 values; "
-        "mend it (2 such), or pass categorical=['age']",
+        "fix all 2 such cells, or pass categorical=['age']",
     ),
     "a word among numbers to predict": (
         lambda at: csv(table(at, row3_age="old"), target="age"),
-        "'{folder}/people.csv', line 5, column 'age': got 'old', expected a number as target; mend it (1 such), or "
+        "'{folder}/people.csv', line 5, column 'age': got 'old', expected a number as target; fix this cell, or "
         "pass task='classification'",
     ),
     "lines of other lengths": (
         lambda at: csv(table(at, row3_y="no,no", row9_y="no,no"), target="y"),
-        "'{folder}/people.csv', line 5: got 4 fields, expected 3; mend the line (2 such; a field that holds ',' must "
-        "be in double quotes)",
+        "'{folder}/people.csv', line 5: got 4 fields, expected 3; fix the line and 1 more (a field that contains ',' "
+        "must be in double quotes)",
     ),
     "an empty table": (
         lambda at: csv(table(at, content=""), target="y"),
-        "'{folder}/people.csv' is empty; expected a header and at least one row",
+        "'{folder}/people.csv' is empty; it needs a header and at least one row",
     ),
     "a table of a header": (
         lambda at: csv(table(at, rows=0), target="y"),
@@ -107,7 +107,7 @@ BAD: dict[str, tuple[Make, str]] = {
     ),
     "an empty text": (
         lambda at: text(empty(at, "texts.tsv"), target="y", text="x"),
-        "'{folder}/texts.tsv' is empty; expected a header and at least one row",
+        "'{folder}/texts.tsv' is empty; it needs a header and at least one row",
     ),
     "no file": (
         lambda at: csv(at / "nowhere.csv", target="y"),
@@ -116,11 +116,12 @@ BAD: dict[str, tuple[Make, str]] = {
     "images of different sizes": (
         lambda at: image_folder(pictures(at)),
         "the images in '{folder}/images' have 2 sizes (height, width), such as (8, 8) and (8, 9); pass size=(8, 8), "
-        "which 7 of 8 have, to resize the others",
+        "the size of 7 of 8, to resize the others",
     ),
     "NaN in the features": (
         lambda at: arrays(with_a_gap(), CLASSES),
-        "inputs have 1 values that are not finite, the first at row 7, column 2: nan; fill them in or drop those rows",
+        "arrays(): inputs have 1 values that are not finite, the first at row 7, column 2: nan; fill them in or "
+        "drop those rows",
     ),
     "a batch larger than the data": (
         lambda at: arrays(np.random.default_rng(0).normal(size=(40, 3)), CLASSES),
@@ -128,8 +129,8 @@ BAD: dict[str, tuple[Make, str]] = {
     ),
     "the wrong encoding": (
         lambda at: csv(_written(table(at, row3_job="护士"), "gbk"), target="y"),
-        "'{folder}/people.csv', line 5: byte 0xbb is not utf-8-sig; pass the file's encoding, such as encoding='gbk', "
-        "'latin-1' or 'cp1252'",
+        "'{folder}/people.csv', line 5: byte 0xbb is not valid utf-8-sig; pass the encoding of the file, such as "
+        "encoding='gbk', 'latin-1' or 'cp1252'",
     ),
 }
 
@@ -177,10 +178,7 @@ def test_an_empty_file_of_another_kind_is_told_too(tmp_path):
 def test_the_command_tells_it_in_one_line(archsearch, tmp_path):
     table(tmp_path)
     (tmp_path / "spec.py").write_text(
-        "from archsearch import Study\n"
-        "from archsearch.search.training import Supervised, csv\n"
-        "from archsearch import Int\n"
-        "from archsearch.spaces.networks import MLP\n"
+        "from archsearch import MLP, Int, Study, Supervised, csv\n"
         "objective = Supervised(csv('people.csv', target='z'), MLP(layers=Int(1, 2), units=4))\n"
         "study = Study(name='bad', objective=objective, minimize='val_loss', trials=2, budget=1)\n"
     )

@@ -197,12 +197,12 @@ def test_lines_are_counted_over_blank_lines_and_quoted_line_breaks(write):
 
 def test_wrong_field_counts(write):
     text = people().replace("21,nurse,no\n", "21,nurse\n", 1)
-    assert "people.csv', line 3: got 2 fields, expected 3; mend" in error(csv(write(text), target="y"))
+    assert "people.csv', line 3: got 2 fields, expected 3; fix the line" in error(csv(write(text), target="y"))
 
 
 def test_an_unclosed_quote_does_not_swallow_the_rest(write):
     text = people().replace("nurse", '"nurse', 1)
-    assert "line 3: unexpected end of data; mend the quotes" in error(csv(write(text), target="y"))
+    assert "line 3: unexpected end of data; fix the quotes" in error(csv(write(text), target="y"))
 
 
 def test_unknown_columns(write):
@@ -226,7 +226,7 @@ def test_files_that_cannot_be_read(write, tmp_path, monkeypatch):
 
 def test_encodings(write):
     path = write(people(row3_job="médecin"), encoding="latin-1")
-    assert "line 5: byte 0xe9 is not utf-8-sig; pass the file's encoding" in error(csv(path, target="y"))
+    assert "line 5: byte 0xe9 is not valid utf-8-sig; pass the encoding of the file" in error(csv(path, target="y"))
     assert csv(path, target="y", encoding="latin-1").prepare().classes == ("no", "yes")
     assert "unknown encoding 'utf-9'" in error(csv(path, target="y", encoding="utf-9"))
 
@@ -234,7 +234,7 @@ def test_encodings(write):
 def test_targets_must_be_there_and_of_one_kind(write):
     missing = error(csv(write(people(row3_y="NA", row9_y="")), target="y"))
     assert "line 5, column 'y': got 'NA', expected a target" in missing
-    assert "(2 such)" in missing
+    assert "fill in all 2 such cells" in missing
     odd = "x,price\n" + "".join(f"{row},{'free' if row == 7 else row * 1.5}\n" for row in range(40))
     assert "line 9, column 'price': got 'free', expected a number as target" in error(csv(write(odd), target="price"))
     assert "got 'no', expected a number" in error(csv(write(people()), target="y", task="regression"))
@@ -246,7 +246,7 @@ def test_columns_that_cannot_be_inputs(write):
     names = "name,y\n" + "".join(f"person-{row},{row % 2}\n" for row in range(1500))
     told = error(csv(write(names), target="y"))
     assert "column 'name' has 1,500 distinct texts such as 'person-0', expected at most 1,000 categories" in told
-    assert "pass drop=['name'], or write numbers as 1234.5; categories='codes' takes more" in told
+    assert "drop=['name']), or write numbers as 1234.5; categories='codes' allows" in told
 
 
 def test_as_codes_there_may_be_more_categories_where_each_has_two_rows(write):

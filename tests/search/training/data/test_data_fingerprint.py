@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsearch import Data, Split, arrays, csv, idx, text
+from archsearch.search.training.data.columns import CategoricalColumn, Table
 from archsearch.search.training.data.fingerprint import fingerprint
-from archsearch.search.training.data.raw import Table, Texts, Words
+from archsearch.search.training.data.samples import Texts
 
 INPUTS = np.random.default_rng(0).normal(size=(40, 3))
 CLASSES = np.arange(40) % 2
@@ -74,7 +75,7 @@ def test_what_else_decides_changes_it():
 
 def test_names_and_categories_of_a_table_change_it():
     def digest(numbers=("a", "b"), word="c", categories=("x", "y"), codes=(0, 1, 1)) -> str:
-        table = Table(np.ones((3, 2)), numbers, (Words(word, categories, np.array(codes)),))
+        table = Table(np.ones((3, 2)), numbers, (CategoricalColumn(word, categories, np.array(codes)),))
         return fingerprint(table, np.arange(3))
 
     digests = [

@@ -125,7 +125,7 @@ def test_validation_is_not_asked():
             {"folds": 5, "test": 0},
             34,
             {"labels": np.repeat([0, 1], [30, 4]), "classes": ("common", "rare")},
-            "class 'rare' has 4 samples outside the test part, and 5 folds need at least one each; give more of it",
+            "class 'rare' has 4 samples outside the test part, and 5 folds need at least one each; add samples",
         ),
         (
             {"folds": 5, "test": 0.5},
@@ -137,13 +137,13 @@ def test_validation_is_not_asked():
             {"folds": 2, "test": 0, "groups": "g"},
             40,
             {"labels": np.repeat([0, 1], [30, 10]), "classes": "ab", "keys": np.repeat([0, 1, 2, 3], 10)},
-            "class 'b' has 10 samples and got none in the training part; .* or take fewer folds, or try another Split",
+            "class 'b' has 10 samples but none in the training part; .* or use fewer folds, or try another Split",
         ),
         (
             {"folds": 4, "test": 0, "by_time": True},
             40,
             {"labels": np.repeat([0, 1], [30, 10]), "classes": ("early", "late")},
-            "class 'late' has 10 samples and got none in the training part; give more of it, or take fewer folds$",
+            "class 'late' has 10 samples but none in the training part; add samples, or use fewer folds$",
         ),
     ],
 )

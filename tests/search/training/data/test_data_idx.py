@@ -60,7 +60,7 @@ def test_a_pair_of_files_with_and_without_test(tmp_path):
     pair = (tmp_path / "train-images-idx3-ubyte", tmp_path / "train-labels-idx1-ubyte")
     assert len(idx(pair).prepare().test) == 12
     assert len(idx(pair, test=pair).prepare().test) == 60
-    with pytest.raises(DataError, match="test= beside a pair of files, got a folder"):
+    with pytest.raises(DataError, match="needs a pair of files as first argument, got a folder"):
         idx(tmp_path, test=pair)
 
 
@@ -88,12 +88,15 @@ def test_missing_folders_and_files(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\0\0", "is cut off at byte 2: expected an IDX header of 4 bytes"),
+        (b"\0\0", "is truncated at byte 2: expected an IDX header of 4 bytes"),
         (b"\x89PNG" + bytes(40), "byte 0: got magic number 0x89504e47, expected 0x0000"),
-        (b"\0\0\x08\x03" + bytes(5), "is cut off at byte 9: expected 16 bytes of header"),
-        (packed(IMAGES)[:-7], "is cut off at byte 1,809: expected 1,816 bytes (16 of header, then 60 x 6 x 5 values)"),
-        (packed(IMAGES) + b"!", "goes on until byte 1,817: expected 1,816 bytes"),
-        (gzip.compress(packed(IMAGES))[:-30], "is gzip, but damaged or cut off"),
+        (b"\0\0\x08\x03" + bytes(5), "is truncated at byte 9: expected 16 bytes of header"),
+        (
+            packed(IMAGES)[:-7],
+            "is truncated at byte 1,809: expected 1,816 bytes (16 of header, then 60 x 6 x 5 values)",
+        ),
+        (packed(IMAGES) + b"!", "extends to byte 1,817: expected 1,816 bytes"),
+        (gzip.compress(packed(IMAGES))[:-30], "is gzip, but damaged or truncated"),
         (packed(IMAGES[:59]), "has 59 images, but"),
         (packed(IMAGES[:0]), "has 0 images, but"),
         (packed(IMAGES[:, 0]), "byte 3: got 2 dimension(s), expected at least 3 for images; give an image file"),
@@ -118,4 +121,4 @@ def test_swapped_files(tmp_path):
 def test_images_of_another_size_as_test(tmp_path):
     fill(tmp_path, "train", IMAGES, LABELS)
     fill(tmp_path, "t10k", IMAGES[:, :4], LABELS)
-    assert "has images of (4, 5), but" in error(tmp_path)
+    assert "has images of shape (4, 5), but" in error(tmp_path)

@@ -1,4 +1,4 @@
-"""A folder of images per class: exact pixels, sizes and colours, and an error that names what has to be mended."""
+"""A folder of images per class: exact pixels, sizes and colours, and an error that names what to fix."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def error(data: Data) -> str:
 
 
 def test_pixels_and_classes_in_the_order_of_their_names(tmp_path):
-    raw = image_folder(fill(tmp_path)).source.read()
+    raw = image_folder(fill(tmp_path)).source.load()
     assert raw.inputs.dtype == np.uint8  # a quarter of the floats that a network is given
     np.testing.assert_array_equal(raw.inputs, np.concatenate([GREY[0::2], GREY[1::2]]))
     assert raw.targets.tolist() == ["cat"] * 10 + ["dog"] * 10
@@ -56,7 +56,7 @@ def test_classes_that_are_called_by_numbers_stay_classes(tmp_path):
 
 
 def test_colour_has_its_channels_first(tmp_path):
-    raw = image_folder(fill(tmp_path, COLOUR)).source.read()
+    raw = image_folder(fill(tmp_path, COLOUR)).source.load()
     assert raw.inputs.shape == (20, 3, 6, 5)
     np.testing.assert_array_equal(raw.inputs[3], COLOUR[6].transpose(2, 0, 1))
 
@@ -64,13 +64,13 @@ def test_colour_has_its_channels_first(tmp_path):
 def test_one_coloured_image_makes_all_coloured_unless_channels_says_otherwise(tmp_path):
     fill(tmp_path)
     save(tmp_path / "dog" / "19.png", COLOUR[0])
-    raw = image_folder(tmp_path).source.read()
+    raw = image_folder(tmp_path).source.load()
     assert raw.inputs.shape == (20, 3, 6, 5)
     np.testing.assert_array_equal(raw.inputs[0], np.stack([GREY[0]] * 3))
-    grey = image_folder(tmp_path, channels=1).source.read().inputs
+    grey = image_folder(tmp_path, channels=1).source.load().inputs
     np.testing.assert_array_equal(grey[0], GREY[0])
     np.testing.assert_array_equal(grey[-1], np.asarray(Image.fromarray(COLOUR[0]).convert("L")))
-    assert image_folder(fill(tmp_path / "grey"), channels=3).source.read().inputs.shape == (20, 3, 6, 5)
+    assert image_folder(fill(tmp_path / "grey"), channels=3).source.load().inputs.shape == (20, 3, 6, 5)
 
 
 def test_kinds_of_pixels_and_files(tmp_path):
@@ -79,7 +79,7 @@ def test_kinds_of_pixels_and_files(tmp_path):
     save(tmp_path / "a" / "grey.BMP", GREY[0])
     save(tmp_path / "b" / "alpha.png", opaque)
     save(tmp_path / "b" / "palette.gif", np.stack([two, two, two * 0], axis=2), "P")
-    inputs = image_folder(tmp_path).source.read().inputs
+    inputs = image_folder(tmp_path).source.load().inputs
     np.testing.assert_array_equal(inputs[0], np.stack([two] * 3))
     np.testing.assert_array_equal(inputs[1], np.stack([GREY[0]] * 3))
     np.testing.assert_array_equal(inputs[2], COLOUR[0].transpose(2, 0, 1))
@@ -90,13 +90,13 @@ def test_a_palette_with_transparency(tmp_path):
     for kind in "ab":
         (tmp_path / kind).mkdir()
         Image.fromarray(COLOUR[0]).quantize(4).save(tmp_path / kind / "0.png", transparency=bytes([0, 9, 255, 255]))
-    assert image_folder(tmp_path).source.read().inputs.shape == (2, 3, 6, 5)
+    assert image_folder(tmp_path).source.load().inputs.shape == (2, 3, 6, 5)
 
 
 def test_a_size_is_height_and_width(tmp_path):
     fill(tmp_path)
     save(tmp_path / "dog" / "big.png", np.full((40, 20), 77, np.uint8))
-    inputs = image_folder(tmp_path, size=(6, 5)).source.read().inputs
+    inputs = image_folder(tmp_path, size=(6, 5)).source.load().inputs
     np.testing.assert_array_equal(inputs[0], GREY[0])  # as they are where they have that size
     assert (inputs[-1] == 77).all()
     wide = image_folder(tmp_path, size=(4, 8), channels=3).prepare()
@@ -105,7 +105,7 @@ def test_a_size_is_height_and_width(tmp_path):
     halves[:, 4:] = 200
     for kind in "ab":
         save(tmp_path / "halves" / kind / "0.png", halves)
-    shrunk = image_folder(tmp_path / "halves", size=(2, 4)).source.read().inputs[0]
+    shrunk = image_folder(tmp_path / "halves", size=(2, 4)).source.load().inputs[0]
     assert shrunk[:, 0].tolist() == [0, 0]
     assert shrunk[:, 3].tolist() == [200, 200]
 
@@ -116,7 +116,7 @@ def test_images_of_several_sizes_are_one_error_that_says_how_to_resize(tmp_path)
     save(tmp_path / "dog" / "wide.png", np.zeros((3, 70), np.uint8))
     text = error(image_folder(tmp_path))
     assert "have 3 sizes (height, width), such as (3, 70) and (40, 20)" in text
-    assert "pass size=(6, 5), which 20 of 22 have, to resize the others" in text
+    assert "pass size=(6, 5), the size of 20 of 22, to resize the others" in text
 
 
 def test_an_official_test_part(tmp_path):
@@ -132,20 +132,20 @@ def test_an_official_test_part(tmp_path):
     assert "test': unknown class 'dgo'; known: cat, dog; did you mean 'dog'?" in text
 
 
-def test_hidden_files_are_passed_over_and_others_named(tmp_path):
+def test_hidden_files_are_skipped_and_others_named(tmp_path):
     fill(tmp_path)
     for name in (".DS_Store", "cat/.hidden.png", ".git/config"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert len(image_folder(tmp_path).source.read().targets) == 20
+    assert len(image_folder(tmp_path).source.load().targets) == 20
     for name in ("README.md", "cat/list.txt"):
         (tmp_path / name).write_bytes(b"x")
-    with pytest.warns(UserWarning, match=r"': left out 2 that are no images: 'README.md', 'cat/list.txt'$"):
-        assert len(image_folder(tmp_path).source.read().targets) == 20
+    with pytest.warns(UserWarning, match=r"': skipped 2 files that are not images: 'README.md', 'cat/list.txt'$"):
+        assert len(image_folder(tmp_path).source.load().targets) == 20
     save(tmp_path / "cat" / "deeper" / "0.png", GREY[0])
     (tmp_path / "dog" / "Thumbs.db").write_bytes(b"x")
-    with pytest.warns(UserWarning, match=r"4 that are no images: 'README.md', 'cat/deeper', 'cat/list.txt', …$"):
-        assert len(image_folder(tmp_path).source.read().targets) == 20
+    with pytest.warns(UserWarning, match=r"4 files that are not images: 'README.md', 'cat/deeper', 'cat/list.txt', …$"):
+        assert len(image_folder(tmp_path).source.load().targets) == 20
 
 
 @pytest.mark.parametrize(
@@ -156,31 +156,33 @@ def test_a_damaged_image_is_named(tmp_path, content):
     path.write_bytes(path.read_bytes()[:-30] if content == "cut" else content)
     text = error(image_folder(tmp_path))
     assert text.startswith(f"'{path}' cannot be read as an image (")
-    assert text.endswith("; get it again or remove it")
+    assert text.endswith("; replace or remove it")
 
 
 def test_pixels_of_more_than_8_bits_are_not_cut_off(tmp_path):
     fill(tmp_path)
     path = save(tmp_path / "dog" / "deep.png", GREY[0].astype(np.uint16) * 256)
-    assert f"'{path}' has pixels of kind 'I;16', expected 8 bits each" in error(image_folder(tmp_path))
+    assert f"'{path}' has pixel mode 'I;16', expected 8 bits per channel" in error(image_folder(tmp_path))
 
 
 def test_folders_that_hold_no_classes(tmp_path):
     assert f"no folder '{tmp_path / 'absent'}' (looked at" in error(image_folder(tmp_path / "absent"))
-    assert "has no folder in it, but 0 file(s); expected a folder per class" in error(image_folder(tmp_path))
+    assert "contains 0 file(s) but no folder; expected one folder of images per class" in error(image_folder(tmp_path))
     save(tmp_path / "0.png", GREY[0])
-    assert "no folder in it, but 1 file(s)" in error(image_folder(tmp_path))
+    assert "contains 1 file(s) but no folder" in error(image_folder(tmp_path))
     fill(tmp_path / "data" / "train")
     text = error(image_folder(tmp_path / "data"))
-    assert "train' has no image, but folders such as 'cat'; if these are the classes, pass image_folder('" in text
+    assert "train' contains no image, but folders such as 'cat'; if these are the classes, pass image_folder('" in text
     fill(tmp_path / "more")
     (tmp_path / "more" / "fish").mkdir()
     (tmp_path / "more" / "fish" / "a.txt").write_text("x")
-    assert "fish' has no image, but 1 other file(s); add images (.bmp, .gif," in error(image_folder(tmp_path / "more"))
+    assert "fish' contains no image, but 1 other file(s); add images (.bmp, .gif," in error(
+        image_folder(tmp_path / "more")
+    )
 
 
 def test_one_class_and_a_class_with_one_image(tmp_path):
-    assert "every row is of class 'cat'" in error(image_folder(fill(tmp_path / "one", classes=("cat",))))
+    assert "every row has the class 'cat'" in error(image_folder(fill(tmp_path / "one", classes=("cat",))))
     save(fill(tmp_path / "few") / "fish" / "0.png", GREY[0])
     assert "class 'fish' has 1 sample" in error(image_folder(tmp_path / "few"))
 
@@ -208,9 +210,9 @@ def test_a_declaration_reads_nothing_and_pickles():
 def test_all_images_are_in_memory_once_and_as_bytes(tmp_path):
     fill(tmp_path, RNG.integers(0, 256, (40, 200, 200), np.uint8))
     source = image_folder(tmp_path).source
-    source.read()  # loads Pillow
+    source.load()  # loads Pillow
     tracemalloc.start()
-    source.read()
+    source.load()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * 40 * 200 * 200

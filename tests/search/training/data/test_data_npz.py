@@ -96,7 +96,7 @@ def test_malformed_arrays_are_told_with_the_file(save, named, message):
 
 
 def test_one_class_and_a_class_with_one_sample(save):
-    assert "every row is of class '0'" in error(save(x=X, y=Y * 0))
+    assert "every row has the class '0'" in error(save(x=X, y=Y * 0))
     assert "class '7' has 1 sample" in error(save(x=X, y=np.where(np.arange(60) == 9, 7, Y)))
 
 
@@ -116,22 +116,22 @@ def test_files_that_are_something_else(tmp_path, save):
     path = tmp_path / "other.npz"
     assert "no file" in error(path)
     assert "is a folder" in error(tmp_path)
-    for content, got in ((b"", "0 bytes of something else"), (b"a,b\n", "4 bytes of something else")):
+    for content, got in ((b"", "0 bytes of another format"), (b"a,b\n", "4 bytes of another format")):
         path.write_bytes(content)
-        assert f"is not an NPZ file: got {got}; write one by np.savez" in error(path)
+        assert f"is not an NPZ file: got {got}; write one with np.savez" in error(path)
     file = io.BytesIO()
     np.save(file, X)
     path.write_bytes(file.getvalue())
-    assert "got one .npy array" in error(path)
+    assert "got a single .npy array" in error(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x", b"text")
-    assert "'x' is no array but another file" in error(path)
+    assert "'x' is a file in the archive, but not an array" in error(path)
 
 
 def test_damaged_files(tmp_path, save):
     whole = save(x=X, y=Y).read_bytes()
     path = tmp_path / "damaged.npz"
     path.write_bytes(whole[:700])
-    assert "is damaged or cut off after 700 bytes" in error(path)
+    assert "is damaged or truncated after 700 bytes" in error(path)
     path.write_bytes(whole[:600] + bytes(50) + whole[650:])
     assert "is damaged" in error(path)

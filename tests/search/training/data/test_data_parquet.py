@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from archsearch import Data, Prepared, Split, csv, parquet
+from archsearch.search.training.data.loaded import load_checked
 from archsearch.spaces.errors import DataError
 
 
@@ -79,9 +80,9 @@ def test_types_that_are_numbers(write):
         "coded": pa.array([row % 5 for row in rows]).dictionary_encode(),
         "y": [row % 2 for row in rows],
     }
-    raw = parquet(write(columns), target="y").source.read()
+    raw = load_checked(parquet(write(columns), target="y").source)
     assert raw.inputs.names == ("int8", "uint64", "half", "float", "decimal", "coded")
-    assert raw.inputs.words == ()
+    assert raw.inputs.categorical == ()
     np.testing.assert_array_equal(raw.inputs.numbers[3], [3, 2.0**63 + 3 * 2.0**50, 3, 3, 0.75, 3])
     assert np.isnan(raw.inputs.numbers[:, 3]).tolist() == [True, True, *[False] * 38]
 
@@ -98,7 +99,7 @@ def test_types_that_are_categories(write):
         "time": pa.array([0, None, 1_500_000_001, 0], pa.timestamp("ns")),
         "y": [0.5, 1, 2, 3],
     }
-    found = {each.name: each for each in parquet(write(columns), target="y").source.read().inputs.words}
+    found = {each.name: each for each in load_checked(parquet(write(columns), target="y").source).inputs.categorical}
     for name in ("text", "large", "coded"):
         assert found[name].categories == ("", "a", "b")
         assert found[name].codes.tolist() == [1, 0, 2, 1]
@@ -154,7 +155,7 @@ def test_other_types_are_one_error(write):
     assert "pass drop=['tags', 'born', 'raw']" in text
     named = parquet(write(columns), target="y", drop=["tags", "born", "raw"]).prepare()
     assert named.feature_names == ("age", "job=clerk", "job=nurse")
-    assert "('raw' is the target: write it as numbers or text)" in error(
+    assert "('raw' is the target: store it as numbers or text)" in error(
         parquet(write(columns), target="raw", drop=["tags", "born"])
     )
 
@@ -174,7 +175,7 @@ def test_columns_that_cannot_be_inputs(write):
         assert "column 'age' has no value in any row; pass drop=['age']" in text
     assert "no column but the target 'y'" in error(parquet(write(people()), target="y", drop=["age", "job"]))
     infinite = people(age=[float("inf"), *range(39)])
-    assert "column 'age' holds inf" in error(parquet(write(infinite), target="y"))
+    assert "column 'age' contains inf" in error(parquet(write(infinite), target="y"))
 
 
 @pytest.mark.parametrize(
@@ -189,14 +190,14 @@ def test_columns_that_cannot_be_inputs(write):
 )
 def test_targets_must_be_there(write, targets, got):
     text = error(parquet(write(people(y=targets)), target="y"))
-    assert f"people.parquet', column 'y' {got}; fill it in or remove the row (2 such)" in text
+    assert f"people.parquet', column 'y' {got}; fill it in or remove the row (rows without a target: 2)" in text
 
 
 def test_one_class_a_class_with_one_sample_and_words_as_a_quantity(write):
-    assert "every row is of class 'no'" in error(parquet(write(people(y=["no"] * 40)), target="y"))
+    assert "every row has the class 'no'" in error(parquet(write(people(y=["no"] * 40)), target="y"))
     once = people(y=["no"] * 20 + ["yes"] * 19 + ["what"])
     assert "class 'what' has 1 sample" in error(parquet(write(once), target="y"))
-    assert "needs numbers as targets, got 'no'" in error(parquet(write(people()), target="y", task="regression"))
+    assert "needs numeric targets, got 'no'" in error(parquet(write(people()), target="y", task="regression"))
 
 
 def test_files_that_cannot_be_read(write, tmp_path):
@@ -204,7 +205,7 @@ def test_files_that_cannot_be_read(write, tmp_path):
     assert "no file" in error(parquet(path, target="y"))
     assert "is a folder" in error(parquet(tmp_path, target="y"))
     path.write_bytes(b"")
-    assert "is empty: got no bytes" in error(parquet(path, target="y"))
+    assert "has 0 bytes" in error(parquet(path, target="y"))
     path.write_text("age,y\n1,2\n")
     assert "cannot be read as Parquet" in error(parquet(path, target="y"))
     whole = write(people(age=list(np.random.default_rng(0).normal(size=40)))).read_bytes()

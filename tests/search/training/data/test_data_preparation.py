@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import archsearch.search.training.data as package
-from archsearch import Data, Prepared, Split, arrays, breast_cancer, csv, diabetes, digits, idx, iris, wine
+from archsearch import Data, DataSource, Prepared, Split, arrays, breast_cancer, csv, diabetes, digits, idx, iris, wine
 from archsearch.search.training.data.prepared import Cleaning, Part
 from archsearch.search.training.data.split import split_rows
 from archsearch.spaces.errors import DataError
@@ -120,7 +120,7 @@ def test_the_task_can_be_said():
     assert (prepared.task, prepared.outputs, prepared.train.targets.dtype) == ("regression", 1, np.float32)
     with pytest.raises(DataError, match=r"unknown task 'regresion'; known: .* did you mean 'regression'"):
         arrays(inputs, targets, task="regresion")
-    with pytest.raises(DataError, match=r"task='regression' needs numbers as targets, got .*'a'"):
+    with pytest.raises(DataError, match=r"task='regression' needs numeric targets, got 'a'"):
         arrays(inputs, ["a", "b"] * 30, task="regression").prepare()
 
 
@@ -153,11 +153,11 @@ def nan_at(*place: int, shape: tuple[int, ...] = (20, 3)) -> np.ndarray:
         (np.zeros(20), [0, 1] * 10, r"inputs must have shape \(n, features\), got \(20,\)"),
         (np.zeros((20, 2)), np.zeros((20, 1)), r"targets must have shape \(n,\), got \(20, 1\)"),
         ([["a", "b"]] * 20, [0, 1] * 10, r"inputs must be numbers, got <U1; .* csv\(\)"),
-        (np.array([[1, "b"]] * 20, dtype=object), [0, 1] * 10, "inputs mix kinds"),
+        (np.array([[1, "b"]] * 20, dtype=object), [0, 1] * 10, "inputs mix types"),
         (np.ones((20, 2)) * 1j, [0, 1] * 10, "inputs must be numbers, got complex128"),
-        (np.zeros((20, 2)), [3] * 20, "every row is of class '3'"),
-        (np.zeros((20, 2)), [0.5] * 20, "every target of the training part is 0.5"),
-        (np.full((20, 2), 1e300), [0, 1] * 10, r"column 'x0' holds 1e\+300, beyond"),
+        (np.zeros((20, 2)), [3] * 20, "every row has the class '3'"),
+        (np.arange(40.0).reshape(20, 2), [0.5] * 20, "every target of the training part is 0.5"),
+        (np.full((20, 2), 1e300), [0, 1] * 10, r"column 'x0' contains 1e\+300, beyond"),
     ],
 )
 def test_malformed_arrays(inputs, targets, message):
@@ -167,7 +167,7 @@ def test_malformed_arrays(inputs, targets, message):
 
 
 def test_ragged_lists_and_other_test_shapes():
-    with pytest.raises(DataError, match="inputs cannot become an array"):
+    with pytest.raises(DataError, match="inputs cannot be converted to an array"):
         arrays([[1, 2], [3]], [0, 1])
     data = arrays(np.zeros((20, 3)), [0, 1] * 10, test=(np.zeros((4, 2)), [0, 1] * 2))
     with pytest.raises(DataError, match="test inputs have shape"):
@@ -210,11 +210,11 @@ def test_a_part_refuses_what_cannot_be_shared():
 
 
 def test_a_user_can_bring_a_source():
-    class Constant:
-        def read(self):
-            return iris().source.read()
+    class Flowers(DataSource):
+        def load(self):
+            return iris().source.load()
 
-    assert Data(Constant()).prepare().outputs == 3
+    assert Data(Flowers()).prepare().outputs == 3
 
 
 def test_all_is_sorted_and_complete():

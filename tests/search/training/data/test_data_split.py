@@ -29,22 +29,22 @@ def held_out(*arguments, **options) -> SplitRows:
 @pytest.mark.parametrize(
     ("fractions", "message"),
     [
-        ({"validation": 0.0}, r"validation must lie between 0 and 1, got 0.0"),
-        ({"validation": 1.0}, r"validation must lie between 0 and 1, got 1.0"),
-        ({"test": -0.1}, r"test must lie in \[0, 1\), got -0.1"),
-        ({"test": float("nan")}, r"test must lie in"),
+        ({"validation": 0.0}, r"validation must be between 0 and 1, got 0.0"),
+        ({"validation": 1.0}, r"validation must be between 0 and 1, got 1.0"),
+        ({"test": -0.1}, r"test must be in \[0, 1\), got -0.1"),
+        ({"test": float("nan")}, r"test must be in"),
         ({"validation": 0.5, "test": 0.5}, r"nothing to train on: validation 0.5 \+ test 0.5"),
-        ({"seed": -1}, r"seed must be a whole number"),
-        ({"seed": None}, r"seed must be a whole number"),
-        ({"folds": 1}, r"folds must be a whole number of at least 2, got 1; 5 is common"),
-        ({"folds": True}, r"folds must be a whole number of at least 2, got True"),
-        ({"folds": 2.5}, r"folds must be a whole number of at least 2, got 2.5"),
-        ({"by_time": 3}, r"by_time must be a column's name, or True .* got 3"),
-        ({"by_time": ""}, r"by_time must be a column's name, or True .* got ''"),
-        ({"groups": "patient", "by_time": True}, r"by groups or by time, got both"),
-        ({"groups": [[1], [2]]}, r"one label per row, got shape \(2, 1\)"),
-        ({"groups": [1.0, float("nan")]}, r"lacks 1 labels, the first at row 1"),
-        ({"groups": ["a", None, None]}, r"lacks 2 labels, the first at row 1"),
+        ({"seed": -1}, r"seed must be an integer"),
+        ({"seed": None}, r"seed must be an integer"),
+        ({"folds": 1}, r"folds must be an integer of at least 2, got 1; 5 is common"),
+        ({"folds": True}, r"folds must be an integer of at least 2, got True"),
+        ({"folds": 2.5}, r"folds must be an integer of at least 2, got 2.5"),
+        ({"by_time": 3}, r"by_time must be the name of a column, or True .* got 3"),
+        ({"by_time": ""}, r"by_time must be the name of a column, or True .* got ''"),
+        ({"groups": "patient", "by_time": True}, r"takes groups= or by_time=, got both"),
+        ({"groups": [[1], [2]]}, r"one label per row, shape \(n,\), got shape \(2, 1\)"),
+        ({"groups": [1.0, float("nan")]}, r"has 1 missing labels, the first at row 1"),
+        ({"groups": ["a", None, None]}, r"has 2 missing labels, the first at row 1"),
     ],
 )
 def test_illegal_fractions_fail_at_construction(fractions, message):
@@ -101,7 +101,7 @@ def test_a_class_that_rounding_keeps_out_of_training_is_named():
 
 
 def test_more_classes_than_a_part_has_rows():
-    with pytest.raises(DataError, match=r"20 rows of 5 classes cannot give a stratified part of 2"):
+    with pytest.raises(DataError, match=r"20 rows of 5 classes are too few for a stratified part of 2"):
         held_out(Split(validation=0.1, test=0.1), 20, labels=labels_of(4, 4, 4, 4, 4), classes="abcde")
 
 
@@ -169,9 +169,7 @@ def test_groups_fewer_than_parts(groups):
 
 def test_a_class_that_groups_or_time_keep_out_of_training_is_named():
     labels = np.repeat([0, 1], [80, 20])
-    told = (
-        "class 'late' has 20 samples and got none in the training part; give more of it, or make the other parts smal"
-    )
+    told = "class 'late' has 20 samples but none in the training part; add samples, or make the other parts smal"
     with pytest.raises(DataError, match=f"{told}ler$"):
         held_out(Split(by_time=True), 100, labels=labels, classes=("early", "late"))
     keys = np.repeat([0, 1, 2, 3], [40, 20, 20, 20])
@@ -182,7 +180,7 @@ def test_a_class_that_groups_or_time_keep_out_of_training_is_named():
         except DataError as error:
             found.append(str(error))
     assert 0 < len(found) < 9
-    assert set(found) == {f"{told}ler, or try another Split seed"}
+    assert set(found) == {f"{told}ler, or try another Split(seed=)"}
 
 
 def test_labels_compare_travel_and_are_short_when_shown():

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archsearch import Data, Prepared, Split, arrays, csv, digits
-from archsearch.search.training.data.raw import Raw, Table
+from archsearch import Data, DataSource, Prepared, Samples, Split, arrays, csv, digits
 from archsearch.spaces.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -95,7 +94,7 @@ def test_labels_are_of_the_rows_outside_the_official_test_part():
     assert tested == list(range(1000, 1010))
     assert not {row // 6 for row in train} & {row // 6 for row in validation}
     assert (len(train), len(validation)) == (48, 12)
-    with pytest.raises(DataError, match="gives 70 labels for 60 rows outside the official test part; give one per row"):
+    with pytest.raises(DataError, match="has 70 labels for 60 rows outside the official test part; give one per row"):
         arrays(inputs, targets, test=test, split=Split(groups=np.arange(70))).prepare()
 
 
@@ -107,12 +106,14 @@ def test_images_by_labels():
 
 
 def test_a_group_in_the_official_test_part_and_outside_it():
-    class Clinics:
-        def read(self) -> Raw:
-            table = Table(np.column_stack([np.arange(60.0), np.arange(60) // 7]), ("x", "clinic"))
-            return Raw(table, np.arange(60.0), "regression", official_test=6)
+    class Clinics(DataSource):
+        def load(self) -> Samples:
+            columns = {"x": np.arange(60.0), "clinic": np.arange(60) // 7}
+            return Samples(columns, np.arange(60.0), "regression", official_test=6)
 
-    with pytest.raises(DataError, match="1 groups of column 'clinic' are in the official test part and outside it"):
+    with pytest.raises(
+        DataError, match="1 groups of column 'clinic' are both in the official test part and outside it"
+    ):
         Data(Clinics(), Split(groups="clinic")).prepare()
 
 
@@ -120,7 +121,7 @@ def test_a_group_in_the_official_test_part_and_outside_it():
     ("columns", "split", "message"),
     [
         ({"patient": ["a"] * 60}, {"groups": "patent"}, "unknown column 'patent'; known: patient, x; did you mean"),
-        ({}, {"groups": "x"}, "the split takes 'x', the only column beside the target"),
+        ({}, {"groups": "x"}, "the split uses 'x', the only column besides the target"),
         ({"p": ["a"] * 30 + ["NA"] * 30}, {"groups": "p"}, "column 'p', which .* has no value in 30 rows"),
         ({"t": [*range(59), ""]}, {"by_time": "t"}, "column 't', which .* has no value in 1 rows"),
         ({"p": ["a", "b"] * 30}, {"groups": "p"}, "2 groups are too few"),
@@ -134,10 +135,10 @@ def test_columns_that_cannot_split(visits, columns, split, message):
 
 @pytest.mark.parametrize("split", [{"groups": "writer"}, {"by_time": "date"}])
 def test_images_have_no_columns(split):
-    with pytest.raises(DataError, match=r"names a column .*, but the data is no table; give "):
+    with pytest.raises(DataError, match=r"names a column .*, but the data is not a table; pass "):
         digits(split=Split(**split)).prepare()
 
 
 def test_labels_for_other_rows():
-    with pytest.raises(DataError, match="gives 3 labels for 1,797 rows; give one per row"):
+    with pytest.raises(DataError, match="has 3 labels for 1,797 rows; give one per row"):
         digits(split=Split(groups=[1, 2, 3])).prepare()

@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 from archsearch import DataError, Split, Streaming, arrays, csv, dataset, idx, image_folder, npz
 from archsearch.search.training.data import blocks as blocks_module
 from archsearch.search.training.data import streaming as streaming_module
-from archsearch.search.training.data.blocks import Stack, joined, row_blocks
+from archsearch.search.training.data.blocks import GrowingArray, concatenate, row_blocks
 from archsearch.search.training.data.prepared import Part
 from archsearch.search.training.data.streaming import available_bytes
 
@@ -179,25 +179,25 @@ def test_a_part_in_memory_pickles_as_ever():
 
 
 def test_a_folder_that_cannot_be_used_is_told(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match=r"cannot make files for larger data in .*nowhere.*: No such file"):
+    with pytest.raises(DataError, match=r"cannot create files to stream data from in .*nowhere.*: No such file"):
         arrays(IMAGES, LABELS, streaming=Streaming(0, tmp_path / "nowhere")).prepare()
     full = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(streaming_module.shutil, "disk_usage", lambda _: full)
-    with pytest.raises(DataError, match=r"has 0\.0 GB free; name a larger place"):
+    with pytest.raises(DataError, match=r"has only 0\.0 GB free; choose a larger disk"):
         arrays(IMAGES, LABELS, streaming=Streaming(0, tmp_path)).prepare()
     for limit in (-1, 0.5, True):
-        with pytest.raises(DataError, match="above_bytes must be a whole number of bytes"):
+        with pytest.raises(DataError, match="above_bytes must be a non-negative integer of bytes"):
             Streaming(above_bytes=limit)
 
 
 def test_rows_of_growing_kind_and_number_stack_as_numpy_stacks_them():
     rows = [np.array([1, 2], np.int16), np.array([3, 4], np.int64), np.array([0.5, 6]), np.array([7, 8], np.float32)]
-    stack = Stack(np.empty, 1)
+    stack = GrowingArray(np.empty, 1)
     for row in rows:
-        stack.add(row)
+        stack.append(row)
     assert stack.array().dtype == np.stack(rows).dtype
     assert np.array_equal(stack.array(), np.stack(rows))
-    both = joined(np.empty, np.ones((2, 3), ">i2"), np.ones((1, 3), np.float32))
+    both = concatenate(np.empty, np.ones((2, 3), ">i2"), np.ones((1, 3), np.float32))
     assert (both.dtype, both.shape) == (np.float32, (3, 3))
 
 

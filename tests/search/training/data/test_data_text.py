@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsearch import Data, Split, text
-from archsearch.search.training.data.raw import Texts
+from archsearch.search.training.data.samples import Texts
 from archsearch.search.training.data.split import split_rows
 from archsearch.search.training.data.tokens import fit_tokens, split_text
 from archsearch.spaces.errors import DataError
@@ -153,14 +153,14 @@ def test_same_declaration_same_arrays_and_both_pickle(write):
 def test_quotes_in_a_tsv_are_plain_characters(write):
     odd = 'he said "no, and left" twice, "'
     path = write(reviews(delimiter="\t", row0_text=odd, row1_text='"'), "texts.tsv")
-    raw = read(path, delimiter="\t").source.read()
+    raw = read(path, delimiter="\t").source.load()
     assert raw.inputs.texts[:2] == (odd, '"')
     assert len(raw.targets) == 40
 
 
 def test_a_csv_may_quote_delimiters_line_breaks_and_quotes(write):
     path = write(reviews(row0_text='"fine, really\nfine ""film"""'))
-    assert read(path).source.read().inputs.texts[0] == 'fine, really\nfine "film"'
+    assert read(path).source.load().inputs.texts[0] == 'fine, really\nfine "film"'
 
 
 def test_columns_by_names_by_numbers_and_among_others(write):
@@ -175,7 +175,7 @@ def test_columns_by_names_by_numbers_and_among_others(write):
 
 
 def test_what_would_be_a_missing_number_is_a_text(write):
-    raw = read(write(reviews(row0_text="NA", row1_text="?", row2_text="null", row3_text=" 5 "))).source.read()
+    raw = read(write(reviews(row0_text="NA", row1_text="?", row2_text="null", row3_text=" 5 "))).source.load()
     assert raw.inputs.texts[:4] == ("NA", "?", "null", "5")
 
 
@@ -195,26 +195,24 @@ def test_gzip_and_a_mark_at_the_start(tmp_path):
 def test_encodings(write):
     chinese = reviews(row3_text="这部电影很好看")
     path = write(chinese, encoding="gbk")
-    assert read(path, encoding="gbk", tokens="characters").source.read().inputs.texts[3] == "这部电影很好看"
-    assert "texts.csv', line 5: byte 0xd5 is not utf-8-sig; pass the file's encoding, such as encoding='gbk'" in error(
-        read(path)
+    assert read(path, encoding="gbk", tokens="characters").source.load().inputs.texts[3] == "这部电影很好看"
+    assert (
+        "texts.csv', line 5: byte 0xd5 is not valid utf-8-sig; pass the encoding of the file, such as encoding='gbk'"
+        in error(read(path))
     )
-    assert "line 5: byte 0xbd is not gbk" in error(read(write(reviews(row3_text="好")), encoding="gbk"))
+    assert "line 5: byte 0xbd is not valid gbk" in error(read(write(reviews(row3_text="好")), encoding="gbk"))
     misread = write(reviews(row3_text="这部电影很好看很好看"))
     assert misread.read_bytes().decode("gbk")  # without an error
-    assert "texts.csv' is in UTF-8, and would be misread as gbk; leave encoding= out" in error(
-        read(misread, encoding="gbk")
-    )
-    assert read(misread).source.read().inputs.texts[3] == "这部电影很好看很好看"
+    assert "texts.csv' is in UTF-8 and would be misread as gbk; omit encoding=" in error(read(misread, encoding="gbk"))
+    assert read(misread).source.load().inputs.texts[3] == "这部电影很好看很好看"
     assert "unknown encoding 'gkb'" in error(read(path, encoding="gkb"))
 
 
 def test_empty_texts_and_missing_labels_are_told_by_line(write):
     empty = error(read(write(reviews(row3_text=" ", row9_text=""))))
-    assert "texts.csv', line 5, column 'text': got nothing, expected a text; fill it in or remove the row" in empty
-    assert "(2 such)" in empty
+    assert "texts.csv', line 5, column 'text': got an empty cell, expected a text; fill in all 2 such cells" in empty
     missing = error(read(write(reviews(row4_label=""))))
-    assert "line 6, column 'label': got '', expected a target; fill it in" in missing
+    assert "line 6, column 'label': got '', expected a target; fill in this cell" in missing
 
 
 def test_wrong_columns(write):
@@ -226,12 +224,12 @@ def test_wrong_columns(write):
     assert r"is delimiter='\t' right?" in wrong
     assert "unknown column 'text'; known: label" in error(read(write("label\na\nb\n")))
     fields = error(read(write(reviews(delimiter="\t", row2_text="two\tfields"), "t.tsv"), delimiter="\t"))
-    assert r"line 4: got 3 fields, expected 2; mend the line (1 such; a field cannot hold '\t')" in fields
+    assert r"line 4: got 3 fields, expected 2; fix the line (a field cannot contain '\t')" in fields
 
 
 def test_a_single_class_and_a_missing_file(write, tmp_path):
     single = reviews().replace("bad", "good")
-    assert "every row is of class 'good': nothing to tell apart" in error(read(write(single)))
+    assert "every row has the class 'good'" in error(read(write(single)))
     assert "no file" in error(read(tmp_path / "absent.csv"))
     assert "has a header but no rows" in error(read(write("label,text\n")))
 
@@ -239,12 +237,12 @@ def test_a_single_class_and_a_missing_file(write, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"text": "label"}, "column 'label' is both text and target; name two columns"),
+        ({"text": "label"}, "column 'label' is both text= and target="),
         ({"tokens": "word"}, "unknown tokens 'word'; known: characters, words; did you mean 'words'?"),
-        ({"vocabulary": 0}, "vocabulary must be a whole number of at least 1, got 0"),
-        ({"vocabulary": 1e4}, "vocabulary must be a whole number of at least 1, got 10000.0"),
-        ({"length": 0}, "length must be a whole number of at least 1, got 0"),
-        ({"length": True}, "length must be a whole number of at least 1, got True"),
+        ({"vocabulary": 0}, "vocabulary must be an integer of at least 1, got 0"),
+        ({"vocabulary": 1e4}, "vocabulary must be an integer of at least 1, got 10000.0"),
+        ({"length": 0}, "length must be an integer of at least 1, got 0"),
+        ({"length": True}, "length must be an integer of at least 1, got True"),
         ({"delimiter": "tab"}, "delimiter must be one character, got 'tab'"),
         ({"task": "classify"}, "unknown task 'classify'"),
     ],

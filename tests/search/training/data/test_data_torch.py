@@ -80,16 +80,16 @@ def test_each_item_is_read_once_and_not_at_the_declaration():
 
 def test_pil_images_in_grey_and_colour():
     grey = Items(*((Image.fromarray(image[..., 0]), row % 2) for row, image in enumerate(IMAGES)))
-    raw = dataset(grey).source.read()
+    raw = dataset(grey).source.load()
     assert raw.inputs.dtype == np.uint8
     np.testing.assert_array_equal(raw.inputs, IMAGES[..., 0])
     colour = Items(*((Image.fromarray(image), row % 2) for row, image in enumerate(IMAGES)))
-    np.testing.assert_array_equal(dataset(colour).source.read().inputs, IMAGES.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(dataset(colour).source.load().inputs, IMAGES.transpose(0, 3, 1, 2))
 
 
 def test_tensors_keep_their_type_and_shape():
     images = torch.tensor(IMAGES).permute(0, 3, 1, 2)
-    raw = dataset(TensorDataset(images, torch.tensor(Y))).source.read()
+    raw = dataset(TensorDataset(images, torch.tensor(Y))).source.load()
     assert raw.inputs.dtype == np.uint8
     np.testing.assert_array_equal(raw.inputs, images.numpy())
 
@@ -118,7 +118,7 @@ def test_what_is_no_dataset_fails_at_the_declaration():
             return X[0], 0
 
     for given, message in (
-        (DataLoader(PAIRS), "the dataset is a DataLoader; give its dataset, loader.dataset"),
+        (DataLoader(PAIRS), "the dataset is a DataLoader; pass its dataset, loader.dataset"),
         (Endless(), "must be a torch Dataset with len"),
         (TensorDataset, "must be a torch Dataset with len"),
         (X.sum, "must be a torch Dataset with len"),
@@ -138,17 +138,20 @@ def test_what_is_no_dataset_fails_at_the_declaration():
         ([(X[0], 0), {"x": X[0], "y": 1}], "item 1 of the dataset is a dict, expected a pair (input, target)"),
         ([(X[0], 0), (X[0], 0, 1)], "item 1 of the dataset is 3 values"),
         ([X[0]], "item 0 of the dataset is a ndarray"),
-        ([(X[0], 0), (X[0, :2], 1)], "input of item 1 has shape (2,), that of item 0 (3,); bring all to one shape"),
-        ([(X[0], 0), (X[1], [1, 0])], "target of item 1 has shape (2,), that of item 0 ()"),
+        (
+            [(X[0], 0), (X[0, :2], 1)],
+            "input of item 1 has shape (2,), but that of item 0 (3,); give all the same shape",
+        ),
+        ([(X[0], 0), (X[1], [1, 0])], "target of item 1 has shape (2,), but that of item 0 ()"),
         ([(X[0], [1, 0])], "targets must have shape (n,), got (1, 2)"),
         ([(3.0, 0)], "inputs must have shape (n, features), got (1,)"),
-        ([([1, [2, 3]], 0)], "input of item 0 cannot become an array"),
-        ([(torch.zeros(2, dtype=torch.bfloat16), 0)], "input of item 0 cannot become an array"),
+        ([([1, [2, 3]], 0)], "input of item 0 cannot be converted to an array"),
+        ([(torch.zeros(2, dtype=torch.bfloat16), 0)], "input of item 0 cannot be converted to an array"),
         ([(torch.tensor([1, torch.nan]), 0)], "inputs have 1 values that are not finite, the first at row 0, column 1"),
         ([(X[0], 0.5), (X[1], torch.nan)], "targets have 1 values that are not finite, the first at row 1"),
         ([(X[0], "a"), (X[1], None)], "targets have 1 missing values, the first at row 1"),
-        ([(Image.fromarray(np.zeros((4, 4), np.uint16)), 0)], "input of item 0 has pixels of kind 'I;16'"),
-        ([(x, 7) for x in X], "every row is of class '7'"),
+        ([(Image.fromarray(np.zeros((4, 4), np.uint16)), 0)], "input of item 0 has pixel mode 'I;16'"),
+        ([(x, 7) for x in X], "every row has the class '7'"),
         ([(x, int(row == 5)) for row, x in enumerate(X)], "class '1' has 1 sample"),
     ],
 )

@@ -1,0 +1,108 @@
+"""A table: numeric and categorical columns, made from named arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.spaces.errors import DataError
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # texts that stand for a missing value, in lower case
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CategoricalColumn:
+    """A column of categories. codes: (n,) int64 indices into `categories`, where "" stands for a missing value."""
+
+    name: str
+    categories: tuple[str, ...]
+    codes: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Columns of both kinds. numbers: (n, k) float64, NaN where missing; names: (k,) names of the numeric columns."""
+
+    numbers: npt.NDArray[np.float64]
+    names: tuple[str, ...]
+    categorical: tuple[CategoricalColumn, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+def table_from_columns(columns: Mapping[str, npt.ArrayLike], rows: int) -> Table:
+    """The table of these columns, the numeric ones first.
+
+    Raises:
+        DataError: A column has another length than `rows`, more than one dimension, or values of mixed types.
+    """
+    numbers: dict[str, npt.NDArray[np.float64]] = {}
+    categorical: list[CategoricalColumn] = []
+    for name, values in columns.items():
+        if not isinstance(name, str) or not name:
+            raise DataError(f"a column's name must be a non-empty text, got {name!r}; rename it")
+        if isinstance(values, list | tuple):
+            values = np.array(values, dtype=object)  # NumPy would turn [1, "a"] into text without an error
+        array = as_array(values, f"column '{name}'")
+        if array.shape != (rows,):
+            raise DataError(
+                f"column '{name}' has shape {array.shape}, expected ({rows},): one value per target; reshape it"
+            )
+        texts = _texts(name, array)
+        if texts is None:
+            numbers[name] = array.astype(np.float64)
+        else:
+            categorical.append(categorical_column(name, texts))
+    if not numbers and not categorical:
+        raise DataError("inputs have no columns; give at least one, {'name': values}")
+    block = np.column_stack(list(numbers.values())) if numbers else np.empty((rows, 0))
+    return Table(block, tuple(numbers), tuple(categorical))
+
+
+def categorical_column(name: str, cells: Iterable[str]) -> CategoricalColumn:
+    """The cells as categories, every spelling of a missing value being the category ""."""
+    clean = ["" if cell.lower() in MISSING else cell for cell in cells]
+    categories = tuple(sorted(set(clean)))
+    index = {category: code for code, category in enumerate(categories)}
+    return CategoricalColumn(name, categories, np.array([index[cell] for cell in clean], dtype=np.int64))
+
+
+def as_array(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    """`np.asarray`. Raises DataError for what cannot become an array, such as ragged lists or tensors on a GPU."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{what} cannot be converted to an array: {error}; give rows of equal length, in main memory"
+        ) from error
+
+
+def is_missing(value: object) -> bool:
+    """Whether a Python value stands for a missing one: None or NaN."""
+    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+
+
+def _texts(name: str, array: npt.NDArray[Any]) -> list[str] | None:
+    """The cells of a categorical column, "" where missing; None for a numeric one."""
+    match array.dtype.kind:
+        case "i" | "u" | "f":
+            return None
+        case "b" | "U":
+            return [str(cell).strip() for cell in array.tolist()]
+        case "M":
+            return ["" if text == "NaT" else text for text in np.datetime_as_string(array).tolist()]
+        case "O":  # as pandas has columns of text, and lists with None become
+            kinds = {type(cell) for cell in array.tolist() if not is_missing(cell)}
+            if all(issubclass(kind, str) for kind in kinds) or kinds <= {bool, np.bool_}:
+                return ["" if is_missing(cell) else str(cell).strip() for cell in array.tolist()]
+            if all(issubclass(kind, int | float | np.number) and kind is not bool for kind in kinds):
+                return None
+            got = "values of " + ", ".join(sorted(kind.__name__ for kind in kinds))
+        case _:
+            got = str(array.dtype)
+    raise DataError(f"column '{name}' must be all numbers, text, bools or dates, got {got}; convert it to one of them")

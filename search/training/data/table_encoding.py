@@ -1,0 +1,150 @@
+"""A table as a network's inputs: scaled numbers, and categories as 0/1 columns or codes; fitted on training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.search.training.data.columns import CategoricalColumn, Table
+from archsearch.search.training.data.prepared import Cleaning
+from archsearch.search.training.data.scaling import Scaling, table_scaler
+from archsearch.search.training.data.split import Rows
+from archsearch.spaces.errors import DataError
+
+MOST_EXTREME = 1e30  # float32 ends at 3e38, and the standard deviation squares
+
+# A column with more categories is an identifier or free text. One-hot it would fill the memory. As codes there may be
+# more, as long as each category has two rows on average to learn from.
+MOST_CATEGORIES = 1000
+
+CategoryEncoding = Literal["one_hot", "codes"]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedTable:
+    """What was fitted on the training rows.
+
+    encode: from row numbers (n,) to inputs (n, columns) float32. feature_names, categories: as in `Prepared`.
+    """
+
+    encode: Callable[[Rows], npt.NDArray[np.float32]]
+    cleaning: Cleaning
+    feature_names: tuple[str, ...]
+    categories: tuple[int, ...]
+
+
+def fit_table(table: Table, train: Rows, encoding: CategoryEncoding, scaling: Scaling) -> FittedTable:
+    """Numeric columns come first, then each categorical column as 0/1 columns or as one column of codes.
+
+    Raises:
+        DataError: A value is extreme, a column has too many categories, or no column varies.
+    """
+    from sklearn.impute import SimpleImputer  # late: workers never prepare data, and scikit-learn is slow to import
+    from sklearn.pipeline import make_pipeline
+
+    _check_range(table)
+    varying = _without_constants(table, train)
+    _check_categories(varying, encoding)
+    scaler = make_pipeline(SimpleImputer(strategy="median"), table_scaler(scaling))
+    if varying.names:
+        scaler.fit(varying.numbers[train])
+    fit = _as_codes if encoding == "codes" else _one_hot
+    columns = [fit(column, train) for column in varying.categorical]
+
+    def encode(rows: Rows) -> npt.NDArray[np.float32]:
+        arrays: list[npt.NDArray[Any]] = [scaler.transform(varying.numbers[rows])] if varying.names else []
+        return np.concatenate([*arrays, *(column.encode(rows) for column in columns)], axis=1, dtype=np.float32)
+
+    return FittedTable(
+        encode,
+        Cleaning(
+            rows=len(table),
+            columns=_width(table),
+            filled=int(np.isnan(varying.numbers).sum()),
+            constant=_width(table) - _width(varying),
+            unseen=sum(column.unseen for column in columns),
+        ),
+        feature_names=(*varying.names, *(name for column in columns for name in column.names)),
+        categories=tuple(column.codes for column in columns) if encoding == "codes" else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedColumn:
+    """How a categorical column is encoded.
+
+    encode: from row numbers (n,) to (n, inputs). names: of these inputs. unseen: cells whose category is in no training
+    row. codes: how many codes there are, where it is encoded as such.
+    """
+
+    encode: Callable[[Rows], npt.NDArray[Any]]
+    names: tuple[str, ...]
+    unseen: int
+    codes: int = 0
+
+
+def _one_hot(column: CategoricalColumn, train: Rows) -> _EncodedColumn:
+    seen = np.unique(column.codes[train])
+    names = tuple(f"{column.name}={column.categories[code] or '(missing)'}" for code in seen)
+    return _EncodedColumn(lambda rows: column.codes[rows, None] == seen, names, _unseen(column, seen))
+
+
+def _as_codes(column: CategoricalColumn, train: Rows) -> _EncodedColumn:
+    seen = np.unique(column.codes[train])
+    codes = np.zeros(len(column.categories))  # 0: unseen
+    codes[seen] = np.arange(1, len(seen) + 1)
+    return _EncodedColumn(
+        lambda rows: codes[column.codes[rows, None]], (column.name,), _unseen(column, seen), codes=len(seen) + 1
+    )
+
+
+def _unseen(column: CategoricalColumn, seen: npt.NDArray[np.int64]) -> int:
+    return int((~np.isin(column.codes, seen)).sum())
+
+
+def _width(table: Table) -> int:
+    return len(table.names) + len(table.categorical)
+
+
+def _without_constants(table: Table, train: Rows) -> Table:
+    """The table without the columns that have at most one distinct value in the training part."""
+    numbers = table.numbers[train]
+    # fmax and fmin ignore NaN unless there is nothing else; then the comparison of NaN is False.
+    varies = np.fmax.reduce(numbers) > np.fmin.reduce(numbers)
+    categorical = tuple(column for column in table.categorical if len(np.unique(column.codes[train])) > 1)
+    if not varies.any() and not categorical:
+        raise DataError(
+            f"no column varies in the training part of {len(train):,} rows, so there is nothing to learn from; check "
+            "the columns"
+        )
+    names = tuple(name for name, kept in zip(table.names, varies, strict=True) if kept)
+    return Table(table.numbers[:, varies], names, categorical)
+
+
+def _check_categories(table: Table, encoding: CategoryEncoding) -> None:
+    for column in table.categorical:
+        most = max(MOST_CATEGORIES, len(column.codes) // 2) if encoding == "codes" else MOST_CATEGORIES
+        if len(column.categories) > most:
+            example = next(text for text in column.categories if text)
+            hint = "" if encoding == "codes" else "; categories='codes' allows one category per two rows"
+            raise DataError(
+                f"column '{column.name}' has {len(column.categories):,} distinct texts such as '{example[:40]}', "
+                f"expected at most {most:,} categories; leave the column out (drop=['{column.name}']), or write "
+                f"numbers as 1234.5{hint}"
+            )
+
+
+def _check_range(table: Table) -> None:
+    # Such a value overflows in the standard deviation or in float32, and would become NaN. Some programs write the
+    # largest float for a missing value.
+    extreme = np.abs(table.numbers) > MOST_EXTREME  # False for NaN
+    for column in np.flatnonzero(extreme.any(axis=0)):
+        value = table.numbers[extreme[:, column], column][0]
+        raise DataError(
+            f"column '{table.names[column]}' contains {value:g}, beyond ±{MOST_EXTREME:g}; if it stands for a missing "
+            "value, leave the cell empty, otherwise use a larger unit"
+        )
