@@ -135,7 +135,7 @@ def nearest(got: str, known: Iterable[str]) -> str | None:
             return names[squeezed[wanted.replace("_", "")]]
         if close := difflib.get_close_matches(wanted, names, n=1):
             return names[close[0]]
-        if parts := [name for name in names if f"_{wanted}_" in f"_{name}_"]:
+        if len(wanted) > 1 and (parts := [name for name in names if f"_{wanted}_" in f"_{name}_"]):
             return names[parts[0]]
     return None
 

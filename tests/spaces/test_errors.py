@@ -38,6 +38,7 @@ def test_the_wording() -> None:
         ("val_acuracy", ["val_accuracy", "val_loss"], "val_accuracy"),
         ("lr", ["lr_max", "units"], "lr_max"),
         ("lr", ["lr", "learning_rate"], "lr"),
+        ("x", ["x_train", "y_train"], None),
         ("colour", ["width", "depth"], None),
         ("", ["width"], None),
     ],
