@@ -15,7 +15,7 @@ from archsearch.search.executors import EXECUTORS
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
-from archsearch.spaces import Config, Constraint, Space, SpecError, carried
+from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.errors import unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
@@ -110,7 +110,7 @@ class Declaration:
         space = self.space or Space()
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
-        whole = carried(config, space)
+        whole = translate_config(config, space)
         if changed := [name for name, value in config.items() if name not in whole or whole[name] != value]:
             name = changed[0]
             if name not in whole:

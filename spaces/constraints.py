@@ -36,7 +36,7 @@ class Rule:
         """The parameters that it reads."""
         return self.must.names
 
-    def broken(self, config: Mapping[str, Any]) -> bool:
+    def violated(self, config: Mapping[str, Any]) -> bool:
         return self.must.names <= config.keys() and not self.must.true_of(config)
 
     def within(self, holder: str, names: Mapping[str, str]) -> Rule:
@@ -67,7 +67,7 @@ class Predicate:
         """The parameters that it reads; None: whatever there is."""
         return None if self.scope is None else frozenset(self.scope.values())
 
-    def broken(self, config: Mapping[str, Any]) -> bool:
+    def violated(self, config: Mapping[str, Any]) -> bool:
         if self.function is None:
             raise SpaceError(
                 f"constraint '{self.name}' is a Python function, of which a stored space keeps the name alone; use "
@@ -125,7 +125,7 @@ def _rule(must: Expression) -> Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectionRates:
     """How much of a space its constraints take away: the share of all draws, and of each constraint by itself."""
 
     share: float

@@ -37,7 +37,7 @@ class Step:
         object.__setattr__(self, "draw", domain.draw if domain.prior else domain.from_unit)
 
 
-def ordered(by_name: Mapping[str, Parameter], constraints: Collection[Constraint]) -> tuple[Step, ...]:
+def in_dependency_order(by_name: Mapping[str, Parameter], constraints: Collection[Constraint]) -> tuple[Step, ...]:
     """One step for each parameter; of those that may come next, by name, so that equal spaces draw equal configs.
 
     Raises SpaceError for a name that is no parameter, and for conditions in a circle.
@@ -56,7 +56,7 @@ def ordered(by_name: Mapping[str, Parameter], constraints: Collection[Constraint
     return tuple(Step(by_name[name], tuple(tested[name])) for name in place)
 
 
-def grouped(steps: Iterable[Step]) -> Iterator[tuple[Holds | None, list[Step]]]:
+def group_by_condition(steps: Iterable[Step]) -> Iterator[tuple[Holds | None, list[Step]]]:
     """Steps that follow each other under one condition, which then is asked once for all of them."""
     for _, group in groupby(steps, key=lambda step: step.parameter.condition):
         members = list(group)

@@ -19,7 +19,7 @@ import numpy as np
 
 from archsearch.spaces.choices import Choice, Value, tupled
 from archsearch.spaces.errors import SpaceError, unknown
-from archsearch.spaces.priors import Bell, Prior
+from archsearch.spaces.priors import Prior, TruncatedNormal
 
 __all__ = ["Choice", "Domain", "Float", "Int", "Value", "domain_from_json", "tupled"]
 
@@ -37,7 +37,7 @@ class Int:
     step: int = 1
     prior: Prior | None = None
     _count: int = field(init=False, repr=False, compare=False)
-    _bell: Bell | None = field(init=False, repr=False, compare=False)
+    _bell: TruncatedNormal | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
@@ -118,7 +118,7 @@ class Float:
     step: float | None = None
     prior: Prior | None = None
     _count: float = field(init=False, repr=False, compare=False)
-    _bell: Bell | None = field(init=False, repr=False, compare=False)
+    _bell: TruncatedNormal | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
@@ -259,7 +259,7 @@ def _stepped(low: float, high: float, step: float, index: int) -> float:
     return high if index and abs(high - number) <= 1e-9 * step else number
 
 
-def _bell(domain: Int | Float) -> Bell | None:
+def _bell(domain: Int | Float) -> TruncatedNormal | None:
     prior = domain.prior
     if prior is None:
         return None
@@ -267,7 +267,7 @@ def _bell(domain: Int | Float) -> Bell | None:
         raise SpaceError(f"{domain}: its prior must be Prior(value, width=…), got {prior!r}")
     if prior.value not in domain:
         raise SpaceError(f"{domain}: its prior prefers {prior.value!r}, which is not in it; prefer one of its values")
-    return Bell(domain.to_unit(prior.value), prior.width)
+    return TruncatedNormal(domain.to_unit(prior.value), prior.width)
 
 
 def _prior(domain: Int | Float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.spaces.choices import Value
-from archsearch.spaces.dependency_order import grouped
+from archsearch.spaces.dependency_order import group_by_condition
 from archsearch.spaces.errors import SpaceError
 from archsearch.spaces.space import Config, Space
 
@@ -32,7 +32,7 @@ class Encoding:
         # What is decided one after the other under one condition; a constant has no column.
         self._groups = [
             (holds, [(s.name, s.parameter.domain.from_unit, places.get(s.name)) for s in steps])
-            for holds, steps in grouped(space.steps)
+            for holds, steps in group_by_condition(space.steps)
         ]
 
     def encode(self, configs: Iterable[Config]) -> NDArray[np.float64]:

@@ -110,7 +110,7 @@ class Repeat:
         object.__setattr__(self, "times", times)
 
 
-def flattened(declared: Mapping[str, Any]) -> Iterator[Parameter | Constraint]:
+def flatten(declared: Mapping[str, Any]) -> Iterator[Parameter | Constraint]:
     """What is declared as parameters and constraints, each under its flat name, in the order of declaration."""
     parts: dict[str, list[Parameter | Constraint]] = {}
     known: dict[str, Parameter] = {}
@@ -124,7 +124,7 @@ def flattened(declared: Mapping[str, Any]) -> Iterator[Parameter | Constraint]:
     return (part for name in declared for part in parts[name])
 
 
-def check_places(parameters: Iterable[Parameter]) -> None:
+def check_paths(parameters: Iterable[Parameter]) -> None:
     """Raises SpaceError when two parameters have no place beside each other in the nested form."""
     claims: dict[Path, tuple[object, str]] = {}
     for parameter in parameters:

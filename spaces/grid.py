@@ -71,7 +71,7 @@ def _next(config: dict[str, Value], step: Step, options: Iterator[tuple[Value, .
     for held in options:
         if held:
             config[step.name] = held[0]
-        if not any(constraint.broken(config) for constraint in step.constraints):
+        if not any(constraint.violated(config) for constraint in step.constraints):
             return True
     config.pop(step.name, None)
     return False

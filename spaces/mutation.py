@@ -80,17 +80,17 @@ def repair(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
         return domain.sample(rng)
 
     start = space.walk(partial(nearest, config=config, otherwise=drawn))
-    if not space.broken(start):
+    if not space.violated(start):
         return start
     near = (_moved(space, start, rng) for _ in range(_NEAR))
-    found = [made for made in near if not space.broken(made)] + [space.sample(rng) for _ in range(_ANYWHERE)]
+    found = [made for made in near if not space.violated(made)] + [space.sample(rng) for _ in range(_ANYWHERE)]
     distances = _distances_from(space, start)
     best = found[int(np.argmin(distances(found)))]
     names = list(start)
     for place in rng.permutation(len(names)):
         taken_back = {**start, **best, names[place]: start[names[place]]}
         nearer = space.walk(partial(nearest, config=taken_back, otherwise=drawn))
-        if not space.broken(nearer) and np.diff(distances([best, nearer])) < 0:
+        if not space.violated(nearer) and np.diff(distances([best, nearer])) < 0:
             best = nearer
     return best
 
@@ -98,7 +98,7 @@ def repair(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
 def _legal(space: Space, make: Callable[[], dict[str, Value]], unlike: Config | None = None) -> dict[str, Value] | None:
     """The first of a hundred that is legal."""
     tries = (make() for _ in range(_TRIES))
-    return next((made for made in tries if made != unlike and not space.broken(made)), None)
+    return next((made for made in tries if made != unlike and not space.violated(made)), None)
 
 
 def _width(rng: np.random.Generator) -> float:

@@ -13,7 +13,7 @@ from archsearch.spaces.errors import ConfigError
 from archsearch.spaces.flattening import Parameter
 
 
-class Fixing:
+class PartialSpace:
     """`parameters` are what is left of the steps: those that can be active; `constraints(…)` what is left of those.
 
     A condition or constraint that reads nothing of what the values decide stays as it is.

@@ -14,7 +14,7 @@ import numpy as np
 
 from archsearch.spaces.errors import SpaceError
 
-EVEN = 0.2  # the share of draws that no prior moves
+UNIFORM_SHARE = 0.2  # the share of draws that no prior moves
 _POINT = 1e-6  # a share of the unit interval narrower than this is as good as a point
 
 
@@ -42,7 +42,7 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
+class TruncatedNormal:
     """A prior's density over the unit interval: a normal one cut off at 0 and 1, mixed with an even one."""
 
     middle: float
@@ -59,9 +59,9 @@ class Bell:
 
     def place(self, even: float) -> float:
         """Where an even number of [0, 1) falls, so that places have this density."""
-        if even < EVEN:
-            return even / EVEN
-        chance = self._below + (even - EVEN) / (1 - EVEN) * self._within
+        if even < UNIFORM_SHARE:
+            return even / UNIFORM_SHARE
+        chance = self._below + (even - UNIFORM_SHARE) / (1 - UNIFORM_SHARE) * self._within
         if not 0 < chance < 1:
             return min(max(chance, 0.0), 1.0)
         return min(max(self._normal.inv_cdf(chance), 0.0), 1.0)
@@ -72,4 +72,4 @@ class Bell:
             peak = (self._normal.cdf(high) - self._normal.cdf(low)) / (high - low)
         else:
             peak = self._normal.pdf((low + high) / 2)
-        return EVEN + (1 - EVEN) * peak / self._within
+        return UNIFORM_SHARE + (1 - UNIFORM_SHARE) * peak / self._within

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from archsearch.spaces.changes import Change, changes
-from archsearch.spaces.constraints import Constraint, Predicate, Rejected, Rule, constraint_from_json
-from archsearch.spaces.dependency_order import Step, ordered
+from archsearch.spaces.constraints import Constraint, Predicate, RejectionRates, Rule, constraint_from_json
+from archsearch.spaces.dependency_order import Step, in_dependency_order
 from archsearch.spaces.domains import Value
 from archsearch.spaces.errors import ConfigError, SpaceError, unknown
-from archsearch.spaces.flattening import Parameter, When, check_places, flattened, nested
+from archsearch.spaces.flattening import Parameter, When, check_paths, flatten, nested
 from archsearch.spaces.grid import grid, size
-from archsearch.spaces.partial import Fixing
+from archsearch.spaces.partial import PartialSpace
 
 __all__ = ["Config", "Parameter", "Space", "When"]
 
@@ -53,7 +53,7 @@ class Space:
         for name in mapping:
             if not isinstance(name, str) or not name:
                 raise SpaceError(f"a parameter's name must be text, got {name!r}")
-        parts = list(flattened({**mapping, **named}))
+        parts = list(flatten({**mapping, **named}))
         held = [part for part in parts if not isinstance(part, Parameter)]
         self._settle([part for part in parts if isinstance(part, Parameter)], [*constraints, *held])
 
@@ -70,8 +70,8 @@ class Space:
             if self._by_name.setdefault(parameter.name, parameter) is not parameter:
                 raise SpaceError(f"parameter '{parameter.name}' is declared twice; drop one")
         self._constraints = tuple(constraints)
-        check_places(self._by_name.values())
-        self._steps = ordered(self._by_name, self._constraints)
+        check_paths(self._by_name.values())
+        self._steps = in_dependency_order(self._by_name, self._constraints)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -94,7 +94,7 @@ class Space:
         return tuple(p for p in self._by_name.values() if not p.fixed)
 
     @property
-    def portable(self) -> bool:
+    def serializable(self) -> bool:
         """Does JSON hold all of it? Not where a constraint is a Python function, of which JSON keeps the name."""
         return all(isinstance(constraint, Rule) for constraint in self._constraints)
 
@@ -169,7 +169,7 @@ class Space:
             "the domains to where it holds"
         )
 
-    def rejected(self, rng: np.random.Generator, samples: int = 1000) -> Rejected:
+    def rejection_rates(self, rng: np.random.Generator, samples: int = 1000) -> RejectionRates:
         """How much of the space the constraints take away, by so many draws without them."""
         if samples < 1:
             raise SpaceError(f"rejected() needs at least one sample, got {samples!r}")
@@ -177,10 +177,10 @@ class Space:
         rejected = 0
         for _ in range(samples):
             config, _ = self._drawn(rng, tested=False)
-            broken = {constraint.name for constraint in self.broken(config)}
+            broken = {constraint.name for constraint in self.violated(config)}
             broke.update(broken)
             rejected += bool(broken)
-        return Rejected(rejected / samples, {name: count / samples for name, count in broke.most_common()})
+        return RejectionRates(rejected / samples, {name: count / samples for name, count in broke.most_common()})
 
     def active(self, config: Config) -> tuple[str, ...]:
         """The names that a config with these values holds, in the order of declaration.
@@ -200,9 +200,9 @@ class Space:
         """The config's values in the order of declaration."""
         return {name: config[name] for name in self._by_name if name in config}
 
-    def broken(self, config: Config) -> tuple[Constraint, ...]:
+    def violated(self, config: Config) -> tuple[Constraint, ...]:
         """The constraints that the config breaks, where `walk` and the domains saw to all else."""
-        return tuple(constraint for constraint in self._constraints if constraint.broken(config))
+        return tuple(constraint for constraint in self._constraints if constraint.violated(config))
 
     def check(self, config: Config) -> None:
         """Raises ConfigError, naming parameter, value and domain, or the constraint, unless the config is legal."""
@@ -227,7 +227,7 @@ class Space:
                 parameter=name,
                 value=config[name],
             )
-        for constraint in self.broken(config):
+        for constraint in self.violated(config):
             values = {name: config[name] for name in sorted(constraint.names or config) if name in config}
             raise ConfigError(
                 f"constraint '{constraint.name}' is broken by {values}; change one of them",
@@ -273,7 +273,7 @@ class Space:
         for name in given:
             if name not in self:
                 raise ConfigError(unknown("parameter", name, self), parameter=name, value=given[name])
-        fixing = Fixing(self._steps, given)
+        fixing = PartialSpace(self._steps, given)
         left = [fixing.parameters[name] for name in self._by_name if name in fixing.parameters]
         return Space._from_parts(left, fixing.constraints(self._constraints))
 
@@ -312,7 +312,7 @@ class Space:
                 config[step.name] = step.draw(even)
             if tested and step.constraints:
                 for constraint in step.constraints:
-                    if constraint.broken(config):
+                    if constraint.violated(config):
                         return config, constraint
         return config, None
 

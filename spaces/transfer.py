@@ -12,7 +12,7 @@ from archsearch.spaces.mutation import nearest, repair
 from archsearch.spaces.space import Config, Space
 
 
-def carried(config: Config, space: Space) -> dict[str, Value]:
+def translate_config(config: Config, space: Space) -> dict[str, Value]:
     """The legal config of this space that says what a config of another space said; of a legal config, itself.
 
     A value that is legal here is kept, and a number that is not moves to the nearest value. A parameter that the other
@@ -24,8 +24,8 @@ def carried(config: Config, space: Space) -> dict[str, Value]:
     The answer follows from the arguments alone. Raises SpaceError where this space has hardly a legal config.
     """
     made = space.walk(partial(nearest, config=config, otherwise=_expected))
-    # Mended by a search with random numbers, always the same ones, so that a config is carried in one way.
-    return repair(space, made, np.random.default_rng(0)) if space.broken(made) else made
+    # Mended by a search with random numbers, always the same ones, so that a config is translate_config in one way.
+    return repair(space, made, np.random.default_rng(0)) if space.violated(made) else made
 
 
 def _expected(domain: Domain) -> Value:

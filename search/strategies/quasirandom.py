@@ -66,7 +66,7 @@ def _proposal(
     repeats = 0
     for place, point in (next(points) for _ in range(_TRIES)):
         config = _config(study.space, point)
-        if study.space.broken(config):
+        if study.space.violated(config):
             continue
         if is_new(study.space, tried, config):
             return Proposal(config, study.budget, {"by": "quasirandom", "point": place})

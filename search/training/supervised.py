@@ -27,7 +27,7 @@ from archsearch.search.validation import check_int
 from archsearch.spaces import Config, DataError, ExecutionError, Space, SpecError
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks import Network, StackedNetwork, stack_key
-from archsearch.spaces.networks.arguments import outermost
+from archsearch.spaces.networks.arguments import extremes
 from archsearch.spaces.networks.costs import Costs, costs
 from archsearch.spaces.networks.rehearsal import rehearse
 
@@ -119,7 +119,7 @@ class Supervised:
             if classification:
                 check_scores(self.metrics, fold)
         samples = min(len(fold.train) for fold in prepared.folds)
-        largest = max(size for size in outermost(self.recipe.batch_size) if isinstance(size, int))
+        largest = max(size for size in extremes(self.recipe.batch_size) if isinstance(size, int))
         if largest > samples:
             raise DataError(
                 f"batch_size may be {largest}, but there are only {samples} training samples; "

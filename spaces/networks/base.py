@@ -19,7 +19,7 @@ from torch import nn
 
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.seeding import seeded
-from archsearch.spaces.networks.stacks import Alone, Mapped
+from archsearch.spaces.networks.stacks import SingleStack, VmapStack
 from archsearch.spaces.space import Config, Space
 
 
@@ -95,7 +95,7 @@ def stacked(
         return network.stack(configs, inputs, outputs, generators)
     seeds = [int(torch.randint(2**63 - 1, (), generator=g, device=g.device)) for g in generators]
     modules = [_built(network, config, inputs, outputs, seed) for config, seed in zip(configs, seeds, strict=True)]
-    return Alone(modules[0], seeds[0]) if len(modules) == 1 else Mapped(modules)
+    return SingleStack(modules[0], seeds[0]) if len(modules) == 1 else VmapStack(modules)
 
 
 def _built(network: Network, config: Config, inputs: Inputs, outputs: int, seed: int) -> nn.Module:

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.inputs import Inputs
-from archsearch.spaces.networks.arguments import Setting, check_int, check_name, check_number, outermost
-from archsearch.spaces.networks.images import NORMS, Block, ConvNorm, Style, image_maps, image_shape
+from archsearch.spaces.networks.arguments import Argument, check_int, check_name, check_number, extremes
+from archsearch.spaces.networks.images import NORMS, Block, ConvNorm, ConvOptions, image_maps, image_shape
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
     INITIALIZATIONS,
-    SMOOTHINGS,
+    SAME_SIZE_POOLINGS,
     BatchNorm,
     Dropout,
     Output,
@@ -56,7 +56,7 @@ class Cells:
     stays one, however many stages there are.
     channels: of the first stage, at least 1; each later one has twice as many. kernel: size of the edges' convolutions,
     at least 1. norm: after each convolution, "batch" or "none"; on, since sums of many grow without it. activation: a
-    name in ACTIVATIONS. dropout: the share of channels dropped before the last layer, in [0, 1). initialisation: a name
+    name in ACTIVATIONS. dropout: the share of channels dropped before the last layer, in [0, 1). initialization: a name
     in INITIALIZATIONS, of all weights.
 
     An edge that is on no way from the cell's input to its output is not built. Where there is no way at all, the output
@@ -74,7 +74,7 @@ class Cells:
     norm: str | Choice = "batch"
     activation: str | Choice = "relu"
     dropout: float | Domain = 0.0
-    initialisation: str | Choice = "auto"
+    initialization: str | Choice = "auto"
 
     def __post_init__(self) -> None:
         check_int("Cells nodes", self.nodes, low=1)
@@ -86,16 +86,16 @@ class Cells:
         check_name("norm", self.norm, NORMS)
         check_name("activation", self.activation, ACTIVATIONS)
         check_number("Cells dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, INITIALIZATIONS)
+        check_name("initialization", self.initialization, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:
         """Every argument by its name; of `operation`, one for each edge, active where the cell has its nodes."""
-        shared: dict[str, Setting] = {name: getattr(self, name) for name in _SHARED}
+        shared: dict[str, Argument] = {name: getattr(self, name) for name in _SHARED}
         return Space({"nodes": self.nodes, **self._edges(), **shared, "dropout": self.dropout})
 
-    def _edges(self) -> dict[str, Setting | When]:
-        nodes = [nodes for nodes in outermost(self.nodes) if isinstance(nodes, int)]
+    def _edges(self) -> dict[str, Argument | When]:
+        nodes = [nodes for nodes in extremes(self.nodes) if isinstance(nodes, int)]
         return {
             f"edge_{tail}_{head}": self.operation if head <= min(nodes) else When(f"nodes >= {head}", self.operation)
             for tail, head in _pairs(max(nodes))
@@ -117,7 +117,7 @@ class Cells:
 
 
 # What all rows of a stack have in common, beside their edges.
-_SHARED = ("cells", "stages", "channels", "kernel", "norm", "activation", "initialisation")
+_SHARED = ("cells", "stages", "channels", "kernel", "norm", "activation", "initialization")
 
 Edge = tuple[int, int, str]  # from, to, operation
 
@@ -151,22 +151,22 @@ class _Stack(nn.Module):
     ) -> None:
         super().__init__()
         config, graph = configs[0], edges(configs[0])
-        style = Style(config["norm"], config["activation"], config["initialisation"], generators)
+        options = ConvOptions(config["norm"], config["activation"], config["initialization"], generators)
         widths = [config["channels"] * 2**stage for stage in range(config["stages"])]
         self.rows = len(configs)
-        self.stem = ConvNorm(channels, widths[0], 3, style)
+        self.stem = ConvNorm(channels, widths[0], 3, options)
 
         def stage(width: int) -> list[nn.Module]:
-            return [_Cell(graph, width, config["kernel"], style) for _ in range(config["cells"])]
+            return [_Cell(graph, width, config["kernel"], options) for _ in range(config["cells"])]
 
         body = stage(widths[0])
         for before, after in pairwise(widths):
-            body += [Block(before, after, 3, style, convolutions=2, stride=2, residual=True), *stage(after)]
+            body += [Block(before, after, 3, options, convolutions=2, stride=2, residual=True), *stage(after)]
         self.body = nn.Sequential(*body)
-        self.norm = BatchNorm(self.rows, widths[-1]) if style.norm == "batch" else None
-        self.activation = ACTIVATIONS[style.activation]
+        self.norm = BatchNorm(self.rows, widths[-1]) if options.norm == "batch" else None
+        self.activation = ACTIVATIONS[options.activation]
         self.dropout = Dropout([float(each["dropout"]) for each in configs], generators)
-        self.last = Output(widths[-1], outputs, generators, scheme=style.scheme)
+        self.last = Output(widths[-1], outputs, generators, scheme=options.scheme)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.body(self.stem(image_maps(images)))  # (batch, K * channels, height, width)
@@ -176,10 +176,10 @@ class _Stack(nn.Module):
 
 
 class _Cell(nn.Module):
-    def __init__(self, graph: Sequence[Edge], channels: int, kernel: int, style: Style) -> None:
+    def __init__(self, graph: Sequence[Edge], channels: int, kernel: int, options: ConvOptions) -> None:
         super().__init__()
         self.ends = [(tail, head) for tail, head, _ in graph]
-        self.operations = nn.ModuleList(_operation(name, channels, kernel, style) for _, _, name in graph)
+        self.operations = nn.ModuleList(_operation(name, channels, kernel, options) for _, _, name in graph)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.ends:
@@ -194,10 +194,10 @@ class _Cell(nn.Module):
 class _Convolution(nn.Module):
     """Activation → convolution → norm, in this order, as in NAS-Bench-201: what a node adds up is centred then."""
 
-    def __init__(self, channels: int, kernel: int, style: Style, *, separable: bool) -> None:
+    def __init__(self, channels: int, kernel: int, options: ConvOptions, *, separable: bool) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[style.activation]
-        self.convolution = ConvNorm(channels, channels, kernel, style, separable=separable)
+        self.activation = ACTIVATIONS[options.activation]
+        self.convolution = ConvNorm(channels, channels, kernel, options, separable=separable)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.convolution(self.activation(x))  # type: ignore[no-any-return]  # a module's call is untyped
@@ -206,16 +206,16 @@ class _Convolution(nn.Module):
 class _Pooling(nn.Module):
     def __init__(self, kind: str) -> None:
         super().__init__()
-        self.pool: Callable[[Tensor], Tensor] = SMOOTHINGS[kind]
+        self.pool: Callable[[Tensor], Tensor] = SAME_SIZE_POOLINGS[kind]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pool(x)
 
 
-def _operation(name: str, channels: int, kernel: int, style: Style) -> nn.Module:
+def _operation(name: str, channels: int, kernel: int, options: ConvOptions) -> nn.Module:
     match name:
         case "conv" | "separable":
-            return _Convolution(channels, kernel, style, separable=name == "separable")
+            return _Convolution(channels, kernel, options, separable=name == "separable")
         case "max_pool" | "average_pool":
             return _Pooling(name.removesuffix("_pool"))
         case "skip":

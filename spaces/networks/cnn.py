@@ -20,10 +20,10 @@ from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.flattening import Repeat
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import check_int, check_name, check_number
-from archsearch.spaces.networks.images import NORMS, Block, Style, halved, image_maps, image_shape
+from archsearch.spaces.networks.images import NORMS, Block, ConvOptions, halved, image_maps, image_shape
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
-    HALVINGS,
+    HALVING_POOLINGS,
     INITIALIZATIONS,
     Dense,
     Dropout,
@@ -34,7 +34,7 @@ from archsearch.spaces.networks.layers import (
 from archsearch.spaces.space import Config, Space
 
 BLOCKS = ("plain", "residual", "separable")
-POOLINGS = (*HALVINGS, "none", "stride")
+POOLINGS = (*HALVING_POOLINGS, "none", "stride")
 HEADS = ("average", "flatten")
 
 
@@ -58,7 +58,7 @@ class CNN:
     head: what becomes of the last maps: the "average" of each channel, or all pixels in one row, "flatten".
     dense_layers: hidden layers after that, at least 0. units: width of a dense layer, at least 1; each has its own,
     `units_1` … `units_n`. dropout: the share of values dropped before the last layer and each dense one, in [0, 1).
-    initialisation: a name in INITIALIZATIONS, of all weights.
+    initialization: a name in INITIALIZATIONS, of all weights.
 
     Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
     """
@@ -76,7 +76,7 @@ class CNN:
     dense_layers: int | Domain = 0
     units: int | Domain = 128
     dropout: float | Domain = 0.0
-    initialisation: str | Choice = "auto"
+    initialization: str | Choice = "auto"
 
     def __post_init__(self) -> None:
         check_int("CNN blocks", self.blocks, low=1)
@@ -92,7 +92,7 @@ class CNN:
         check_int("CNN dense_layers", self.dense_layers, low=0)
         check_int("CNN units", self.units, low=1)
         check_number("CNN dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, INITIALIZATIONS)
+        check_name("initialization", self.initialization, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:
@@ -124,7 +124,7 @@ class CNN:
 
 
 # What all blocks, or the whole network, have in common, and all rows of a stack.
-_SHARED = ("block", "convolutions", "kernel", "pooling", "norm", "activation", "head", "initialisation")
+_SHARED = ("block", "convolutions", "kernel", "pooling", "norm", "activation", "head", "initialization")
 
 
 class _Stack(nn.Module):
@@ -139,11 +139,11 @@ class _Stack(nn.Module):
         config, (channels, height, width) = configs[0], shape
         dropouts = [float(each["dropout"]) for each in configs]
         channel_dropouts = [float(each["channel_dropout"]) for each in configs]
-        style = Style(config["norm"], config["activation"], config["initialisation"], generators)
+        options = ConvOptions(config["norm"], config["activation"], config["initialization"], generators)
         widths = (channels, *_each(config, "channels", "blocks"))
         self.rows = len(configs)
-        self.blocks = nn.ModuleList(_block(config, before, after, style) for before, after in pairwise(widths))
-        self.pooling = HALVINGS.get(config["pooling"])
+        self.blocks = nn.ModuleList(_block(config, before, after, options) for before, after in pairwise(widths))
+        self.pooling = HALVING_POOLINGS.get(config["pooling"])
         self.channel_dropouts = nn.ModuleList(MapDropout(channel_dropouts, generators) for _ in self.blocks)
         self.flattens = config["head"] == "flatten"
         halvings = 0 if config["pooling"] == "none" else config["blocks"]
@@ -151,10 +151,10 @@ class _Stack(nn.Module):
         self.dropout = Dropout(dropouts, generators)
         features = (widths[-1] * pixels, *_each(config, "units", "dense_layers"))
         self.dense = nn.ModuleList(
-            Dense(before, after, dropouts, generators, activation=style.activation, scheme=style.scheme)
+            Dense(before, after, dropouts, generators, activation=options.activation, scheme=options.scheme)
             for before, after in pairwise(features)
         )
-        self.last = Output(features[-1], outputs, generators, scheme=style.scheme)
+        self.last = Output(features[-1], outputs, generators, scheme=options.scheme)
 
     def forward(self, images: Tensor) -> Tensor:
         x = image_maps(images)  # (batch, K * channels, height, width)
@@ -169,12 +169,12 @@ class _Stack(nn.Module):
         return outputs  # (K, batch, outputs)
 
 
-def _block(config: Mapping[str, Any], before: int, after: int, style: Style) -> Block:
+def _block(config: Mapping[str, Any], before: int, after: int, options: ConvOptions) -> Block:
     return Block(
         before,
         after,
         config["kernel"],
-        style,
+        options,
         convolutions=config["convolutions"],
         stride=2 if config["pooling"] == "stride" else 1,
         separable=config["block"] == "separable",

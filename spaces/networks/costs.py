@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.base import Network, StackedNetwork
-from archsearch.spaces.networks.rehearsal import built, passed
+from archsearch.spaces.networks.rehearsal import build_single, check_forward
 from archsearch.spaces.space import Config
 
 
@@ -72,7 +72,7 @@ def _costs(network: Network | StackedNetwork, config: Config, inputs: Inputs, ou
     with torch.device(device), warnings.catch_warnings():
         # A family may load weights into what it has built: on meta that does nothing, and torch says so.
         warnings.filterwarnings("ignore", message=".*meta parameter")
-        model = built(network, config, inputs, outputs).eval()
+        model = build_single(network, config, inputs, outputs).eval()
         # Instead of moving the model, since a family may lend its own weights to every network that it builds.
         tensors = {name: _moved(held, device) for name, held in chain(model.named_parameters(), model.named_buffers())}
         with FlopCounterMode(display=False) as counter:
@@ -114,7 +114,7 @@ def _kept_bytes(model: nn.Module, tensors: Mapping[str, Tensor], samples: Tensor
         return tensor
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
-        passed(model, samples, outputs, tensors)
+        check_forward(model, samples, outputs, tensors)
     return sum(storage.nbytes() for storage in kept.values())
 
 

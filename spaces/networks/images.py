@@ -48,7 +48,7 @@ def halved(size: int, times: int = 1) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class ConvOptions:
     """What all convolutions of a network have in common. norm: one of NORMS; activation: what follows them."""
 
     norm: str
@@ -65,7 +65,7 @@ class ConvNorm(nn.Module):
         channels_in: int,
         channels_out: int,
         kernel: int,
-        style: Style,
+        options: ConvOptions,
         *,
         stride: int = 1,
         separable: bool = False,
@@ -75,13 +75,13 @@ class ConvNorm(nn.Module):
             channels_in,
             channels_out,
             kernel,
-            style.generators,
+            options.generators,
             stride=stride,
-            activation=style.activation,
-            scheme=style.scheme,
-            bias=style.norm == "none",  # batch norm takes any bias away
+            activation=options.activation,
+            scheme=options.scheme,
+            bias=options.norm == "none",  # batch norm takes any bias away
         )
-        self.norm = BatchNorm(len(style.generators), channels_out) if style.norm == "batch" else None
+        self.norm = BatchNorm(len(options.generators), channels_out) if options.norm == "batch" else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.convolution(x)
@@ -101,7 +101,7 @@ class Block(nn.Module):
         channels_in: int,
         channels_out: int,
         kernel: int,
-        style: Style,
+        options: ConvOptions,
         *,
         convolutions: int = 1,
         stride: int = 1,
@@ -112,13 +112,15 @@ class Block(nn.Module):
         widths = (channels_in, *(channels_out,) * convolutions)
         strides = (stride, *(1,) * (convolutions - 1))
         self.convolutions = nn.ModuleList(
-            ConvNorm(before, after, kernel, style, stride=each, separable=separable)
+            ConvNorm(before, after, kernel, options, stride=each, separable=separable)
             for (before, after), each in zip(pairwise(widths), strides, strict=True)
         )
-        self.activation = ACTIVATIONS[style.activation]
+        self.activation = ACTIVATIONS[options.activation]
         self.residual = residual
         changes = channels_in != channels_out or stride > 1
-        self.projection = ConvNorm(channels_in, channels_out, 1, style, stride=stride) if residual and changes else None
+        self.projection = (
+            ConvNorm(channels_in, channels_out, 1, options, stride=stride) if residual and changes else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = x

@@ -18,14 +18,14 @@ from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.errors import SpaceError
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import (
-    Setting,
-    asked_for,
+    Argument,
     check_flag,
     check_int,
     check_name,
     check_number,
-    filled,
-    outermost,
+    extremes,
+    non_default,
+    with_defaults,
 )
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
@@ -44,7 +44,7 @@ from archsearch.spaces.space import Config, Space, When
 
 NORMS = ("batch", "layer", "none")
 SHAPES = {"bottleneck": 3, "constant": 1, "free": 1, "funnel": 2}  # and from how many layers on each is one of its own
-EVEN = {"constant", "free"}  # the shapes in which a layer may be as wide as the one before
+EQUAL_WIDTH_SHAPES = {"constant", "free"}  # the shapes in which a layer may be as wide as the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class MLP:
     residual: whether a hidden layer's input is added to what it gives (He et al., 2016, "Deep residual learning for
     image recognition", section 3.2). Around each layer but the first that is as wide as the one before, so only in the
     shapes "free" and "constant".
-    initialisation: a name in INITIALIZATIONS, for all weights.
+    initialization: a name in INITIALIZATIONS, for all weights.
     rank: hidden layers have weights of this rank at most, as the product of two factors; None or 0 is full rank, and
     so is a rank that is not below both widths of a layer.
     embedding: the width of the vectors that stand for categories, at least 1; needed where the data has categories as
@@ -85,7 +85,7 @@ class MLP:
     norm: str | Choice = "none"
     shape: str | Choice = "free"
     residual: bool | Choice = False
-    initialisation: str | Choice = "auto"
+    initialization: str | Choice = "auto"
     rank: int | Domain | None = None
     embedding: int | Domain | None = None
     dropout_per_layer: bool = False
@@ -98,7 +98,7 @@ class MLP:
         check_name("norm", self.norm, NORMS)
         check_name("shape", self.shape, SHAPES)
         check_flag("MLP residual", self.residual)
-        check_name("initialisation", self.initialisation, INITIALIZATIONS)
+        check_name("initialization", self.initialization, INITIALIZATIONS)
         check_int("MLP rank", self.rank, low=0, allow_none=True)
         if self.embedding is not None:
             check_int("MLP embedding", self.embedding, low=1)
@@ -111,19 +111,19 @@ class MLP:
     @property
     def space(self) -> Space:
         """`layers`, `units_1` … `units_n` (where there are so many layers), `activation`, `dropout`, `norm`; and those
-        of the others that are not left at their defaults. See `settings.asked_for`.
+        of the others that are not left at their defaults. See `arguments.non_default`.
         """
         dropout = self._each_layer("dropout", self.dropout) if self.dropout_per_layer else {"dropout": self.dropout}
         return Space(
             {
                 "layers": self.layers,
-                **asked_for(self, "shape"),
+                **non_default(self, "shape"),
                 **self._units(),
                 "activation": self.activation,
                 **dropout,
                 "norm": self.norm,
                 **self._residual(),
-                **asked_for(self, "initialisation", "rank", "embedding"),
+                **non_default(self, "initialization", "rank", "embedding"),
             }
         )
 
@@ -142,39 +142,42 @@ class MLP:
         _check_inputs(inputs, design.embedding)
         categories = Categories(inputs, design.embedding, generators) if design.embedding else None
         features = math.prod(inputs.shape) if categories is None else categories.features
-        widths, rows = design.widths(outputs), [filled(MLP, config) for config in configs]
+        widths, rows = design.widths(outputs), [with_defaults(MLP, config) for config in configs]
         hidden = []
         for k, (fan_in, width) in enumerate(zip((features, *widths), widths, strict=False), start=1):
             dropouts = [float(row.get(f"dropout_{k}", row["dropout"])) for row in rows]
             hidden.append(_Hidden(fan_in, width, design, dropouts, generators, first=k == 1))
-        return _Stack(categories, hidden, Output(widths[-1], outputs, generators, scheme=design.initialisation))
+        return _Stack(categories, hidden, Output(widths[-1], outputs, generators, scheme=design.initialization))
 
     def _depths(self) -> list[int]:
-        return [depth for depth in outermost(self.layers) if isinstance(depth, int)]
+        return [depth for depth in extremes(self.layers) if isinstance(depth, int)]
 
     def _shapes(self) -> set[str]:
-        return {str(shape) for shape in outermost(self.shape)}
+        return {str(shape) for shape in extremes(self.shape)}
 
     def _each_layer(
-        self, name: str, setting: Setting, conditions: Mapping[str, bool] | None = None
-    ) -> dict[str, Setting | When]:
+        self, name: str, argument: Argument, conditions: Mapping[str, bool] | None = None
+    ) -> dict[str, Argument | When]:
         """A parameter for each layer, `name_1` … `name_n`, active where there are so many."""
         depths = self._depths()
         return {
-            f"{name}_{k}": _when({**(conditions or {}), f"layers >= {k}": k <= min(depths)}, setting)
+            f"{name}_{k}": _when({**(conditions or {}), f"layers >= {k}": k <= min(depths)}, argument)
             for k in range(1, max(depths) + 1)
         }
 
-    def _units(self) -> dict[str, Setting | When]:
+    def _units(self) -> dict[str, Argument | When]:
         shapes = self._shapes()
         own = self._each_layer("units", self.units, {"shape == 'free'": shapes == {"free"}})
         shared = {"units": _when({"shape != 'free'": "free" not in shapes}, self.units)}
         return {**(own if "free" in shapes else {}), **(shared if shapes != {"free"} else {})}
 
-    def _residual(self) -> dict[str, Setting | When]:
+    def _residual(self) -> dict[str, Argument | When]:
         """Active where there may be a layer to go around."""
-        needs = {"layers >= 2": min(self._depths()) >= 2, "shape in ('constant', 'free')": self._shapes() <= EVEN}
-        return {name: _when(needs, setting) for name, setting in asked_for(self, "residual").items()}
+        needs = {
+            "layers >= 2": min(self._depths()) >= 2,
+            "shape in ('constant', 'free')": self._shapes() <= EQUAL_WIDTH_SHAPES,
+        }
+        return {name: _when(needs, argument) for name, argument in non_default(self, "residual").items()}
 
     def _check_layers(self) -> None:
         deepest, shapes = max(self._depths()), self._shapes()
@@ -184,7 +187,7 @@ class MLP:
                     f"MLP shape '{shape}' needs at least {SHAPES[shape]} layers, got layers={self.layers}; "
                     "allow more layers, or take shape='constant'"
                 )
-        if True in outermost(self.residual) and (deepest < 2 or EVEN.isdisjoint(shapes)):
+        if True in extremes(self.residual) and (deepest < 2 or EQUAL_WIDTH_SHAPES.isdisjoint(shapes)):
             raise SpaceError(
                 f"MLP residual goes around layers as wide as the one before, and none is with layers={self.layers} and "
                 f"shape={self.shape!r}; allow 2 layers and shape='constant' or 'free', or drop residual="
@@ -200,13 +203,13 @@ class _Design(NamedTuple):
     activation: str
     norm: str
     residual: bool
-    initialisation: str
+    initialization: str
     rank: int  # 0: full
     embedding: int  # 0: none
 
     @classmethod
     def from_config(cls, config: Config) -> _Design:
-        said = filled(MLP, config)
+        said = with_defaults(MLP, config)
         free = said["shape"] == "free"
         said["units"] = tuple(said[f"units_{k}"] for k in range(1, said["layers"] + 1)) if free else (said["units"],)
         said |= {name: said[name] or 0 for name in ("rank", "embedding")}
@@ -258,7 +261,7 @@ class _Hidden(nn.Module):
     ) -> None:
         super().__init__()
         bias = design.norm != "batch"  # batch norm takes any bias away
-        start = {"activation": design.activation, "scheme": design.initialisation}
+        start = {"activation": design.activation, "scheme": design.initialization}
         low_rank = 0 < design.rank < min(fan_in, width)
         self.linear = (
             LowRank(fan_in, width, design.rank, generators, **start, bias=bias)
@@ -288,10 +291,10 @@ class _FeatureNorm(BatchNorm):
 _NORMS: dict[str, type[BatchNorm | LayerNorm]] = {"batch": _FeatureNorm, "layer": LayerNorm}
 
 
-def _when(conditions: Mapping[str, bool], setting: Setting) -> Setting | When:
-    """The setting under those of the conditions that do not always hold."""
+def _when(conditions: Mapping[str, bool], argument: Argument) -> Argument | When:
+    """The argument under those of the conditions that do not always hold."""
     open_ones = [text for text, always in conditions.items() if not always]
-    return When(" and ".join(open_ones), setting) if open_ones else setting
+    return When(" and ".join(open_ones), argument) if open_ones else argument
 
 
 def _check_inputs(inputs: Inputs, embedding: int) -> None:

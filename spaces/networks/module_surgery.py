@@ -11,7 +11,7 @@ from torch import nn
 from archsearch.spaces.errors import SpaceError, unknown
 
 
-def head_of(module: nn.Module, name: str | None) -> str:
+def find_head(module: nn.Module, name: str | None) -> str:
     """The layer of that name, in which there must be an nn.Linear; None: the module's last nn.Linear."""
     linears: list[str] = [path for path, layer in module.named_modules() if isinstance(layer, nn.Linear)]
     if not linears:
@@ -26,18 +26,18 @@ def head_of(module: nn.Module, name: str | None) -> str:
     return name
 
 
-def fan_in_of(module: nn.Module, head: str) -> int:
+def head_inputs(module: nn.Module, head: str) -> int:
     """Of the first nn.Linear in the head."""
     return next(layer.in_features for layer in module.get_submodule(head).modules() if isinstance(layer, nn.Linear))
 
 
-def put(module: nn.Module, name: str, layer: nn.Module) -> None:
+def replace_layer(module: nn.Module, name: str, layer: nn.Module) -> None:
     """In the place of the layer of that name."""
     parent, _, child = name.rpartition(".")
     setattr(module.get_submodule(parent), child, layer)
 
 
-def blocks_of(module: nn.Module, head: str, starts: Sequence[str] | None) -> dict[str, dict[str, nn.Module]]:
+def split_into_blocks(module: nn.Module, head: str, starts: Sequence[str] | None) -> dict[str, dict[str, nn.Module]]:
     """The layers of each block, by their names, without those of the head.
 
     A block begins at the layer that it is named by and ends where the next begins, in the order in which the module

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from archsearch.spaces.domains import Domain
 from archsearch.spaces.errors import SpaceError, unknown
 from archsearch.spaces.inputs import Inputs
-from archsearch.spaces.networks.arguments import Setting, asked_for, check_int, check_number, filled, outermost
-from archsearch.spaces.networks.module_surgery import blocks_of, fan_in_of, head_of, put
+from archsearch.spaces.networks.arguments import Argument, check_int, check_number, extremes, non_default, with_defaults
+from archsearch.spaces.networks.module_surgery import find_head, head_inputs, replace_layer, split_into_blocks
 from archsearch.spaces.networks.seeding import seeded
 from archsearch.spaces.space import Config, Space, When
 
@@ -55,7 +55,7 @@ class Pretrained:
     as many inputs as the first nn.Linear in it.
     blocks: the names of the layers at which blocks begin, as `["layer1", "layer2"]`. None: at each child of the module
     that has parameters; a child in which the head lies is opened, and its own children count in its stead. See
-    `anatomy.blocks_of`.
+    `anatomy.split_into_blocks`.
     channels: None gives the module the samples as they are, (batch, *inputs.shape). A number is for images, and gives
     it (batch, channels, height, width), a grey image in each of the channels. What else the module's input needs
     (another size, other statistics), the factory puts before it, as `nn.Sequential(Resize(), resnet)`; the blocks are
@@ -94,23 +94,23 @@ class Pretrained:
         """`freeze`, `head_units`, and those of `head_dropout`, `rate_share` and `rate_decay` that are not left at their
         defaults; the rates where not all is frozen.
         """
-        all_frozen = {value == "all" for value in outermost(self.freeze)}
-        rates = asked_for(self, "rate_share", "rate_decay") if False in all_frozen else {}
+        all_frozen = {value == "all" for value in extremes(self.freeze)}
+        rates = non_default(self, "rate_share", "rate_decay") if False in all_frozen else {}
         return Space(
             {
                 "freeze": self.freeze,
                 "head_units": self.head_units,
-                **asked_for(self, "head_dropout"),
+                **non_default(self, "head_dropout"),
                 **{name: When("freeze != 'all'", rate) if True in all_frozen else rate for name, rate in rates.items()},
             }
         )
 
     def build(self, config: Config, inputs: Inputs, outputs: int) -> nn.Module:
         """See `Network.build`. What is drawn is the head."""
-        given = filled(Pretrained, config)
+        given = with_defaults(Pretrained, config)
         module = copy.deepcopy(self._original.module)
-        head = head_of(module, self.replace)
-        blocks = blocks_of(module, head, self.blocks)
+        head = find_head(module, self.replace)
+        blocks = split_into_blocks(module, head, self.blocks)
         _check_depth(self.freeze, list(blocks))
         _check_channels(self.channels, inputs)
         frozen = {"none": 0, "all": len(blocks)}.get(given["freeze"], given["freeze"])
@@ -124,7 +124,9 @@ class Pretrained:
                 name for prefix, layer in layers.items() for name, _ in layer.named_parameters(prefix, recurse=False)
             ]
             scales |= dict.fromkeys(names, scale)
-        put(module, head, _new_head(fan_in_of(module, head), given["head_units"] or 0, given["head_dropout"], outputs))
+        replace_layer(
+            module, head, _new_head(head_inputs(module, head), given["head_units"] or 0, given["head_dropout"], outputs)
+        )
         return _Transferred(module, still, scales, self.channels).to(torch.get_default_device())
 
 
@@ -215,8 +217,8 @@ def _check_factory(factory: Callable[[], nn.Module]) -> None:
         ) from error
 
 
-def _check_freeze(freeze: Setting) -> None:
-    for value in outermost(freeze):
+def _check_freeze(freeze: Argument) -> None:
+    for value in extremes(freeze):
         if isinstance(value, str) and value not in FREEZES:
             raise SpaceError(unknown("freeze", value, FREEZES))
         if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
@@ -226,9 +228,9 @@ def _check_freeze(freeze: Setting) -> None:
             )
 
 
-def _check_depth(freeze: Setting, blocks: Sequence[str]) -> None:
+def _check_depth(freeze: Argument, blocks: Sequence[str]) -> None:
     """Of all that may be drawn, so that a mistake shows in the first trial."""
-    deepest = max((value for value in outermost(freeze) if isinstance(value, int)), default=0)
+    deepest = max((value for value in extremes(freeze) if isinstance(value, int)), default=0)
     if deepest > len(blocks):
         raise SpaceError(
             f"Pretrained freeze may be {deepest}, but these are all the blocks: {', '.join(blocks)}; freeze at most "

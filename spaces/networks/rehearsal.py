@@ -14,23 +14,23 @@ from torch.func import functional_call
 
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.base import Network, StackedNetwork, stacked
-from archsearch.spaces.networks.stacks import Alone
+from archsearch.spaces.networks.stacks import SingleStack
 from archsearch.spaces.space import Config
 
 
 def rehearse(network: Network | StackedNetwork, config: Config, inputs: Inputs, outputs: int, samples: Tensor) -> None:
     """Builds the config's network, and passes samples (batch, *inputs.shape) through it as training does."""
-    model = built(network, config, inputs, outputs)
+    model = build_single(network, config, inputs, outputs)
     with torch.no_grad():
-        passed(model.train(), samples, outputs)
+        check_forward(model.train(), samples, outputs)
 
 
-def built(network: Network | StackedNetwork, config: Config, inputs: Inputs, outputs: int) -> nn.Module:
+def build_single(network: Network | StackedNetwork, config: Config, inputs: Inputs, outputs: int) -> nn.Module:
     """The network as a stack of one. How it starts does not matter here."""
     return stacked(network, [config], inputs, outputs, [torch.Generator().manual_seed(0)])
 
 
-def passed(model: nn.Module, samples: Tensor, outputs: int, tensors: Mapping[str, Tensor] | None = None) -> None:
+def check_forward(model: nn.Module, samples: Tensor, outputs: int, tensors: Mapping[str, Tensor] | None = None) -> None:
     """Passes samples (batch, …) through a stack of one. tensors: by name, instead of the model's own.
 
     Raises whatever the model raises, and ValueError when its outputs are not (1, batch, outputs).
@@ -50,7 +50,7 @@ def passed(model: nn.Module, samples: Tensor, outputs: int, tensors: Mapping[str
 
 def _layer_of(error: BaseException, model: nn.Module) -> str | None:
     """`Linear 'body.2'`: the innermost layer that was at work, by its name in the network."""
-    network = model.module if isinstance(model, Alone) else model
+    network = model.module if isinstance(model, SingleStack) else model
     names = {id(layer): name for name, layer in network.named_modules()}
     trace, found = error.__traceback__, None
     while trace is not None:

@@ -23,7 +23,7 @@ _NOISY = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-class Alone(nn.Module):
+class SingleStack(nn.Module):
     """One plain module as a stack of one: (1, batch, …) → (1, batch, outputs).
 
     Its noise, also in evaluation, comes from `seed` and from how often it was called, and from nothing else.
@@ -53,7 +53,7 @@ class Alone(nn.Module):
         return outputs.unsqueeze(0)
 
 
-class Mapped(nn.Module):
+class VmapStack(nn.Module):
     """K plain modules with the same graph as one: (K, batch, …) → (K, batch, outputs). It takes the modules over.
 
     Raises ValueError for modules that differ in more than their weights, and for layers that draw noise: under vmap it

@@ -27,7 +27,7 @@ def vocabulary_of(inputs: Inputs, family: str) -> int:
     return inputs.vocabulary
 
 
-def present(tokens: Tensor) -> Tensor:
+def token_mask(tokens: Tensor) -> Tensor:
     """Which tokens are part of their text: (…, tokens) codes → (…, tokens) bools.
 
     The first always is, so that a text of padding alone is one token that says nothing, and no mean over none.
@@ -37,15 +37,15 @@ def present(tokens: Tensor) -> Tensor:
     return mask
 
 
-def average(x: Tensor, mask: Tensor) -> Tensor:
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """(…, tokens, width) → (…, width): the mean over the tokens that the mask (…, tokens) has."""
     weights = mask.unsqueeze(-1).to(x.dtype)
     return (x * weights).sum(-2) / weights.sum(-2)
 
 
-def largest(x: Tensor, mask: Tensor) -> Tensor:
+def masked_max(x: Tensor, mask: Tensor) -> Tensor:
     """(…, tokens, width) → (…, width): the maximum over the tokens that the mask (…, tokens) has."""
     return torch.where(mask.unsqueeze(-1), x, -math.inf).amax(-2)
 
 
-POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"average": average, "max": largest}
+POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"average": masked_mean, "max": masked_max}

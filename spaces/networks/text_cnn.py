@@ -3,7 +3,7 @@
 
 tokens → embedding → for each kernel size: convolution → activation (as often as there are layers) → pooling over the
 text; then all pooled values → dropout → perhaps linear → activation → dropout → linear. Windows reach beyond both ends
-of a text, where nothing stands: padding is as nothing, so the length that texts are filled up to changes no output.
+of a text, where nothing stands: padding is as nothing, so the length that texts are with_defaults up to changes no output.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.errors import SpaceError
 from archsearch.spaces.inputs import Inputs
-from archsearch.spaces.networks.arguments import Setting, check_int, check_name, check_number, outermost
+from archsearch.spaces.networks.arguments import Argument, check_int, check_name, check_number, extremes
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
     INITIALIZATIONS,
@@ -30,7 +30,7 @@ from archsearch.spaces.networks.layers import (
     Output,
     to_maps,
 )
-from archsearch.spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
+from archsearch.spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, token_mask, vocabulary_of
 from archsearch.spaces.space import Config, Space
 
 
@@ -45,7 +45,7 @@ class TextCNN:
     kernel size, at least 1, which is the paper's number. activation: a name in ACTIVATIONS, after each convolution and
     the hidden layer. pooling: "max", as in the paper, or "average". hidden: units of a dense layer before the last; 0,
     the paper's, is none. dropout: the share of values dropped after pooling and after the hidden layer, in [0, 1);
-    off, since it is a regulariser to be asked for (the paper's is 0.5). initialisation: a name in INITIALIZATIONS, of
+    off, since it is a regulariser to be asked for (the paper's is 0.5). initialization: a name in INITIALIZATIONS, of
     all weights but the token vectors.
 
     Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
@@ -59,7 +59,7 @@ class TextCNN:
     pooling: str | Choice = "max"
     hidden: int | Domain = 0
     dropout: float | Domain = 0.0
-    initialisation: str | Choice = "auto"
+    initialization: str | Choice = "auto"
 
     def __post_init__(self) -> None:
         check_int("TextCNN embedding", self.embedding, low=1)
@@ -70,7 +70,7 @@ class TextCNN:
         check_name("pooling", self.pooling, POOLINGS)
         check_int("TextCNN hidden", self.hidden, low=0)
         check_number("TextCNN dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, INITIALIZATIONS)
+        check_name("initialization", self.initialization, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:
@@ -107,7 +107,7 @@ class _Stack(nn.Module):
     ) -> None:
         super().__init__()
         width, filters, hidden = config["embedding"], config["filters"], config["hidden"]
-        activation, scheme = config["activation"], config["initialisation"]
+        activation, scheme = config["activation"], config["initialization"]
         self.embedding = Embedding(vocabulary, width, generators, std=EMBEDDING_STD, padding=PADDING)
         self.branches = nn.ModuleList(
             _Branch((width, *(filters,) * config["layers"]), kernel, activation, scheme, generators)
@@ -122,7 +122,7 @@ class _Stack(nn.Module):
         self.last = Output(hidden or features, outputs, generators, scheme=scheme)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        mask = present(tokens)  # (K, batch, tokens)
+        mask = token_mask(tokens)  # (K, batch, tokens)
         x = to_maps(self.embedding(tokens).transpose(2, 3))  # (batch, K * width, tokens)
         pooled = [self.pooling(branch(x, mask), mask) for branch in self.branches]  # (K, batch, filters) each
         x = self.dropout(torch.cat(pooled, dim=-1))
@@ -160,8 +160,8 @@ class _Branch(nn.Module):
         return x.view(batch, rows, -1, tokens).permute(1, 0, 3, 2)  # (K, batch, tokens, filters)
 
 
-def _check_kernels(setting: Setting) -> None:
-    for kernels in outermost(setting):
+def _check_kernels(argument: Argument) -> None:
+    for kernels in extremes(argument):
         sizes = kernels if isinstance(kernels, tuple) else ()
         if not sizes or not all(type(size) is int and size >= 1 for size in sizes):
             raise SpaceError(

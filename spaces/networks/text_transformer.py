@@ -4,7 +4,7 @@ you need", section 3.1, the encoder; Devlin et al., 2019, "BERT", section 3, for
 tokens → embedding + positions → dropout → in each layer: self-attention → dropout, added to what came in, and
 linear → activation → linear → dropout, added again; then pooling over the text → linear. Layer norm stands before what
 is added up, or after the sum. Padding is attended to by nothing and is no part of the pooling, so the length that texts
-are filled up to changes no output.
+are with_defaults up to changes no output.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from archsearch.spaces.networks.layers import (
     SinusoidalPositions,
 )
 from archsearch.spaces.networks.layers.initialization import normal
-from archsearch.spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
+from archsearch.spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, token_mask, vocabulary_of
 from archsearch.spaces.space import Config, Space
 
 CLASS_TOKEN = "class_token"
@@ -53,7 +53,7 @@ class TextTransformer:
     gelu, as in BERT. pre_norm: layer norm before what is added up, which trains without a warm-up (Xiong et al., 2020,
     "On layer normalization in the transformer architecture", section 3); False: after the sum, as in the paper.
     dropout: the share of values dropped from the embedded text and from whatever is added to it (section 5.4), in
-    [0, 1); off, since it is a regulariser to be asked for. initialisation: a name in INITIALIZATIONS, of all matrices.
+    [0, 1); off, since it is a regulariser to be asked for. initialization: a name in INITIALIZATIONS, of all matrices.
 
     Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
     """
@@ -67,7 +67,7 @@ class TextTransformer:
     activation: str | Choice = "gelu"
     pre_norm: bool | Choice = True
     dropout: float | Domain = 0.0
-    initialisation: str | Choice = "auto"
+    initialization: str | Choice = "auto"
 
     def __post_init__(self) -> None:
         check_int("TextTransformer layers", self.layers, low=1)
@@ -79,7 +79,7 @@ class TextTransformer:
         check_name("activation", self.activation, ACTIVATIONS)
         check_flag("TextTransformer pre_norm", self.pre_norm)
         check_number("TextTransformer dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, INITIALIZATIONS)
+        check_name("initialization", self.initialization, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:
@@ -131,10 +131,10 @@ class _Stack(nn.Module):
         # What was normalised before it was added up is not normalised yet.
         self.norm = LayerNorm(rows, width) if config["pre_norm"] else None
         self.pooling = _first if self.class_token is not None else POOLINGS[config["pooling"]]
-        self.last = Output(width, outputs, generators, scheme=config["initialisation"])
+        self.last = Output(width, outputs, generators, scheme=config["initialization"])
 
     def forward(self, tokens: Tensor) -> Tensor:
-        mask = present(tokens)  # (K, batch, tokens)
+        mask = token_mask(tokens)  # (K, batch, tokens)
         x = self.positions(self.embedding(tokens))  # (K, batch, tokens, width)
         if self.class_token is not None:
             first = self.class_token[:, None, None].expand(-1, x.shape[1], 1, -1)
@@ -153,7 +153,7 @@ class _Layer(nn.Module):
         self, config: Mapping[str, Any], dropouts: Sequence[float], generators: Sequence[torch.Generator]
     ) -> None:
         super().__init__()
-        width, scheme = config["heads"] * config["head_width"], config["initialisation"]
+        width, scheme = config["heads"] * config["head_width"], config["initialization"]
         self.pre_norm = config["pre_norm"]
         self.attention = SelfAttention(config["heads"], config["head_width"], generators, scheme=scheme)
         self.feed_forward = _FeedForward(width, config["feed_forward"], config["activation"], scheme, generators)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from archsearch import Choice, Float, Int, Prior, Space, SpaceError
 from archsearch.spaces.domains import Domain, domain_from_json
-from archsearch.spaces.priors import EVEN, Bell
+from archsearch.spaces.priors import UNIFORM_SHARE, TruncatedNormal
 
 LEANING: list[Domain] = [
     Float(0, 1, prior=Prior(0.3, width=0.1)),
@@ -54,26 +54,26 @@ def test_weights_are_taken_as_given() -> None:
 
 def test_one_draw_in_five_is_even() -> None:
     domain = Float(0, 1, prior=Prior(0.9, width=0.01))
-    assert [domain.draw(u) for u in (0.0, 0.1, 0.15)] == [0.0, 0.1 / EVEN, pytest.approx(0.75)]
+    assert [domain.draw(u) for u in (0.0, 0.1, 0.15)] == [0.0, 0.1 / UNIFORM_SHARE, pytest.approx(0.75)]
     assert all(0.85 < domain.draw(u) < 0.95 for u in np.linspace(0.21, 0.99, 50))
     assert domain.draw(0.6) == pytest.approx(0.9)  # the middle of the normal part
-    assert domain.prior_density(0.1) == pytest.approx(EVEN)
-    assert domain.prior_density(0.9) == pytest.approx(EVEN + 0.8 / (0.01 * (2 * np.pi) ** 0.5))
+    assert domain.prior_density(0.1) == pytest.approx(UNIFORM_SHARE)
+    assert domain.prior_density(0.9) == pytest.approx(UNIFORM_SHARE + 0.8 / (0.01 * (2 * np.pi) ** 0.5))
 
 
 def test_a_normal_cut_off_at_its_middle_is_half_a_normal() -> None:
-    bell = Bell(0.0, 0.1)
-    assert bell.place(EVEN) == pytest.approx(0, abs=1e-12)
-    assert bell.place(EVEN + 0.8 * 0.6826894921) == pytest.approx(0.1)  # one standard deviation
+    bell = TruncatedNormal(0.0, 0.1)
+    assert bell.place(UNIFORM_SHARE) == pytest.approx(0, abs=1e-12)
+    assert bell.place(UNIFORM_SHARE + 0.8 * 0.6826894921) == pytest.approx(0.1)  # one standard deviation
     assert bell.density(0, 1) == pytest.approx(1)
-    assert bell.density(0, 0.1) == pytest.approx(EVEN + 0.8 * 6.826894921)
+    assert bell.density(0, 0.1) == pytest.approx(UNIFORM_SHARE + 0.8 * 6.826894921)
 
 
 @given(middle=st.floats(0, 1), width=st.floats(1e-9, 1), even=st.floats(0, 1, exclude_max=True))
 def test_every_draw_is_a_place(middle: float, width: float, even: float) -> None:
-    bell = Bell(middle, width)
+    bell = TruncatedNormal(middle, width)
     assert 0 <= bell.place(even) <= 1
-    assert 0 <= bell.place(0.0) < bell.place(EVEN * 0.999) <= 1
+    assert 0 <= bell.place(0.0) < bell.place(UNIFORM_SHARE * 0.999) <= 1
     assert bell.density(0, 1) == pytest.approx(1)
 
 
@@ -81,7 +81,7 @@ def test_every_draw_is_a_place(middle: float, width: float, even: float) -> None
 def test_draws_lie_in_the_domain_and_no_value_is_excluded(data: Any, any_domain: Any) -> None:
     domain, even = data.draw(any_domain), data.draw(st.floats(0, 1, exclude_max=True))
     assert domain.draw(even) in domain
-    least = min(domain.prior) / sum(domain.prior) if isinstance(domain, Choice) and domain.prior else EVEN
+    least = min(domain.prior) / sum(domain.prior) if isinstance(domain, Choice) and domain.prior else UNIFORM_SHARE
     assert domain.prior_density(domain.from_unit(data.draw(st.floats(0, 1)))) >= least * (1 - 1e-9)
     if domain.prior is None:
         assert repr(domain.draw(even)) == repr(domain.from_unit(even))

@@ -13,19 +13,19 @@ from archsearch.spaces.networks.layers.convolution import Conv, SeparableConv
 from archsearch.spaces.networks.layers.dense import Dense
 from archsearch.spaces.networks.layers.dropout import Dropout, MapDropout
 from archsearch.spaces.networks.layers.embedding import Embedding
-from archsearch.spaces.networks.layers.initialization import INITIALIZATIONS, start
+from archsearch.spaces.networks.layers.initialization import INITIALIZATIONS, initialize
 from archsearch.spaces.networks.layers.layouts import to_maps, to_rows
 from archsearch.spaces.networks.layers.linear import Linear, Output
 from archsearch.spaces.networks.layers.norms import BatchNorm, LayerNorm
-from archsearch.spaces.networks.layers.pooling import HALVINGS, SMOOTHINGS
+from archsearch.spaces.networks.layers.pooling import HALVING_POOLINGS, SAME_SIZE_POOLINGS
 from archsearch.spaces.networks.layers.positions import POSITIONS, LearnedPositions, SinusoidalPositions
 
 __all__ = [
     "ACTIVATIONS",
-    "HALVINGS",
+    "HALVING_POOLINGS",
     "INITIALIZATIONS",
     "POSITIONS",
-    "SMOOTHINGS",
+    "SAME_SIZE_POOLINGS",
     "BatchNorm",
     "Conv",
     "Dense",
@@ -39,7 +39,7 @@ __all__ = [
     "SelfAttention",
     "SeparableConv",
     "SinusoidalPositions",
-    "start",
+    "initialize",
     "to_maps",
     "to_rows",
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archsearch.spaces.networks.layers.initialization import start
+from archsearch.spaces.networks.layers.initialization import initialize
 
 
 class Conv(nn.Module):
@@ -37,7 +37,9 @@ class Conv(nn.Module):
         window = (kernel,) * dimensions
         fan_in, fan_out = channels_in // groups * kernel**dimensions, channels_out // groups * kernel**dimensions
         shape = (channels_out, channels_in // groups, *window)
-        self.weight = start(scheme, shape, fan_in, fan_out, activation, generators)  # (K, out, in / groups, *window)
+        self.weight = initialize(
+            scheme, shape, fan_in, fan_out, activation, generators
+        )  # (K, out, in / groups, *window)
         self.bias = nn.Parameter(torch.zeros(len(generators), channels_out)) if bias else None
         self._convolve = functional.conv1d if dimensions == 1 else functional.conv2d
         self._groups, self._stride = groups * len(generators), stride

@@ -23,7 +23,7 @@ from archsearch.spaces.networks.layers.activations import SATURATING
 INITIALIZATIONS = ("auto", "he", "orthogonal", "small_normal", "xavier", "zeros")
 
 
-def start(
+def initialize(
     scheme: str,
     shape: tuple[int, ...],
     fan_in: int,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archsearch.spaces.networks.layers.initialization import start
+from archsearch.spaces.networks.layers.initialization import initialize
 
 # The output layer has spare columns up to this many floats, a cache line: BLAS rounds a row of the stack otherwise than
 # the same network alone where the row's result starts at another alignment, or has one column.
@@ -30,7 +30,9 @@ class Linear(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.weight = start(scheme, (fan_in, fan_out), fan_in, fan_out, activation, generators)  # (K, fan_in, fan_out)
+        self.weight = initialize(
+            scheme, (fan_in, fan_out), fan_in, fan_out, activation, generators
+        )  # (K, fan_in, fan_out)
         self.bias = nn.Parameter(torch.zeros(len(generators), 1, fan_out)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class Output(nn.Module):
     ) -> None:
         super().__init__()
         columns = math.ceil(outputs / ALIGNED) * ALIGNED
-        drawn = start(scheme, (fan_in, outputs), fan_in, outputs, None, generators).detach()
+        drawn = initialize(scheme, (fan_in, outputs), fan_in, outputs, None, generators).detach()
         self.weight = nn.Parameter(functional.pad(drawn, (0, columns - outputs)))  # (K, fan_in, columns)
         self.bias = nn.Parameter(torch.zeros(len(generators), 1, columns))
         self.outputs = outputs

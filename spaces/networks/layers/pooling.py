@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 # Windows of 2x2 beside each other, cut off at an odd edge: the size is halved and rounded up, as by a stride of 2.
-HALVINGS: dict[str, Callable[[Tensor], Tensor]] = {
+HALVING_POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "average": partial(avg_pool2d, kernel_size=2, ceil_mode=True),
     "max": partial(max_pool2d, kernel_size=2, ceil_mode=True),
 }
 
 # Windows of 3x3 around each pixel, of which only the part inside the map counts: the size stays.
-SMOOTHINGS: dict[str, Callable[[Tensor], Tensor]] = {
+SAME_SIZE_POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "average": partial(avg_pool2d, kernel_size=3, stride=1, padding=1, count_include_pad=False),
     "max": partial(max_pool2d, kernel_size=3, stride=1, padding=1),
 }
