@@ -60,6 +60,7 @@ from .spaces.flattening import Repeat as Repeat
 from .spaces.flattening import When as When
 from .spaces.inputs import Inputs as Inputs
 from .spaces.networks.base import Network as Network
+from .spaces.networks.base import NetworkFamily as NetworkFamily
 from .spaces.networks.base import StackedNetwork as StackedNetwork
 from .spaces.networks.cells import Cells as Cells
 from .spaces.networks.cnn import CNN as CNN

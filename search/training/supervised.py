@@ -28,6 +28,7 @@ from archsearch.spaces import Config, DataError, ExecutionError, Space, SpecErro
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks import Network, StackedNetwork, stack_key
 from archsearch.spaces.networks.arguments import extremes
+from archsearch.spaces.networks.base import check_family
 from archsearch.spaces.networks.costs import Costs, costs
 from archsearch.spaces.networks.rehearsal import rehearse
 
@@ -60,17 +61,15 @@ class Supervised:
     _scratch: list[Scratch] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name, method, example in (("data", "prepare", "digits()"), ("network", "space", "MLP(layers=2, units=64)")):
+        for name, members, example in (
+            ("data", ("prepare",), "digits()"),
+            ("network", ("space", "build", "stack"), "MLP(layers=2, units=64)"),
+        ):
             value = getattr(self, name)
-            if isinstance(value, type) or not hasattr(value, method):
+            if isinstance(value, type) or not any(hasattr(value, member) for member in members):
                 hint = f"{value.__name__}(...)" if callable(value) and hasattr(value, "__name__") else example
                 raise SpecError(f"Supervised {name} must be something like {example}, got {value!r}; write {hint}")
-        if not isinstance(self.network.space, Space):
-            raise SpecError(f"the network's `space` must be a Space, got {self.network.space!r}; write Space(...)")
-        if not any(callable(getattr(self.network, name, None)) for name in ("build", "stack")):
-            raise SpecError(
-                f"the network {self.network!r} has no `build`; write def build(self, config, inputs, outputs)"
-            )
+        check_family(self.network)
         if not isinstance(self.recipe, Recipe):
             raise SpecError(f"Supervised recipe must be a Recipe(...), got {self.recipe!r}")
         if not isinstance(self.metrics, tuple | list):

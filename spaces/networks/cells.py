@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import Argument, check_int, check_name, check_number, extremes
+from archsearch.spaces.networks.base import NetworkFamily
 from archsearch.spaces.networks.images import NORMS, Block, ConvNorm, ConvOptions, image_maps, image_shape
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
@@ -42,7 +43,7 @@ ANY_OPERATION = Choice(*OPERATIONS)
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class Cells(NetworkFamily):
     """A network of equal cells, whose graph is searched: `Cells(nodes=3, cells=2, channels=Choice(8, 16))`.
 
     Each argument is a fixed value or a domain, and a parameter by its name. The inputs are images, (height, width) or

@@ -20,6 +20,7 @@ from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.flattening import Repeat
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import check_int, check_name, check_number
+from archsearch.spaces.networks.base import NetworkFamily
 from archsearch.spaces.networks.images import NORMS, Block, ConvOptions, halved, image_maps, image_shape
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
@@ -39,7 +40,7 @@ HEADS = ("average", "flatten")
 
 
 @dataclass(frozen=True, slots=True)
-class CNN:
+class CNN(NetworkFamily):
     """A convolutional network: `CNN(blocks=Int(1, 3), channels=Choice(16, 32, 64), block=Choice("plain", "residual"))`.
 
     Each argument is a fixed value or a domain, and a parameter by its name. The inputs are images, (height, width) or

@@ -27,6 +27,7 @@ from archsearch.spaces.networks.arguments import (
     non_default,
     with_defaults,
 )
+from archsearch.spaces.networks.base import NetworkFamily
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
     INITIALIZATIONS,
@@ -48,7 +49,7 @@ EQUAL_WIDTH_SHAPES = {"constant", "free"}  # the shapes in which a layer may be 
 
 
 @dataclass(frozen=True, slots=True)
-class MLP:
+class MLP(NetworkFamily):
     """A multi-layer perceptron: `MLP(layers=Int(1, 4), units=Choice(32, 64, 128), activation=Choice("relu", "elu"))`.
 
     Each argument is a fixed value or a domain, and a parameter by its name. Inputs of any shape are flattened.

@@ -23,6 +23,7 @@ from archsearch.spaces.domains import Domain
 from archsearch.spaces.errors import SpaceError, unknown
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import Argument, check_int, check_number, extremes, non_default, with_defaults
+from archsearch.spaces.networks.base import NetworkFamily
 from archsearch.spaces.networks.module_surgery import find_head, head_inputs, replace_layer, split_into_blocks
 from archsearch.spaces.networks.seeding import seeded
 from archsearch.spaces.space import Config, Space, When
@@ -33,7 +34,7 @@ _ABOVE_1 = math.nextafter(1, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Pretrained:
+class Pretrained(NetworkFamily):
     """A pretrained module with a new head: `Pretrained(resnet, freeze=Int(0, 6), rate_share=Float(0.01, 1, log=True))`.
 
     module_factory: a function of no arguments that returns the module with its weights; say, one that makes a

@@ -20,6 +20,7 @@ from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.errors import SpaceError
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import Argument, check_int, check_name, check_number, extremes
+from archsearch.spaces.networks.base import NetworkFamily
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
     INITIALIZATIONS,
@@ -35,7 +36,7 @@ from archsearch.spaces.space import Config, Space
 
 
 @dataclass(frozen=True, slots=True)
-class TextCNN:
+class TextCNN(NetworkFamily):
     """A convolutional network for texts: `TextCNN(embedding=Choice(32, 64), filters=Int(16, 128, log=True))`.
 
     Each argument is a fixed value or a domain. The inputs are tokens with a vocabulary, as `text(...)` prepares them.

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import check_flag, check_int, check_name, check_number
+from archsearch.spaces.networks.base import NetworkFamily
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
     INITIALIZATIONS,
@@ -40,7 +41,7 @@ CLASS_TOKEN = "class_token"
 
 
 @dataclass(frozen=True, slots=True)
-class TextTransformer:
+class TextTransformer(NetworkFamily):
     """A transformer that reads texts: `TextTransformer(layers=Int(1, 4), heads=Choice(2, 4), head_width=16)`.
 
     Each argument is a fixed value or a domain. The inputs are tokens with a vocabulary, as `text(...)` prepares them.
