@@ -1,6 +1,6 @@
-"""What may be chosen: domains, priors, conditions, constraints, and the space that they make together.
+"""Search spaces: domains, priors, conditions and constraints, and the `Space` that combines them.
 
-Importing `spaces` loads neither torch nor ray; the network families in `archsearch.spaces.networks` load torch.
+Importing this package loads neither torch nor ray; the network families in `archsearch.spaces.networks` load torch.
 """
 
 from archsearch.spaces.changes import Change

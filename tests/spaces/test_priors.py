@@ -49,7 +49,7 @@ def test_weights_are_taken_as_given() -> None:
     domain = Choice("a", "b", "c", prior=(3, 1, 4))
     assert [domain.draw(u) for u in (0.0, 0.374, 0.375, 0.499, 0.5, 0.999999)] == ["a", "a", "b", "b", "c", "c"]
     assert [domain.prior_density(v) for v in "abc"] == [3 * 3 / 8, 3 / 8, 3 * 4 / 8]
-    assert [domain.from_unit(u) for u in (0.0, 0.34, 0.7)] == ["a", "b", "c"]  # the unit interval stays even
+    assert [domain.from_unit(u) for u in (0.0, 0.34, 0.7)] == ["a", "b", "c"]  # the unit interval stays uniform
 
 
 def test_one_draw_in_five_is_even() -> None:
@@ -63,29 +63,29 @@ def test_one_draw_in_five_is_even() -> None:
 
 def test_a_normal_cut_off_at_its_middle_is_half_a_normal() -> None:
     bell = TruncatedNormal(0.0, 0.1)
-    assert bell.place(UNIFORM_SHARE) == pytest.approx(0, abs=1e-12)
-    assert bell.place(UNIFORM_SHARE + 0.8 * 0.6826894921) == pytest.approx(0.1)  # one standard deviation
+    assert bell.quantile(UNIFORM_SHARE) == pytest.approx(0, abs=1e-12)
+    assert bell.quantile(UNIFORM_SHARE + 0.8 * 0.6826894921) == pytest.approx(0.1)  # one standard deviation
     assert bell.density(0, 1) == pytest.approx(1)
     assert bell.density(0, 0.1) == pytest.approx(UNIFORM_SHARE + 0.8 * 6.826894921)
 
 
-@given(middle=st.floats(0, 1), width=st.floats(1e-9, 1), even=st.floats(0, 1, exclude_max=True))
-def test_every_draw_is_a_place(middle: float, width: float, even: float) -> None:
+@given(middle=st.floats(0, 1), width=st.floats(1e-9, 1), uniform=st.floats(0, 1, exclude_max=True))
+def test_every_draw_is_a_place(middle: float, width: float, uniform: float) -> None:
     bell = TruncatedNormal(middle, width)
-    assert 0 <= bell.place(even) <= 1
-    assert 0 <= bell.place(0.0) < bell.place(UNIFORM_SHARE * 0.999) <= 1
+    assert 0 <= bell.quantile(uniform) <= 1
+    assert 0 <= bell.quantile(0.0) < bell.place(UNIFORM_SHARE * 0.999) <= 1
     assert bell.density(0, 1) == pytest.approx(1)
 
 
 @given(data=st.data())
 def test_draws_lie_in_the_domain_and_no_value_is_excluded(data: Any, any_domain: Any) -> None:
-    domain, even = data.draw(any_domain), data.draw(st.floats(0, 1, exclude_max=True))
-    assert domain.draw(even) in domain
+    domain, uniform = data.draw(any_domain), data.draw(st.floats(0, 1, exclude_max=True))
+    assert domain.draw(uniform) in domain
     least = min(domain.prior) / sum(domain.prior) if isinstance(domain, Choice) and domain.prior else UNIFORM_SHARE
     assert domain.prior_density(domain.from_unit(data.draw(st.floats(0, 1)))) >= least * (1 - 1e-9)
     if domain.prior is None:
-        assert repr(domain.draw(even)) == repr(domain.from_unit(even))
-        assert domain.prior_density(domain.from_unit(even)) == 1
+        assert repr(domain.draw(uniform)) == repr(domain.from_unit(uniform))
+        assert domain.prior_density(domain.from_unit(uniform)) == 1
 
 
 @pytest.mark.parametrize("domain", LEANING, ids=str)
