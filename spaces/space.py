@@ -1,9 +1,9 @@
 """Space: named domains with conditions and constraints, which together define the legal configs.
 
 A config is a plain mapping that holds the active parameters only: `units_3` is absent if there are two layers. The
-basic operation is `walk`: it visits the parameters in an order in which conditions can be evaluated, and asks a function
-for the value of each active one. Sampling, decoding, mutation and Optuna's suggestions are walks with different
-functions.
+basic operation is `walk`: it visits the parameters in an order in which conditions can be evaluated, and asks a
+function for the value of each active one. Sampling, decoding, mutation and Optuna's suggestions are walks with
+different functions.
 """
 
 from __future__ import annotations
@@ -210,17 +210,22 @@ class Space:
         )
 
     def rejection_rates(self, rng: np.random.Generator, samples: int = 1000) -> RejectionRates:
-        """How much of the space the constraints take away, by so many draws without them."""
+        """Estimates how many random configs the constraints reject.
+
+        Args:
+            rng: The source of randomness.
+            samples: The number of configs to draw.
+        """
         if samples < 1:
-            raise SpaceError(f"rejected() needs at least one sample, got {samples!r}")
-        broke: Counter[str] = Counter({constraint.name: 0 for constraint in self._constraints})
+            raise SpaceError(f"samples must be at least 1, got {samples!r}")
+        counts: Counter[str] = Counter({constraint.name: 0 for constraint in self._constraints})
         rejected = 0
         for _ in range(samples):
             config, _ = self._drawn(rng, tested=False)
-            broken = {constraint.name for constraint in self.violated(config)}
-            broke.update(broken)
-            rejected += bool(broken)
-        return RejectionRates(rejected / samples, {name: count / samples for name, count in broke.most_common()})
+            violated = {constraint.name for constraint in self.violated(config)}
+            counts.update(violated)
+            rejected += bool(violated)
+        return RejectionRates(rejected / samples, {name: count / samples for name, count in counts.most_common()})
 
     def active(self, config: Config) -> tuple[str, ...]:
         """The names of the parameters that are active given these values, in the order of declaration.

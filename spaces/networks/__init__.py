@@ -1,4 +1,4 @@
-"""The network families: for each its searchable parameters and its builder together. Importing this loads torch."""
+"""The network families: each declares its parameters and builds its networks. Importing this package loads torch."""
 
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.base import Network, NetworkFamily, StackedNetwork, stack_key, stacked

@@ -1,10 +1,10 @@
-"""Layers over a stack of K networks: every parameter has a leading axis of K rows, and rows meet in no operation.
+"""Layers for a stack of K networks: every parameter has a leading axis of K rows, and no operation mixes rows.
 
-Two layouts, each where it is quickest: features (K, batch, …, features), for linear layers, embeddings and layer norm;
-maps (batch, K * channels, …), for convolutions, pooling and batch norm, in which every row's channels are channels of
-one torch operation. `to_maps` and `to_rows` lead from one to the other.
+There are two layouts, each for the operations that are fastest with it: features (K, batch, …, features) for linear
+layers, embeddings and layer norm; maps (batch, K * channels, …) for convolutions, pooling and batch norm, in which the
+channels of all rows are channels of one torch operation. `to_maps` and `to_rows` convert between them.
 
-A layer draws its start, row by row, from the generators that it is given. On the meta device nothing is drawn.
+Each row of a layer is initialized from its own random generator. On the meta device nothing is drawn.
 """
 
 from archsearch.spaces.networks.layers.activations import ACTIVATIONS
