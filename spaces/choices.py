@@ -44,22 +44,22 @@ class Choice:
     values: tuple[Value, ...]
     ordered: bool
     prior: tuple[float, ...] | None
-    _places: dict[object, int] = field(init=False)
+    _indices: dict[object, int] = field(init=False)
     _ends: tuple[float, ...] = field(init=False)
 
     def __init__(self, *values: Value, ordered: bool = False, prior: Sequence[float] | None = None) -> None:
         if not values:
             raise SpaceError("Choice has no values; name at least one, e.g. Choice('relu', 'gelu')")
         plain = tuple(_plain(value) for value in values)
-        places: dict[object, int] = {}
+        indices: dict[object, int] = {}
         for index, value in enumerate(plain):
-            if places.setdefault(_key(value), index) != index:
+            if indices.setdefault(_key(value), index) != index:
                 raise SpaceError(f"Choice has the value {value!r} twice; list each value once")
         weights = None if prior is None else _weights(prior, len(plain))
         object.__setattr__(self, "values", plain)
         object.__setattr__(self, "ordered", ordered)
         object.__setattr__(self, "prior", weights)
-        object.__setattr__(self, "_places", places)
+        object.__setattr__(self, "_indices", indices)
         ends = [end / sum(weights) for end in accumulate(weights)] if weights else []
         object.__setattr__(self, "_ends", tuple(ends[:-1]))
 
@@ -75,7 +75,7 @@ class Choice:
         return hash(repr(self))
 
     def __contains__(self, value: object) -> bool:
-        return _key(value) in self._places
+        return _key(value) in self._indices
 
     def size(self) -> float:
         """The number of values."""
@@ -95,10 +95,10 @@ class Choice:
 
     def index(self, value: Value) -> int:
         """The value's position in `values`. Raises SpaceError if it is not one of them."""
-        place = self._places.get(_key(value))
-        if place is None:
+        index = self._indices.get(_key(value))
+        if index is None:
             raise SpaceError(f"{value!r} is not one of the values of {self}")
-        return place
+        return index
 
     def to_unit(self, value: Value) -> float:
         """The middle of the value's share of the unit interval."""

@@ -49,14 +49,14 @@ def in_dependency_order(by_name: Mapping[str, Parameter], constraints: Collectio
         _check_names(f"the condition of '{parameter.name}'", _reads(parameter), by_name)
     for constraint in constraints:
         _check_names(f"constraint '{constraint.name}'", constraint.names or (), by_name)
-    place = {name: index for index, name in enumerate(_in_order(by_name))}
-    tested: dict[str, list[Constraint]] = {name: [] for name in place}
+    position = {name: index for index, name in enumerate(_in_order(by_name))}
+    tested: dict[str, list[Constraint]] = {name: [] for name in position}
     for constraint in constraints:
-        reads = place.keys() if constraint.names is None else constraint.names
+        reads = position.keys() if constraint.names is None else constraint.names
         if not reads:
             raise SpaceError(f"constraint '{constraint.name}' is in a space without parameters; declare one")
-        tested[max(reads, key=place.__getitem__)].append(constraint)
-    return tuple(Decision(by_name[name], tuple(tested[name])) for name in place)
+        tested[max(reads, key=position.__getitem__)].append(constraint)
+    return tuple(Decision(by_name[name], tuple(tested[name])) for name in position)
 
 
 def group_by_condition(decisions: Iterable[Decision]) -> Iterator[tuple[Holds | None, list[Decision]]]:

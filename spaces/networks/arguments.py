@@ -90,9 +90,7 @@ def check_flag(what: str, argument: Argument) -> None:
     """Checks that every value is True or False."""
     for value in extremes(argument):
         if not isinstance(value, bool):
-            raise SpaceError(
-                f"{what} must be True, False or Choice(True, False), got {_shown(value, argument)}"
-            )
+            raise SpaceError(f"{what} must be True, False or Choice(True, False), got {_shown(value, argument)}")
 
 
 def _defaults(family: type) -> dict[str, Any]:

@@ -1,15 +1,13 @@
-"""Cells: the search for an architecture. A small graph of operations is searched, the cell, and the network is that
-cell over and over.
+"""Cells: neural architecture search. The search is for a cell, a small graph of operations, which the network repeats.
 
 The cell is that of NAS-Bench-201 (Dong and Yang, 2020, "NAS-Bench-201: Extending the scope of reproducible neural
-architecture search", section 2.1): node 0 is its input; an edge leads from each node to each later one, and is one of a
-few operations, or none; a node is the sum of what its edges bring (DARTS: Liu et al., 2019, "DARTS: Differentiable
-architecture search", section 2.1, equation 1); the last node is the output. Edges that are none say which nodes a node
-reads, and `skip` edges into the last node collect the others there, so one parameter for each edge says it all.
+architecture search", section 2.1). Node 0 is the input, and the last node the output. From each node to each later one
+there is an edge with one of a few operations, or "none"; a node is the sum of its incoming edges (Liu et al., 2019,
+"DARTS: Differentiable architecture search", section 2.1, equation 1). So there is one parameter for each edge.
 
-The network is theirs too: images → convolution of 3x3 → norm → stages of cells, and between two stages a residual block
-that halves height and width and doubles the channels; then norm → activation → average of each channel → dropout →
-linear.
+The network is also that of NAS-Bench-201: images → 3x3 convolution → norm → stages of cells, with a residual block
+between two stages, which halves height and width and doubles the channels; then norm → activation → average of each
+channel → dropout → linear.
 """
 
 from __future__ import annotations
@@ -44,26 +42,39 @@ ANY_OPERATION = Choice(*OPERATIONS)
 
 @dataclass(frozen=True, slots=True)
 class Cells(NetworkFamily):
-    """A network of equal cells, whose graph is searched: `Cells(nodes=3, cells=2, channels=Choice(8, 16))`.
+    """Networks of repeated cells whose graph is searched: `Cells(nodes=3, cells=2, channels=Choice(8, 16))`.
 
-    Each argument is a fixed value or a domain, and a parameter by its name. The inputs are images, (height, width) or
-    (channels, height, width).
+    The inputs are images, (height, width) or (channels, height, width). Each argument is a fixed value or a domain, and
+    becomes the parameter of its name, except `operation`.
 
-    nodes: of a cell, without its input, at least 1. operation: of an edge; each has its own, `edge_0_1`, `edge_0_2`,
-    `edge_1_2`, … for the edge from node 0 to node 1, and so on.
-        "conv", "separable": activation → convolution → norm, the latter with one convolution within the channels and
-        one across them. "max_pool", "average_pool": of the 3x3 pixels around each. "skip": what comes in. "none".
-    cells: of a stage, at least 1. stages: at least 1; 3, as in both papers. Halves round up, so that a map of one pixel
-    stays one, however many stages there are.
-    channels: of the first stage, at least 1; each later one has twice as many. kernel: size of the edges' convolutions,
-    at least 1. norm: after each convolution, "batch" or "none"; on, since sums of many grow without it. activation: a
-    name in ACTIVATIONS. dropout: the share of channels dropped before the last layer, in [0, 1). initialization: a name
-    in INITIALIZATIONS, of all weights.
+    Edges that are on no path from the cell's input to its output are not built. If there is no path at all, the output
+    is 0, and the network predicts the same for every image. Such a config is legal, as in NAS-Bench-201.
 
-    An edge that is on no way from the cell's input to its output is not built. Where there is no way at all, the output
-    is 0, and the network gives every image the same answer. Such a config is legal, as in NAS-Bench-201, and loses.
+    Args:
+        nodes: The nodes of a cell, without its input; at least 1. NAS-Bench-201 has 3.
+        cells: The number of cells in a stage, at least 1.
+        channels: The channels of the first stage, at least 1. Each later stage has twice as many.
+        operation: The operation on an edge. Each edge has its own parameter, `edge_0_1`, `edge_0_2`, `edge_1_2`, …,
+            where `edge_0_1` leads from node 0 to node 1.
+            "conv", "separable": activation → convolution (plain or depthwise separable) → norm.
+            "max_pool", "average_pool": of 3x3 pixels, with stride 1.
+            "skip": the identity.
+            "none": no edge.
+        stages: The number of stages, at least 1; 3 in both papers. Halves of height and width are rounded up, so that
+            any number of stages is possible.
+        kernel: The size of the convolutions on edges, at least 1.
+        norm: After each convolution, "batch" or "none". On by default, since sums of many edges grow without it.
+        activation: A name in ACTIVATIONS: elu, gelu, leaky_relu, mish, relu, sigmoid, silu, swish or tanh.
+        dropout: The fraction of channels dropped before the last layer, in [0, 1).
+        initialization: A name in INITIALIZATIONS, for all weights: auto, he, orthogonal, small_normal, xavier or zeros.
 
-    Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
+    Raises:
+        SpaceError: A value is out of range, or a domain includes such a value.
+
+    Example:
+        >>> from archsearch import Cells
+        >>> [name for name in Cells(nodes=2, cells=1, channels=8).space if name.startswith("edge")]
+        ['edge_0_1', 'edge_0_2', 'edge_1_2']
     """
 
     nodes: int | Domain
@@ -91,7 +102,7 @@ class Cells(NetworkFamily):
 
     @property
     def space(self) -> Space:
-        """Every argument by its name; of `operation`, one for each edge, active where the cell has its nodes."""
+        """One parameter for each argument; for `operation`, one for each edge, active if the cell has its nodes."""
         shared: dict[str, Argument] = {name: getattr(self, name) for name in _SHARED}
         return Space({"nodes": self.nodes, **self._edges(), **shared, "dropout": self.dropout})
 
@@ -103,28 +114,31 @@ class Cells(NetworkFamily):
         }
 
     def stack_key(self, config: Config) -> Hashable | None:
-        """The edges that are built, and everything else but dropout, which is each row's own."""
+        """The edges that are built, and everything else but dropout, which may differ within a stack."""
         return edges(config), *map(config.get, _SHARED)
 
     def stack(
         self, configs: Sequence[Config], inputs: Inputs, outputs: int, generators: Sequence[torch.Generator]
     ) -> nn.Module:
-        """K networks as one module: (K, batch, *inputs.shape) → (K, batch, outputs). See `StackedNetwork.stack`.
+        """Builds K networks as one module: (K, batch, *inputs.shape) → (K, batch, outputs).
 
-        Raises SpaceError for inputs that are no images.
+        See `NetworkFamily.stack`.
+
+        Raises:
+            SpaceError: The inputs are not images.
         """
         channels, _, _ = image_shape(inputs, "Cells")
         return _Stack(configs, channels, outputs, generators)
 
 
-# What all rows of a stack have in common, beside their edges.
+# Parameters that are the same for all networks of a stack, besides the edges.
 _SHARED = ("cells", "stages", "channels", "kernel", "norm", "activation", "initialization")
 
 Edge = tuple[int, int, str]  # from, to, operation
 
 
 def edges(config: Mapping[str, Any]) -> tuple[Edge, ...]:
-    """The edges on the ways from a cell's input to its output, by the node that they lead to."""
+    """The edges on paths from a cell's input to its output, ordered by the node that they lead to."""
     last = config["nodes"]
     given = [(tail, head, config[f"edge_{tail}_{head}"]) for tail, head in _pairs(last)]
     there = [edge for edge in given if edge[2] != "none"]
@@ -184,7 +198,7 @@ class _Cell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.ends:
-            return x * 0  # and not a fresh 0: what lies before has then a gradient, of 0
+            return x * 0  # not a new tensor, so that earlier layers have gradients, of 0
         nodes = {0: x}
         for (tail, head), operation in zip(self.ends, self.operations, strict=True):
             brought = operation(nodes[tail])
@@ -193,7 +207,7 @@ class _Cell(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """Activation → convolution → norm, in this order, as in NAS-Bench-201: what a node adds up is centred then."""
+    """Activation → convolution → norm, in this order as in NAS-Bench-201, so that a node adds up normalized values."""
 
     def __init__(self, channels: int, kernel: int, options: ConvOptions, *, separable: bool) -> None:
         super().__init__()
@@ -222,4 +236,4 @@ def _operation(name: str, channels: int, kernel: int, options: ConvOptions) -> n
         case "skip":
             return nn.Identity()
         case _:
-            raise ValueError(f"no operation is named {name!r}")
+            raise ValueError(f"unknown operation {name!r}")

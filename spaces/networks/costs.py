@@ -56,7 +56,8 @@ class Costs:
     def memory_bytes(self) -> int:
         """An estimate for a trial in training: weights, gradients, optimizer state, activations and data."""
         gradients_and_state = (1 + self.optimizer_copies) * self.trainable_bytes
-        return self.weight_bytes + gradients_and_state + self.kept_bytes + self.batch_size * self.sample_bytes + self.data_bytes
+        activations = self.kept_bytes + self.batch_size * self.sample_bytes
+        return self.weight_bytes + gradients_and_state + activations + self.data_bytes
 
 
 def costs(network: Network | StackedNetwork, config: Config, inputs: Inputs, outputs: int) -> Costs:

@@ -98,9 +98,9 @@ class VmapStack(nn.Module):
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            said = " ".join(str(error).removeprefix("vmap: ").split()).partition(". ")[0].rstrip(".")
+            reason = " ".join(str(error).removeprefix("vmap: ").split()).partition(". ")[0].rstrip(".")
             raise ValueError(
-                f"the network cannot be stacked, because vmap fails{_place(error)}: {said}; return None as stack_key"
+                f"the network cannot be stacked, because vmap fails{_user_line(error)}: {reason}; return None as stack_key"
             ) from None  # the traceback is long and within torch
         for name, buffer in replaced.items():
             buffers[name].copy_(buffer)
@@ -175,7 +175,7 @@ def _rate_scales(module: nn.Module) -> dict[str, float]:
     return scales
 
 
-def _place(error: BaseException) -> str:
+def _user_line(error: BaseException) -> str:
     """The innermost line of the traceback outside of torch and this file, as ` (spec.py, line 12)`."""
     ours = (str(Path(torch.__file__).parent), __file__)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]

@@ -12,7 +12,7 @@ from archsearch.spaces.networks.layers.initialization import normal
 
 
 class Categories(nn.Module):
-    """Numbers as they are, followed by a vector for each categorical column: (K, batch, columns) → (K, batch, features).
+    """Numeric columns, then a vector for each categorical one: (K, batch, columns) → (K, batch, features).
 
     A column of n codes has vectors of min(width, n - 1) numbers, since more cannot represent more. Code 0, a value that
     the training data does not have, is a vector of zeros, as in one-hot encoding. The other vectors have an initial

@@ -35,8 +35,8 @@ def initialize(
 
     Args:
         scheme: A name in INITIALIZATIONS.
-        shape: Of the weights of one row. An orthogonal matrix has the first axis as its rows, and all others, flattened,
-            as its columns.
+        shape: Of the weights of one row. An orthogonal matrix has the first axis as its rows, and all others,
+            flattened, as its columns.
         fan_in: Inputs of each output of the layer.
         fan_out: Outputs that each input of the layer contributes to.
         activation: The name of the activation that follows the layer, or None.
@@ -52,7 +52,7 @@ def initialize(
 
 
 def normal(shape: tuple[int, ...], std: float, generators: Sequence[torch.Generator]) -> nn.Parameter:
-    """Weights (K, *shape) from a normal distribution with mean 0, of which row k is drawn from `generators[k]` alone."""
+    """Weights (K, *shape) from a normal distribution with mean 0; row k is drawn from `generators[k]` alone."""
     if on_meta():
         return nn.Parameter(torch.empty(len(generators), *shape))
     return nn.Parameter(torch.stack([torch.randn(shape, generator=generator) * std for generator in generators]))

@@ -72,7 +72,7 @@ class LowRank(nn.Module):
 
 
 class Output(nn.Module):
-    """The last layer: (K, batch, fan_in) → (K, batch, outputs). Its weights are padded with columns that are not used."""
+    """The last layer: (K, batch, fan_in) → (K, batch, outputs). Its weights are padded with unused columns."""
 
     def __init__(
         self, fan_in: int, outputs: int, generators: Sequence[torch.Generator], *, scheme: str = "auto"

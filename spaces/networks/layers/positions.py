@@ -29,7 +29,7 @@ class LearnedPositions(nn.Module):
 
 
 class SinusoidalPositions(nn.Module):
-    """Adds sines and cosines of the position, with wavelengths from 2π to 20,000π: (K, batch, tokens, width) → the same.
+    """Adds sines and cosines of the position: (K, batch, tokens, width) → the same. Wavelengths are 2π to 20,000π.
 
     See Vaswani et al., 2017, "Attention is all you need", section 3.5. Nothing is learned.
     """
