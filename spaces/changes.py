@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from archsearch.spaces.constraints import Constraint, Rule
-from archsearch.spaces.domains import Choice
+from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.flattening import Parameter
 
 
@@ -64,8 +64,10 @@ def _constraint(constraint: Constraint) -> str:
 def _aspects(parameter: Parameter) -> tuple[str, ...]:
     """Domain, prior, condition and path, each as text."""
     domain, condition = parameter.domain, parameter.condition
-    choice = isinstance(domain, Choice)
-    without_prior = Choice(*domain.values, ordered=domain.ordered) if choice else replace(domain, prior=None)
+    if isinstance(domain, Choice):
+        without_prior: Domain = Choice(*domain.values, ordered=domain.ordered)
+    else:
+        without_prior = replace(domain, prior=None)
     return (
         f"{without_prior}",
         "no prior" if domain.prior is None else f"prior {domain.prior}",

@@ -48,7 +48,7 @@ class Int:
         >>> 48 in Int(16, 64, step=16)
         True
         >>> Int(1, 1024, log=True).from_unit(0.5)
-        27
+        23
     """
 
     low: int

@@ -251,7 +251,7 @@ def _counts(domain: Domain) -> tuple[int, int]:
     whole = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
     if len(whole) < len(values) or min(whole) < 0 or max(whole) > _MAX_REPEATS:
         raise SpaceError(
-            f"Repeat times must be an integer from 0 to {_MAX_REPEATS}, a domain of such integers or a parameter's "
+            f"Repeat times must be a whole number from 0 to {_MAX_REPEATS}, a domain of such numbers or a parameter's "
             f"name, got {values[0] if len(values) == 1 else domain!r}"
         )
     return min(whole), max(whole)

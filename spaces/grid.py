@@ -20,7 +20,7 @@ def grid(decisions: Sequence[Decision], points: int | None) -> Iterator[dict[str
         SpaceError: `points` is invalid, or missing for a continuous Float. Raised by the call, not by the iterator.
     """
     if points is not None and (isinstance(points, bool) or not isinstance(points, int) or points < 2):
-        raise SpaceError(f"grid points must be an integer of at least 2, got {points!r}")
+        raise SpaceError(f"grid points must be a whole number of at least 2, got {points!r}")
     for decision in decisions:
         if points is None and math.isinf(decision.parameter.domain.size()):
             raise SpaceError(

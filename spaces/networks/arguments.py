@@ -48,7 +48,7 @@ def check_int(what: str, argument: Argument, low: int, *, allow_none: bool = Fal
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise SpaceError(
-                f"{what} must be an integer of at least {low}{' or None' if allow_none else ''}, "
+                f"{what} must be a whole number of at least {low}{' or None' if allow_none else ''}, "
                 f"got {_shown(value, argument)}; give such a number, Int(low, high) or Choice(...)"
             )
 

@@ -100,7 +100,8 @@ class VmapStack(nn.Module):
         except RuntimeError as error:
             reason = " ".join(str(error).removeprefix("vmap: ").split()).partition(". ")[0].rstrip(".")
             raise ValueError(
-                f"the network cannot be stacked, because vmap fails{_user_line(error)}: {reason}; return None as stack_key"
+                f"the network cannot be stacked, because vmap fails{_user_line(error)}: {reason}; "
+                "return None as stack_key"
             ) from None  # the traceback is long and within torch
         for name, buffer in replaced.items():
             buffers[name].copy_(buffer)

@@ -183,6 +183,6 @@ def _check_kernels(argument: Argument) -> None:
         sizes = kernels if isinstance(kernels, tuple) else ()
         if not sizes or not all(type(size) is int and size >= 1 for size in sizes):
             raise SpaceError(
-                f"TextCNN kernels must be a tuple of integers of at least 1, got {kernels!r}; write (3, 4, 5) or "
+                f"TextCNN kernels must be a tuple of whole numbers of at least 1, got {kernels!r}; write (3, 4, 5) or "
                 "Choice((3,), (3, 4, 5))"
             )

@@ -73,7 +73,7 @@ def test_a_normal_cut_off_at_its_middle_is_half_a_normal() -> None:
 def test_every_draw_is_a_place(middle: float, width: float, uniform: float) -> None:
     bell = TruncatedNormal(middle, width)
     assert 0 <= bell.quantile(uniform) <= 1
-    assert 0 <= bell.quantile(0.0) < bell.place(UNIFORM_SHARE * 0.999) <= 1
+    assert 0 <= bell.quantile(0.0) < bell.quantile(UNIFORM_SHARE * 0.999) <= 1
     assert bell.density(0, 1) == pytest.approx(1)
 
 
@@ -117,11 +117,11 @@ def test_a_prior_is_written_in_one_way() -> None:
         (lambda: Prior(float("nan")), "Prior value must be a finite number, got nan"),
         (lambda: Prior(1, width=0), r"Prior width must be in \(0, 1\].*got 0"),
         (lambda: Prior(1, width=1.5), r"Prior width must be in \(0, 1\].*got 1.5"),
-        (lambda: Int(1, 4, prior=Prior(9)), "its prior prefers 9, which is not in it"),
-        (lambda: Int(1, 4, prior=Prior(2.5)), "its prior prefers 2.5"),
-        (lambda: Float(0, 1, step=0.5, prior=Prior(0.3)), "its prior prefers 0.3"),
-        (lambda: Float(0, 1, prior=0.3), r"its prior must be Prior\(value, width=…\), got 0.3"),
-        (lambda: Choice("a", "b", prior=(1,)), r"one positive weight for each of its 2 values, got \(1,\)"),
+        (lambda: Int(1, 4, prior=Prior(9)), "the prior's value 9 is not in the domain"),
+        (lambda: Int(1, 4, prior=Prior(2.5)), "the prior's value 2.5 is not"),
+        (lambda: Float(0, 1, step=0.5, prior=Prior(0.3)), "the prior's value 0.3 is not"),
+        (lambda: Float(0, 1, prior=0.3), r"prior must be Prior\(value, width=…\), got 0.3"),
+        (lambda: Choice("a", "b", prior=(1,)), r"one positive weight for each of the 2 values, got \(1,\)"),
         (lambda: Choice("a", "b", prior=(1, 0)), "one positive weight for each"),
         (lambda: Choice("a", "b", prior=(1, True)), "one positive weight for each"),
         (lambda: Choice("a", "b", prior=(1, float("inf"))), "one positive weight for each"),

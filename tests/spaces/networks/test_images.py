@@ -97,9 +97,9 @@ def trial(family, seed, device="cpu", **changes):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (Inputs((5,)), r"reads images, \(height, width\) or .*, got inputs of shape \(5,\); give .* as MLP"),
-        (Inputs((2, 3, 8, 8)), r"got inputs of shape \(2, 3, 8, 8\); give"),
-        (Inputs((40,), vocabulary=99), "got texts; give it data of such a shape, or take .* as TextCNN"),
+        (Inputs((5,)), r"needs images, \(height, width\) or .*, got inputs of shape \(5,\); use .* such as MLP"),
+        (Inputs((2, 3, 8, 8)), r"got inputs of shape \(2, 3, 8, 8\); use"),
+        (Inputs((40,), vocabulary=99), "got texts; use data of such a shape, or .* such as TextCNN"),
         (Inputs((7, 2), categories=(3,)), r"got inputs of shape \(7, 2\)"),
     ],
 )

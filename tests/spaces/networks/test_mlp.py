@@ -112,14 +112,14 @@ def test_residual_is_searched_only_where_a_layer_can_be_gone_around():
         ({"activation": "rellu"}, "unknown activation 'rellu'; known: .*; did you mean 'relu'?"),
         ({"activation": Choice("relu", "gelo")}, "did you mean 'gelu'?"),
         ({"shape": "tunnel"}, "unknown shape 'tunnel'; .*did you mean 'funnel'?"),
-        ({"shape": "funnel"}, "MLP shape 'funnel' needs at least 2 layers, got layers=1; allow more layers, or"),
+        ({"shape": "funnel"}, "MLP shape 'funnel' needs at least 2 layers, got layers=1; raise layers, or"),
         ({"shape": "bottleneck", "layers": Int(1, 2)}, r"needs at least 3 layers, got layers=Int\(low=1, high=2"),
         ({"residual": 1}, "MLP residual must be True, False or Choice"),
         (
             {"residual": Choice(False, True)},
-            "MLP residual goes around layers .* none is with layers=1 and shape='free'",
+            "MLP residual needs layers .* none with layers=1 and shape='free'",
         ),
-        ({"residual": True, "layers": 3, "shape": "funnel"}, "none is with layers=3 and shape='funnel'; allow 2"),
+        ({"residual": True, "layers": 3, "shape": "funnel"}, "none with layers=3 and shape='funnel'; use at least 2"),
         ({"initialization": "hee"}, "unknown initialization 'hee'; .*did you mean 'he'?"),
         ({"rank": -1}, "MLP rank must be a whole number of at least 0 or None, got -1"),
         ({"rank": Choice(None, 0.5)}, r"got 0.5 from Choice\(None, 0.5\)"),
@@ -135,13 +135,17 @@ def test_illegal_values_fail_at_construction(arguments, message):
 @pytest.mark.parametrize(
     ("inputs", "arguments", "message"),
     [
-        (PLAIN, {"embedding": 8}, "MLP embedding=8 needs columns of categories as codes, got data without; read them"),
+        (
+            PLAIN,
+            {"embedding": 8},
+            "MLP embedding=8 needs data with categories as codes, got data without; read the data",
+        ),
         (
             CODED,
             {},
-            r"MLP got 2 columns of categories as codes, .*; say how wide their vectors are, as MLP\(\.\.\., emb",
+            r"MLP needs embedding= for data with categories as codes, got 2 such columns; write MLP\(\.\.\., emb",
         ),
-        (Inputs((9,), vocabulary=50), {}, "MLP reads numbers, got texts as tokens; take a family for texts"),
+        (Inputs((9,), vocabulary=50), {}, "MLP needs numbers, got text; use a family for text"),
     ],
 )
 def test_inputs_that_it_cannot_take_are_told(inputs, arguments, message):

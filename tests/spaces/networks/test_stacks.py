@@ -182,7 +182,7 @@ def test_a_mapped_stack_keeps_what_its_modules_keep(what):
 
 
 def test_a_layer_with_noise_cannot_be_mapped():
-    with pytest.raises(ValueError, match="layer '1' draws noise, and cannot share a stack; let stack_key return None"):
+    with pytest.raises(ValueError, match=r"layer '1' draws random numbers, .*; return None as stack_key"):
         stacked(Noisy(), [CONFIG, CONFIG], INPUTS, 3, generators(1, 2))
 
 
@@ -199,7 +199,7 @@ def test_a_layer_with_noise_cannot_be_mapped():
 def test_what_vmap_cannot_do_is_told_in_a_sentence_with_its_line(what, layers, message):
     together = VmapStack([Doing(what, *(make(*sizes) for make, *sizes in layers)) for _ in range(2)])
     expected = (
-        rf"cannot share a stack, since vmap fails \(test_stacks.py, line \d+\): .*{message}.*; let stack_key return"
+        rf"cannot be stacked, because vmap fails \(test_stacks.py, line \d+\): .*{message}.*; return None as stack_key"
     )
     with pytest.raises(ValueError, match=expected) as caught:
         together(torch.randn(2, 7, 5))
@@ -237,7 +237,7 @@ def scaled(scale):
 )
 def test_modules_that_differ_cannot_be_mapped(one, other, where):
     for modules in ((one, other), (other, one), (one, one, other)):
-        with pytest.raises(ValueError, match=f"differ in '{where}'; put what differs into the key"):
+        with pytest.raises(ValueError, match=f"differ in '{where}'; make it part of the key"):
             VmapStack(modules)
 
 
@@ -254,7 +254,7 @@ def test_mistaken_rate_scales_are_told():
         SpaceError, match="unknown parameter in rate_scales 'wieght'; known: bias, weight; did you mean"
     ):
         _ = SingleStack(module).rate_scales
-    with pytest.raises(SpaceError, match=r"rate_scales\['weight'\] must be a number above 0, got 0; freeze"):
+    with pytest.raises(SpaceError, match=r"rate_scales\['weight'\] must be a number above 0, got 0; to freeze"):
         _ = SingleStack(scaled(0)).rate_scales
 
 

@@ -230,9 +230,7 @@ def test_operations_counted_by_hand_without_drawing(family, change, flops):
 @both
 def test_inputs_that_are_no_text_are_refused(family):
     name = type(WIDE[family]).__name__
-    with pytest.raises(
-        SpaceError, match=rf"{name} reads texts, got inputs of shape \(8, 8\) without a vocabulary; give"
-    ):
+    with pytest.raises(SpaceError, match=rf"{name} needs text, got inputs of shape \(8, 8\) without a vocabulary; use"):
         stacked(WIDE[family], [FIXED[family]], Inputs((8, 8)), 3, [torch.Generator()])
 
 
