@@ -24,9 +24,9 @@ PUBLIC = {
 
 def arguments_of(value: Any) -> list[str]:
     """The arguments that a caller gives; none for an exception that only takes a message, or for a protocol."""
-    if inspect.isclass(value):
-        if value.__init__ in (object.__init__, Exception.__init__) or getattr(value, "_is_protocol", False):
-            return []
+    plain = (object.__init__, Exception.__init__)
+    if inspect.isclass(value) and (value.__init__ in plain or getattr(value, "_is_protocol", False)):
+        return []
     return [name for name in inspect.signature(value).parameters if name != "self"]
 
 
