@@ -38,6 +38,7 @@ class Rule:
         return self.expression.names
 
     def violated(self, config: Mapping[str, Any]) -> bool:
+        """Whether the config violates the constraint."""
         return self.expression.names <= config.keys() and not self.expression.true_of(config)
 
     def within(self, holder: str, names: Mapping[str, str]) -> Rule:
@@ -73,6 +74,7 @@ class Predicate:
         return None if self.scope is None else frozenset(self.scope.values())
 
     def violated(self, config: Mapping[str, Any]) -> bool:
+        """Whether the config violates the constraint. Raises SpaceError if the function fails or is not known."""
         if self.function is None:
             raise SpaceError(
                 f"constraint '{self.name}' is a Python function, and a stored space keeps only its name; use the space "

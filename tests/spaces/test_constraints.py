@@ -210,7 +210,7 @@ def test_how_much_each_constraint_rejects() -> None:
         space.rejection_rates(RNG(0), 0)
 
 
-def test_an_empty_space_is_told_in_one_error() -> None:
+def test_an_empty_space_raises_one_error() -> None:
     space = Space(constraint("a > b"), constraint("b > a"), constraint("c > 9"), a=Int(0, 9), b=Int(0, 9), c=Int(0, 9))
     with pytest.raises(SpaceError) as caught:
         space.sample(RNG(0))
@@ -253,7 +253,7 @@ def test_an_empty_space_is_told_in_one_error() -> None:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_declaration(declare: Any, says: str) -> None:
+def test_what_is_invalid_is_refused_at_declaration(declare: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         declare()
 

@@ -179,7 +179,7 @@ def test_a_domain_takes_numpy_numbers_and_keeps_plain_ones() -> None:
         (lambda: domain_from_json({"type": "flaot"}), "unknown domain type 'flaot'.*did you mean 'float'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_remedy(make: Any, says: str) -> None:
+def test_what_is_invalid_is_refused_with_a_fix(make: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         make()
 

@@ -269,6 +269,6 @@ def test_nested_holds_every_value_at_its_path(data: Any, any_space: Any) -> None
         (lambda: Space(b=Space), "'b' must be a domain .* a Space, a Repeat, a When .* got <class"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_declaration(declare: Any, says: str) -> None:
+def test_what_is_invalid_is_refused_at_declaration(declare: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         declare()

@@ -129,6 +129,6 @@ def test_a_prior_is_written_in_one_way() -> None:
         (lambda: Choice(1, 2, prior=Prior(1)), "one positive weight for each"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_remedy(make: Any, says: str) -> None:
+def test_what_is_invalid_is_refused_with_a_fix(make: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         make()

@@ -195,7 +195,7 @@ def test_numpy_scalars_are_legal_values() -> None:
         (lambda: Space(a=1, b=2) | Space(b=3), "'b' is declared by both spaces; rename one"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_declaration(declare: Any, says: str) -> None:
+def test_what_is_invalid_is_refused_at_declaration(declare: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         declare()
 

@@ -15,7 +15,7 @@ from archsearch.spaces.transfer import translate_config
 
 
 @given(data=st.data())
-def test_whatever_is_carried_is_legal_and_follows_from_its_arguments(data: Any, any_space: Any) -> None:
+def test_every_translated_config_is_legal_and_follows_from_its_arguments(data: Any, any_space: Any) -> None:
     """The spaces take their names from one list, so they share some, under other domains and conditions."""
     earlier, space = data.draw(any_space), data.draw(any_space)
     config = earlier.sample(np.random.default_rng(data.draw(st.integers(0, 2**32))))
@@ -71,7 +71,7 @@ def test_a_number_outside_moves_to_the_nearest_value(domain: Any, value: Any, ex
     ids=str,
 )
 @pytest.mark.parametrize("config", [{}, {"x": "of no meaning"}, {"x": True}, {"x": math.nan}], ids=str)
-def test_what_is_new_or_means_nothing_stands_where_it_is_expected(domain: Any, expected: Any, config: Any) -> None:
+def test_new_and_meaningless_values_are_the_expected_ones(domain: Any, expected: Any, config: Any) -> None:
     assert translate_config(config, Space(x=domain)) == {"x": expected}
 
 
