@@ -72,6 +72,7 @@ from .spaces.mutation import mutate as mutate
 from .spaces.mutation import neighbour as neighbour
 from .spaces.mutation import repair as repair
 from .spaces.networks.base import Network as Network
+from .spaces.networks.base import NetworkFamily as NetworkFamily
 from .spaces.networks.base import StackedNetwork as StackedNetwork
 from .spaces.networks.cells import Cells as Cells
 from .spaces.networks.cnn import CNN as CNN

@@ -19,7 +19,7 @@ import torch
 from archsearch import MLP, Choice, Float, Inputs, Int, Random, Recipe, Study, Supervised, digits
 from archsearch.search.engine.preflight import preflight, rehearse
 from archsearch.spaces.networks.costs import costs
-from archsearch.spaces.networks.rehearsal import built
+from archsearch.spaces.networks.rehearsal import build_single
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -56,7 +56,7 @@ def main() -> None:
 
     def build() -> None:
         with torch.device("meta"):
-            built(family, config, inputs, 10)
+            build_single(family, config, inputs, 10)
 
     def count() -> None:
         costs(family, config, inputs, 10)

@@ -1,4 +1,4 @@
-"""Your own network: a class with `space` and `build`, here in the spec file, is all that a search needs to know of it.
+"""Your own network: a NetworkFamily with `space` and `build`, declared in the spec file.
 
     archsearch run examples/own_network.py
 
@@ -9,7 +9,20 @@ scikit-learn's breast cancer data take ten seconds on two cores.
 import torch
 from torch import nn
 
-from archsearch import TPE, Choice, Float, Inputs, Int, Median, Recipe, Space, Study, Supervised, breast_cancer
+from archsearch import (
+    TPE,
+    Choice,
+    Float,
+    Inputs,
+    Int,
+    Median,
+    NetworkFamily,
+    Recipe,
+    Space,
+    Study,
+    Supervised,
+    breast_cancer,
+)
 
 
 class Gated(nn.Module):
@@ -19,14 +32,14 @@ class Gated(nn.Module):
         super().__init__()
         self.change = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
         self.gate = nn.Linear(width, width)
-        nn.init.constant_(self.gate.bias, -1.0)  # nearly shut, so that a deep network begins as a shallow one
+        nn.init.constant_(self.gate.bias, -1.0)  # nearly closed, so that a deep network starts like a shallow one
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + torch.sigmoid(self.gate(x)) * (self.change(x) - x)
 
 
-class Highway:
-    """`space` says what may vary, and `build` makes one of these networks."""
+class Highway(NetworkFamily):
+    """`space` declares what may vary, and `build` makes the network of one configuration."""
 
     space = Space(depth=Int(1, 8), width=Choice(8, 16, 32, 64, ordered=True), dropout=Float(0.0, 0.5))
 

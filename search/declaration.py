@@ -16,7 +16,7 @@ from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
 from archsearch.search.validation import check_metrics, check_part, stable_repr
-from archsearch.spaces import Config, Constraint, Space, SpecError, carried
+from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
@@ -121,7 +121,7 @@ class Declaration:
         space = self.space or Space()
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
-        whole = carried(config, space)
+        whole = translate_config(config, space)
         if changed := [name for name, value in config.items() if name not in whole or whole[name] != value]:
             name = changed[0]
             if name not in whole:

@@ -132,7 +132,7 @@ class Strategy:
         def candidates() -> Iterator[Config]:
             while len(made) < _PROPOSED_ANEW and (proposed := self.propose(history, rng)) is not None:
                 proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
-                if space.broken(proposal.config):
+                if space.violated(proposal.config):
                     proposal = replace(proposal, config=repair(space, proposal.config, rng))
                 made.append(replace(proposal, proposer=proposal.proposer or type(self).__name__.lower()))
                 yield proposal.config

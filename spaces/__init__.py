@@ -1,10 +1,10 @@
-"""What may be chosen: domains, priors, conditions, constraints, and the space that they make together.
+"""Search spaces: domains, priors, conditions and constraints, and the `Space` that combines them.
 
-Importing `spaces` loads neither torch nor ray; the network families in `archsearch.spaces.networks` load torch.
+Importing this package loads neither torch nor ray; the network families in `archsearch.spaces.networks` load torch.
 """
 
 from archsearch.spaces.changes import Change
-from archsearch.spaces.constraints import Constraint, Rejected, constraint, forbidden
+from archsearch.spaces.constraints import Constraint, RejectionRates, constraint, forbidden
 from archsearch.spaces.domains import Choice, Domain, Float, Int, Value
 from archsearch.spaces.encoding import Encoding
 from archsearch.spaces.errors import (
@@ -21,7 +21,7 @@ from archsearch.spaces.flattening import Parameter, Repeat, When
 from archsearch.spaces.mutation import crossover, mutate, neighbour, repair
 from archsearch.spaces.priors import Prior
 from archsearch.spaces.space import Config, Space
-from archsearch.spaces.transfer import carried
+from archsearch.spaces.transfer import translate_config
 
 __all__ = [
     "ArchsearchError",
@@ -38,7 +38,7 @@ __all__ = [
     "Int",
     "Parameter",
     "Prior",
-    "Rejected",
+    "RejectionRates",
     "Repeat",
     "Space",
     "SpaceError",
@@ -47,11 +47,11 @@ __all__ = [
     "StudyFailed",
     "Value",
     "When",
-    "carried",
     "constraint",
     "crossover",
     "forbidden",
     "mutate",
     "neighbour",
     "repair",
+    "translate_config",
 ]

@@ -1,4 +1,4 @@
-"""What differs between two spaces, change by change, as a person would name it."""
+"""The differences between two spaces, as a list of readable changes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from archsearch.spaces.constraints import Constraint, Rule
-from archsearch.spaces.domains import Choice
+from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.flattening import Parameter
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change. `what` names the parameter or constraint; before and after show it, None where it is not."""
+    """One change. `what` names the parameter or constraint; `before` and `after` show it, None where it is absent."""
 
     kind: Literal["added", "removed", "changed"]
     what: str
@@ -37,7 +37,7 @@ def changes(
     constraints_before: Sequence[Constraint],
     constraints_after: Sequence[Constraint],
 ) -> Iterator[Change]:
-    """All changes, those of parameters first; none exactly where both declare the same."""
+    """All changes, those of parameters first. There are none exactly if both sides declare the same."""
     for name in sorted(before.keys() | after.keys()):
         if name not in after:
             yield Change("removed", name, str(before[name]), None)
@@ -47,13 +47,13 @@ def changes(
             for old, new in zip(_aspects(before[name]), _aspects(after[name]), strict=True):
                 if old != new:
                     yield Change("changed", name, old, new)
-    # Counted, since two functions may share a name.
-    old_ones, new_ones = (
+    # Counters, since two Python functions may have the same name.
+    old_counts, new_counts = (
         Counter((c.name, _constraint(c)) for c in cs) for cs in (constraints_before, constraints_after)
     )
-    for what, text in sorted((old_ones - new_ones).elements()):
+    for what, text in sorted((old_counts - new_counts).elements()):
         yield Change("removed", what, text, None)
-    for what, text in sorted((new_ones - old_ones).elements()):
+    for what, text in sorted((new_counts - old_counts).elements()):
         yield Change("added", what, None, text)
 
 
@@ -62,11 +62,14 @@ def _constraint(constraint: Constraint) -> str:
 
 
 def _aspects(parameter: Parameter) -> tuple[str, ...]:
-    """Domain, prior, condition and place, each as text."""
+    """Domain, prior, condition and path, each as text."""
     domain, condition = parameter.domain, parameter.condition
-    even = Choice(*domain.values, ordered=domain.ordered) if isinstance(domain, Choice) else replace(domain, prior=None)
+    if isinstance(domain, Choice):
+        without_prior: Domain = Choice(*domain.values, ordered=domain.ordered)
+    else:
+        without_prior = replace(domain, prior=None)
     return (
-        f"{even}",
+        f"{without_prior}",
         "no prior" if domain.prior is None else f"prior {domain.prior}",
         f"when {condition.text}" if condition else "always active",
         f"nested as {list(parameter.path)}",

@@ -1,4 +1,4 @@
-"""Choice, the domain that lists its values; and what a value may be: plain, so that JSON and a digest can hold it."""
+"""Choice, the domain that lists its values. Values are plain, so that they can be written as JSON and hashed."""
 
 from __future__ import annotations
 
@@ -20,30 +20,46 @@ Value = int | float | str | bool | None | tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True, init=False)
 class Choice:
-    """One of the given plain values; `ordered` says that neighbours in the list are alike (32, 64, 128).
+    """A categorical domain: one of the given values.
 
-    prior: one positive weight a value: of `Choice("adam", "sgd", prior=(3, 1))` three draws in four are "adam".
+    Args:
+        *values: The values, at least one and each once: numbers, strings, booleans, None, or tuples of these.
+        ordered: Whether neighbouring values are similar, as in `Choice(32, 64, 128, ordered=True)`. Models and local
+            search then treat the values as points on a line; otherwise all values are equally far apart.
+        prior: One positive weight for each value. With `Choice("adam", "sgd", prior=(3, 1))`, three random draws in
+            four are "adam". None draws uniformly.
+
+    Raises:
+        SpaceError: There are no values, a value appears twice or is not plain, or the weights do not fit the values.
+
+    Example:
+        >>> from archsearch import Choice
+        >>> units = Choice(32, 64, 128, ordered=True)
+        >>> 64 in units, 65 in units
+        (True, False)
+        >>> units.from_unit(0.9)
+        128
     """
 
     values: tuple[Value, ...]
     ordered: bool
     prior: tuple[float, ...] | None
-    _places: dict[object, int] = field(init=False)
+    _indices: dict[object, int] = field(init=False)
     _ends: tuple[float, ...] = field(init=False)
 
     def __init__(self, *values: Value, ordered: bool = False, prior: Sequence[float] | None = None) -> None:
         if not values:
             raise SpaceError("Choice has no values; name at least one, e.g. Choice('relu', 'gelu')")
         plain = tuple(_plain(value) for value in values)
-        places: dict[object, int] = {}
+        indices: dict[object, int] = {}
         for index, value in enumerate(plain):
-            if places.setdefault(_key(value), index) != index:
-                raise SpaceError(f"Choice names {value!r} twice; each value once")
+            if indices.setdefault(_key(value), index) != index:
+                raise SpaceError(f"Choice has the value {value!r} twice; list each value once")
         weights = None if prior is None else _weights(prior, len(plain))
         object.__setattr__(self, "values", plain)
         object.__setattr__(self, "ordered", ordered)
         object.__setattr__(self, "prior", weights)
-        object.__setattr__(self, "_places", places)
+        object.__setattr__(self, "_indices", indices)
         ends = [end / sum(weights) for end in accumulate(weights)] if weights else []
         object.__setattr__(self, "_ends", tuple(ends[:-1]))
 
@@ -51,7 +67,7 @@ class Choice:
         prior = "" if self.prior is None else f", prior={self.prior}"
         return f"Choice({', '.join(map(repr, self.values))}{', ordered=True' if self.ordered else ''}{prior})"
 
-    # By what they show: 1, 1.0 and True are equal in Python, and are different declarations.
+    # By repr: 1, 1.0 and True are equal in Python, but are different declarations.
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Choice) and repr(self) == repr(other)
 
@@ -59,35 +75,39 @@ class Choice:
         return hash(repr(self))
 
     def __contains__(self, value: object) -> bool:
-        return _key(value) in self._places
+        return _key(value) in self._indices
 
     def size(self) -> float:
+        """The number of values."""
         return len(self.values)
 
     def sample(self, rng: np.random.Generator) -> Value:
+        """A random value, drawn by the prior."""
         return self.draw(rng.random())
 
-    def draw(self, even: float) -> Value:
-        """The value that an even number of [0, 1) stands for, by the prior."""
-        return self.from_unit(even) if self.prior is None else self.values[bisect(self._ends, even)]
+    def draw(self, uniform: float) -> Value:
+        """Maps a uniform number in [0, 1) to a value that is distributed by the prior (inverse transform sampling)."""
+        return self.from_unit(uniform) if self.prior is None else self.values[bisect(self._ends, uniform)]
 
     def prior_density(self, value: Value) -> float:
-        """How many times likelier the value is by the prior than by an even draw."""
+        """The probability of the value under the prior, divided by its probability under a uniform draw."""
         return 1.0 if self.prior is None else self.prior[self.index(value)] * len(self.prior) / sum(self.prior)
 
     def index(self, value: Value) -> int:
-        """The value's place in the list; SpaceError when it has none."""
-        place = self._places.get(_key(value))
-        if place is None:
-            raise SpaceError(f"{value!r} is not one of {self}")
-        return place
+        """The value's position in `values`. Raises SpaceError if it is not one of them."""
+        index = self._indices.get(_key(value))
+        if index is None:
+            raise SpaceError(f"{value!r} is not one of the values of {self}")
+        return index
 
     def to_unit(self, value: Value) -> float:
+        """The middle of the value's share of the unit interval."""
         return (self.index(value) + 0.5) / len(self.values)
 
     def from_unit(self, unit: float) -> Value:
+        """The value whose share of the unit interval holds this number."""
         index = int(unit * len(self.values))
-        if not 0 <= index < len(self.values):  # 1.0, or a place outside
+        if not 0 <= index < len(self.values):  # 1.0, or a number outside of [0, 1]
             index = 0 if index < 0 else -1
         return self.values[index]
 
@@ -97,7 +117,7 @@ class Choice:
 
 
 def tupled(value: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
+    """Turns lists read from JSON back into tuples."""
     return tuple(tupled(item) for item in value) if isinstance(value, list) else value
 
 
@@ -105,26 +125,26 @@ def _plain(value: Any) -> Value:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Enum):
-        raise SpaceError(f"a parameter's value must be plain, got the Enum member {value!r}; use {value!r}.value")
+        raise SpaceError(f"a value must be plain, got the Enum member {value!r}; use {value!r}.value")
     if isinstance(value, tuple):
         return tuple(_plain(item) for item in value)
     if isinstance(value, list | set | frozenset | range):
-        one_each = ", ".join(map(repr, value))
+        listed = ", ".join(map(repr, value))
         raise SpaceError(
-            f"a parameter's value must be plain, got {value!r}; if these are its values, write Choice({one_each}), "
-            "and a tuple if it is one value"
+            f"a value must be plain, got {value!r}; write Choice({listed}) if these are the values to choose from, or "
+            "a tuple if it is one value"
         )
     if isinstance(value, float) and not math.isfinite(value):
-        raise SpaceError(f"Choice value {value!r} is not finite; use None or a string for such a case")
+        raise SpaceError(f"Choice values must be finite, got {value!r}; use None or a string instead")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     named = callable(value) or isinstance(value, ModuleType)
-    hint = "a name for it, and look the object up in your objective" if named else "a tuple or a name"
-    raise SpaceError(f"a parameter's value must be plain (number, string, None, tuple), got {value!r}; use {hint}")
+    hint = "its name, and look the object up in your objective" if named else "a tuple or a name"
+    raise SpaceError(f"a value must be plain (a number, string, None or tuple), got {value!r}; use {hint}")
 
 
 def _key(value: object) -> object:
-    """The same for equal values of one kind, also inside tuples: True is not 1. None for what is not plain."""
+    """A key that tells True from 1, also inside tuples, while 1 and 1.0 share one; None if not plain."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, tuple):
@@ -137,7 +157,7 @@ def _key(value: object) -> object:
 def _weights(prior: Sequence[float], values: int) -> tuple[float, ...]:
     given = tuple(prior) if isinstance(prior, Sequence) else ()
     if len(given) != values or not all(map(_positive, given)):
-        raise SpaceError(f"Choice prior must be one positive weight for each of its {values} values, got {prior!r}")
+        raise SpaceError(f"Choice prior must have one positive weight for each of the {values} values, got {prior!r}")
     return tuple(map(float, given))
 
 

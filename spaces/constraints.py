@@ -1,9 +1,10 @@
-"""Constraints: what a config may not combine, though each value by itself is legal.
+"""Constraints forbid combinations of values that are each legal on their own.
 
     Space(constraint("low < high"), low=Int(1, 9), high=Int(1, 9))
 
-Text is the rule: it survives as JSON, and a space can tell which parameters must be known before it is tested. A
-Python function may say what text cannot, and is known by its name alone outside of the process that declared it.
+Prefer text: it can be written as JSON, and the space knows which parameters it reads, so it can test the constraint as
+soon as these have values. A Python function can express more, but outside of the process that declared it only its
+name is known.
 """
 
 from __future__ import annotations
@@ -20,39 +21,44 @@ from archsearch.spaces.expressions import Expression
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A constraint as text. It does not apply where a parameter that it reads is not active."""
+    """A constraint as text. It does not apply to a config in which a parameter that it reads is inactive."""
 
-    must: Expression
+    expression: Expression
 
     def __repr__(self) -> str:
-        return f"constraint({self.must.text!r})"
+        return f"constraint({self.expression.text!r})"
 
     @property
     def name(self) -> str:
-        return self.must.text
+        return self.expression.text
 
     @property
     def names(self) -> frozenset[str]:
         """The parameters that it reads."""
-        return self.must.names
+        return self.expression.names
 
-    def broken(self, config: Mapping[str, Any]) -> bool:
-        return self.must.names <= config.keys() and not self.must.true_of(config)
+    def violated(self, config: Mapping[str, Any]) -> bool:
+        """Whether the config violates the constraint."""
+        return self.expression.names <= config.keys() and not self.expression.true_of(config)
 
     def within(self, holder: str, names: Mapping[str, str]) -> Rule:
-        """The same in a space that holds this one, where its parameters have other names."""
-        return Rule(self.must.renamed(names))
+        """The same constraint in an enclosing space, in which the parameters have these names."""
+        return Rule(self.expression.renamed(names))
 
     def to_json(self) -> str:
-        return self.must.text
+        return self.expression.text
 
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A constraint as a Python function: it is given the config, of a nested space that space's part, and says whether
-    it is legal. It does not apply where that part is not active.
+    """A constraint as a Python function, which is given the config and returns whether it is legal.
 
-    function: None for one that was read from JSON. scope: the space's names for the config's; None: they are the same.
+    The function of a nested space is given the nested part of the config, and does not apply while that is inactive.
+
+    Args:
+        name: The name of the function.
+        function: None for a constraint that was read from JSON.
+        scope: Maps the names that the function knows to the names of the enclosing space; None if they are the same.
     """
 
     name: str
@@ -64,14 +70,15 @@ class Predicate:
 
     @property
     def names(self) -> frozenset[str] | None:
-        """The parameters that it reads; None: whatever there is."""
+        """The parameters that it may read; None: all."""
         return None if self.scope is None else frozenset(self.scope.values())
 
-    def broken(self, config: Mapping[str, Any]) -> bool:
+    def violated(self, config: Mapping[str, Any]) -> bool:
+        """Whether the config violates the constraint. Raises SpaceError if the function fails or is not known."""
         if self.function is None:
             raise SpaceError(
-                f"constraint '{self.name}' is a Python function, of which a stored space keeps the name alone; use "
-                "the space of the spec that declares it"
+                f"constraint '{self.name}' is a Python function, and a stored space keeps only its name; use the space "
+                "of the spec file that declares it"
             )
         scope = {name: name for name in config} if self.scope is None else self.scope
         part = {own: config[name] for own, name in scope.items() if name in config}
@@ -87,7 +94,7 @@ class Predicate:
         return not verdict
 
     def within(self, holder: str, names: Mapping[str, str]) -> Predicate:
-        """The same in a space that holds this one, where its parameters have other names."""
+        """The same constraint in an enclosing space, in which the parameters have these names."""
         scope = names if self.scope is None else {own: names[name] for own, name in self.scope.items()}
         return Predicate(f"{holder}.{self.name}", self.function, dict(scope))
 
@@ -99,9 +106,25 @@ Constraint = Rule | Predicate
 
 
 def constraint(rule: str | Callable[[dict[str, Any]], object]) -> Constraint:
-    """Legal only where this holds: text such as "low < high", or a Python function from a config to True or False.
+    """Declares what every config must satisfy.
 
-    Raises SpaceError for text that does not parse or reads no parameter.
+    Args:
+        rule: Text such as `"low < high"`, with parameter names, constants, comparisons, `in`, `and`, `or`, `not` and
+            arithmetic; it does not apply while a parameter that it reads is inactive. Or a Python function that takes
+            the config as a dict and returns True if it is legal. Prefer text: a function cannot be stored, and is
+            tested only when all parameters have values.
+
+    Returns:
+        The constraint, to be passed to `Space(...)` or `Study(constraints=[...])`.
+
+    Raises:
+        SpaceError: The text does not parse, or reads no parameter.
+
+    Example:
+        >>> from archsearch import Int, Space, constraint
+        >>> space = Space(constraint("low < high"), low=Int(1, 9), high=Int(1, 9))
+        >>> space.legal({"low": 5, "high": 3})
+        False
     """
     if callable(rule):
         return Predicate(getattr(rule, "__name__", type(rule).__name__), rule)
@@ -109,24 +132,41 @@ def constraint(rule: str | Callable[[dict[str, Any]], object]) -> Constraint:
 
 
 def forbidden(rule: str) -> Constraint:
-    """Not legal where this holds: `forbidden("optimizer == 'sgd' and lr > 0.1")`."""
+    """Declares what no config may satisfy.
+
+    Args:
+        rule: Text, as for `constraint`.
+
+    Returns:
+        The constraint that the rule does not hold.
+
+    Raises:
+        SpaceError: The text does not parse, or reads no parameter.
+
+    Example:
+        >>> from archsearch import Choice, Float, Space, forbidden
+        >>> rule = forbidden("optimizer == 'sgd' and lr > 0.1")
+        >>> space = Space(rule, optimizer=Choice("sgd", "adam"), lr=Float(1e-4, 1.0, log=True))
+        >>> space.legal({"optimizer": "sgd", "lr": 0.5})
+        False
+    """
     return _rule(Expression.from_text(rule, "constraint").negated())
 
 
 def constraint_from_json(body: str | Mapping[str, str]) -> Constraint:
-    """The constraint that `to_json` wrote; of a function, the name."""
+    """The constraint that `to_json` wrote; of a Python function, only its name."""
     return constraint(body) if isinstance(body, str) else Predicate(body["function"])
 
 
-def _rule(must: Expression) -> Rule:
-    if not must.names:
-        raise SpaceError(f"constraint {must.text!r} reads no parameter, so it is always or never broken; drop it")
-    return Rule(must)
+def _rule(expression: Expression) -> Rule:
+    if not expression.names:
+        raise SpaceError(f"constraint {expression.text!r} reads no parameter, so it holds always or never; remove it")
+    return Rule(expression)
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """How much of a space its constraints take away: the share of all draws, and of each constraint by itself."""
+class RejectionRates:
+    """How many random configs the constraints reject, as shares of all draws."""
 
-    share: float
-    by_constraint: Mapping[str, float]  # by its name, the largest share first
+    share: float  # rejected by at least one constraint
+    by_constraint: Mapping[str, float]  # by the constraint's name, the largest share first

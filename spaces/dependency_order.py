@@ -1,7 +1,7 @@
-"""The order in which a space's parameters are decided: each after those that its condition reads.
+"""The order in which a space's parameters get their values: each after those that its condition reads.
 
-Sampling and listing go along it, and test a constraint at the first step at which all that it reads is decided: a draw
-that is bound to be rejected is given up there, and a branch of the grid is cut off.
+Sampling and enumeration follow it, and test a constraint as soon as every parameter that it reads has a value, so that
+they can give up an illegal draw, or skip a branch of the grid, early.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Holds = Callable[[Mapping[str, Value]], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A parameter, and the constraints that can be tested once it is decided."""
+class Decision:
+    """A parameter, and the constraints that can be tested once it has a value."""
 
     parameter: Parameter
     constraints: tuple[Constraint, ...] = ()
-    # Looked up once, since sampling passes here for every parameter of every config.
+    # Cached, because sampling uses them for every parameter of every config.
     name: str = field(init=False)
     holds: Holds | None = field(init=False, compare=False)  # None: always active
     draw: Callable[[float], Value] = field(init=False, compare=False)
@@ -37,28 +37,31 @@ class Step:
         object.__setattr__(self, "draw", domain.draw if domain.prior else domain.from_unit)
 
 
-def ordered(by_name: Mapping[str, Parameter], constraints: Collection[Constraint]) -> tuple[Step, ...]:
-    """One step for each parameter; of those that may come next, by name, so that equal spaces draw equal configs.
+def in_dependency_order(by_name: Mapping[str, Parameter], constraints: Collection[Constraint]) -> tuple[Decision, ...]:
+    """One decision for each parameter, each after those that it depends on, otherwise by name.
 
-    Raises SpaceError for a name that is no parameter, and for conditions in a circle.
+    The order does not depend on that of the declaration, so that equal spaces draw equal configs.
+
+    Raises:
+        SpaceError: A condition or constraint reads an unknown parameter, or conditions depend on each other.
     """
     for parameter in by_name.values():
         _check_names(f"the condition of '{parameter.name}'", _reads(parameter), by_name)
     for constraint in constraints:
         _check_names(f"constraint '{constraint.name}'", constraint.names or (), by_name)
-    place = {name: index for index, name in enumerate(_in_order(by_name))}
-    tested: dict[str, list[Constraint]] = {name: [] for name in place}
+    position = {name: index for index, name in enumerate(_in_order(by_name))}
+    tested: dict[str, list[Constraint]] = {name: [] for name in position}
     for constraint in constraints:
-        reads = place.keys() if constraint.names is None else constraint.names
+        reads = position.keys() if constraint.names is None else constraint.names
         if not reads:
-            raise SpaceError(f"constraint '{constraint.name}' has no parameter to constrain; declare one")
-        tested[max(reads, key=place.__getitem__)].append(constraint)
-    return tuple(Step(by_name[name], tuple(tested[name])) for name in place)
+            raise SpaceError(f"constraint '{constraint.name}' is in a space without parameters; declare one")
+        tested[max(reads, key=position.__getitem__)].append(constraint)
+    return tuple(Decision(by_name[name], tuple(tested[name])) for name in position)
 
 
-def grouped(steps: Iterable[Step]) -> Iterator[tuple[Holds | None, list[Step]]]:
-    """Steps that follow each other under one condition, which then is asked once for all of them."""
-    for _, group in groupby(steps, key=lambda step: step.parameter.condition):
+def group_by_condition(decisions: Iterable[Decision]) -> Iterator[tuple[Holds | None, list[Decision]]]:
+    """Groups consecutive decisions under the same condition, so that it is evaluated once for all of them."""
+    for _, group in groupby(decisions, key=lambda decision: decision.parameter.condition):
         members = list(group)
         yield members[0].holds, members
 
@@ -69,7 +72,7 @@ def _in_order(by_name: Mapping[str, Parameter]) -> Iterator[str]:
     while left:
         ready = [name for name in left if _reads(by_name[name]) <= placed]
         if not ready:
-            raise SpaceError(f"the conditions of {', '.join(left)} wait for each other; break the circle")
+            raise SpaceError(f"the conditions of {', '.join(left)} depend on each other; remove one of them")
         yield from ready
         placed.update(ready)
         left = [name for name in left if name not in placed]

@@ -1,9 +1,9 @@
-"""The domains that a parameter may range over: Int, Float, Choice. Frozen, hashable, JSON-able.
+"""The domains of parameters: Int, Float and Choice. They are immutable, hashable, and can be written as JSON.
 
-Each domain maps its values onto the unit interval and back (`to_unit`, `from_unit`), which is what models and plots
-work in, and `draw` maps an even number to a value as the prior has it, which is how a domain is sampled. Without a
-prior the two are one: equal widths in the unit interval are equally likely. Up to some 2**44 values the round trip is
-exact; beyond, floats cannot tell neighbours apart, and it lands nearby.
+Each domain maps its values to the unit interval and back (`to_unit`, `from_unit`): models and plots work there. To
+sample, `draw` maps a uniform number to a value that is distributed by the prior; without a prior it equals `from_unit`.
+The round trip is exact for up to about 2**44 values; with more, floats cannot distinguish neighbours, and the result
+may be a value nearby.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from archsearch.spaces.choices import Choice, Value, tupled
 from archsearch.spaces.errors import SpaceError, unknown
-from archsearch.spaces.priors import Bell, Prior
+from archsearch.spaces.priors import Prior, TruncatedNormal
 
 __all__ = ["Choice", "Domain", "Float", "Int", "Value", "domain_from_json", "tupled"]
 
@@ -29,7 +29,27 @@ _NUMBERS = (int, float, np.integer, np.floating)
 
 @dataclass(frozen=True, slots=True)
 class Int:
-    """Whole numbers from `low` to `high`, both included, every `step`; `log` spreads them evenly in the logarithm."""
+    """Integers from `low` to `high`, both included.
+
+    Args:
+        low: The smallest value.
+        high: The largest value. With `step`, the largest is the last of low, low + step, … that does not exceed it.
+        log: Whether to sample and model the logarithm, for sizes and counts that span orders of magnitude. Needs
+            `low` above 0.
+        step: The distance between two values. Not together with `log`.
+        prior: The value that you expect to be good; see `Prior`. None draws uniformly.
+
+    Raises:
+        SpaceError: A bound is not an integer of 64 bits, `low` is above `high`, `log` and `step` are combined, or the
+            prior's value is not in the domain.
+
+    Example:
+        >>> from archsearch import Int
+        >>> 48 in Int(16, 64, step=16)
+        True
+        >>> Int(1, 1024, log=True).from_unit(0.5)
+        23
+    """
 
     low: int
     high: int
@@ -37,7 +57,7 @@ class Int:
     step: int = 1
     prior: Prior | None = None
     _count: int = field(init=False, repr=False, compare=False)
-    _bell: Bell | None = field(init=False, repr=False, compare=False)
+    _density: TruncatedNormal | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
@@ -45,15 +65,15 @@ class Int:
             if not _is_int(value):
                 raise SpaceError(f"Int {name} must be a whole number, got {value!r}; use Float for real numbers")
             if not -(2**63) <= value < 2**63:
-                raise SpaceError(f"Int {name} does not fit into 64 bits; search its logarithm with Float")
+                raise SpaceError(f"Int {name} must fit into 64 bits, got {value}; search the logarithm with a Float")
             object.__setattr__(self, name, int(value))
         _check_bounds(self, self.low, self.high, self.log)
         if self.step < 1:
             raise SpaceError(f"{self}: step must be at least 1, got {self.step}")
         if self.log and self.step != 1:
-            raise SpaceError(f"{self}: log and step exclude each other; drop one")
+            raise SpaceError(f"{self}: log and step cannot be combined; leave out one of them")
         object.__setattr__(self, "_count", (self.high - self.low) // self.step + 1)
-        object.__setattr__(self, "_bell", _bell(self))
+        object.__setattr__(self, "_density", _density_of(self))
 
     def __repr__(self) -> str:
         return _shown(self)
@@ -62,19 +82,20 @@ class Int:
         return _is_int(value) and self.low <= int(value) <= self.high and (int(value) - self.low) % self.step == 0
 
     def size(self) -> float:
-        """How many values there are."""
+        """The number of values."""
         return self._count
 
     def sample(self, rng: np.random.Generator) -> int:
+        """A random value, drawn by the prior."""
         return self.draw(rng.random())
 
-    def draw(self, even: float) -> int:
-        """The value that an even number of [0, 1) stands for, by the prior."""
-        return self.from_unit(even if self._bell is None else self._bell.place(even))
+    def draw(self, uniform: float) -> int:
+        """Maps a uniform number in [0, 1) to a value that is distributed by the prior (inverse transform sampling)."""
+        return self.from_unit(uniform if self._density is None else self._density.quantile(uniform))
 
     def prior_density(self, value: Value) -> float:
-        """How many times likelier the value is by the prior than by an even draw."""
-        return 1.0 if self._bell is None else self._bell.density(*self._share(_number(self, value)))
+        """The probability of the value under the prior, divided by its probability under a uniform draw."""
+        return 1.0 if self._density is None else self._density.density(*self._share(_number(self, value)))
 
     def to_unit(self, value: Value) -> float:
         """The middle of the value's share of the unit interval."""
@@ -86,11 +107,12 @@ class Int:
         return ((number - self.low) / self.step + 0.5) / self._count
 
     def from_unit(self, unit: float) -> int:
+        """The value whose share of the unit interval holds this number."""
         if self.log:
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
             return min(max(round(math.exp(low + unit * (high - low))), self.low), self.high)
         index = int(unit * self._count)
-        if not 0 <= index < self._count:  # 1.0, or a place outside
+        if not 0 <= index < self._count:  # 1.0, or a number outside of [0, 1]
             index = 0 if index < 0 else self._count - 1
         return self.low + index * self.step
 
@@ -107,9 +129,26 @@ class Int:
 
 @dataclass(frozen=True, slots=True)
 class Float:
-    """Real numbers from `low` to `high`, both included; `log` spreads them evenly in the logarithm.
+    """Real numbers from `low` to `high`, both included.
 
-    With `step`, only low, low + step, … up to high.
+    Args:
+        low: The smallest value.
+        high: The largest value. With `step`, the largest is the last of low, low + step, … that does not exceed it.
+        log: Whether to sample and model the logarithm, for learning rates and penalties that span orders of magnitude.
+            Needs `low` above 0.
+        step: The distance between two values; None for all real numbers. Not together with `log`.
+        prior: The value that you expect to be good; see `Prior`. None draws uniformly.
+
+    Raises:
+        SpaceError: A bound is not a finite number, `low` is above `high`, `log` and `step` are combined, or the prior's
+            value is not in the domain.
+
+    Example:
+        >>> from archsearch import Float
+        >>> round(Float(1e-4, 1e-2, log=True).from_unit(0.5), 6)
+        0.001
+        >>> Float(0.0, 0.5, step=0.1).size()
+        6
     """
 
     low: float
@@ -118,7 +157,7 @@ class Float:
     step: float | None = None
     prior: Prior | None = None
     _count: float = field(init=False, repr=False, compare=False)
-    _bell: Bell | None = field(init=False, repr=False, compare=False)
+    _density: TruncatedNormal | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
@@ -130,16 +169,16 @@ class Float:
             object.__setattr__(self, name, _finite(name, value))
         _check_bounds(self, self.low, self.high, self.log)
         if not math.isfinite(self.high - self.low):
-            raise SpaceError(f"{self}: the range is too wide for floats; search its logarithm with log=True")
+            raise SpaceError(f"{self}: the range is too wide for a float; use log=True")
         if self.step is not None:
             if not self.step > 0:
                 raise SpaceError(f"{self}: step must be above 0, got {self.step!r}")
             if self.log:
-                raise SpaceError(f"{self}: log and step exclude each other; drop one")
+                raise SpaceError(f"{self}: log and step cannot be combined; leave out one of them")
             if (self.high - self.low) / self.step > 2**53:
-                raise SpaceError(f"{self}: step is too fine for floats to tell its values apart; drop it")
+                raise SpaceError(f"{self}: step is too small for floats to distinguish the values; leave it out")
         object.__setattr__(self, "_count", self._counted())
-        object.__setattr__(self, "_bell", _bell(self))
+        object.__setattr__(self, "_density", _density_of(self))
         if self.prior is not None:
             object.__setattr__(self, "prior", replace(self.prior, value=float(self.prior.value)))
 
@@ -156,24 +195,26 @@ class Float:
         return math.isclose(nearest, number, rel_tol=1e-15, abs_tol=1e-9 * self.step)
 
     def size(self) -> float:
-        """How many values there are: infinitely many, unless there is a step or a single point."""
+        """The number of values: infinite, unless there is a step or `low` equals `high`."""
         return self._count
 
     def sample(self, rng: np.random.Generator) -> float:
+        """A random value, drawn by the prior."""
         return self.draw(rng.random())
 
-    def draw(self, even: float) -> float:
-        """The value that an even number of [0, 1) stands for, by the prior."""
-        return self.from_unit(even if self._bell is None else self._bell.place(even))
+    def draw(self, uniform: float) -> float:
+        """Maps a uniform number in [0, 1) to a value that is distributed by the prior (inverse transform sampling)."""
+        return self.from_unit(uniform if self._density is None else self._density.quantile(uniform))
 
     def prior_density(self, value: Value) -> float:
-        """How many times likelier the value is by the prior than by an even draw."""
-        if self._bell is None:
+        """The density of the prior at the value, divided by that of a uniform draw."""
+        if self._density is None:
             return 1.0
         unit, half = self.to_unit(value), 0.5 / self._count
-        return self._bell.density(unit - half, unit + half)
+        return self._density.density(unit - half, unit + half)
 
     def to_unit(self, value: Value) -> float:
+        """The value's position between `low` and `high`, in the logarithm if `log`; 0.5 if there is one value."""
         number = _number(self, value)
         if self.low == self.high:
             return 0.5
@@ -185,6 +226,7 @@ class Float:
         return (number - self.low) / (self.high - self.low)
 
     def from_unit(self, unit: float) -> float:
+        """The value at this position between `low` and `high`."""
         if self.log:
             low, high = math.log(self.low), math.log(self.high)
             number = math.exp(min(low + unit * (high - low), high))
@@ -234,44 +276,44 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _number(domain: Int | Float, value: Value) -> float:
     if not _is_number(value):
-        raise SpaceError(f"{value!r} is not a number of {domain}")
+        raise SpaceError(f"{domain} holds numbers, got {value!r}")
     return int(value) if _is_int(value) else float(value)
 
 
 def _finite(name: str, value: float) -> float:
     try:
-        return float(value) + 0.0  # no -0.0, which equals 0.0 and reads differently
+        return float(value) + 0.0  # turns -0.0 into 0.0: they are equal, but their repr differs
     except OverflowError as error:
-        raise SpaceError(f"Float {name} is a whole number too large for a float; search its logarithm") from error
+        raise SpaceError(f"Float {name} is an integer too large for a float; search its logarithm") from error
 
 
 def _check_bounds(domain: Int | Float, low: float, high: float, log: bool) -> None:
     if low > high:
         raise SpaceError(f"{domain}: low is above high; swap them")
     if log and low <= 0:
-        raise SpaceError(f"{domain}: log needs low above 0, got {low}")
+        raise SpaceError(f"{domain}: log=True needs low above 0, got {low}")
 
 
 @lru_cache(maxsize=2**14)
 def _stepped(low: float, high: float, step: float, index: int) -> float:
-    # In decimals, so that 0.1 + 2 * 0.1 reads 0.3 in the report and equals it in a condition.
+    # In decimal arithmetic, so that 0.1 + 2 * 0.1 is 0.3, in reports and in conditions.
     number = float(Decimal(repr(low)) + index * Decimal(repr(step)))
     return high if index and abs(high - number) <= 1e-9 * step else number
 
 
-def _bell(domain: Int | Float) -> Bell | None:
+def _density_of(domain: Int | Float) -> TruncatedNormal | None:
     prior = domain.prior
     if prior is None:
         return None
     if not isinstance(prior, Prior):
-        raise SpaceError(f"{domain}: its prior must be Prior(value, width=…), got {prior!r}")
+        raise SpaceError(f"{domain}: prior must be Prior(value, width=…), got {prior!r}")
     if prior.value not in domain:
-        raise SpaceError(f"{domain}: its prior prefers {prior.value!r}, which is not in it; prefer one of its values")
-    return Bell(domain.to_unit(prior.value), prior.width)
+        raise SpaceError(f"{domain}: the prior's value {prior.value!r} is not in the domain; choose a value that is")
+    return TruncatedNormal(domain.to_unit(prior.value), prior.width)
 
 
 def _prior(domain: Int | Float) -> dict[str, Any]:
-    """Its part of the domain's JSON, which a domain without a prior has not."""
+    """The prior's entry in the domain's JSON; nothing without a prior."""
     return {"prior": {"value": domain.prior.value, "width": domain.prior.width}} if domain.prior else {}
 
 

@@ -1,4 +1,4 @@
-"""Configs as points of the unit cube, for whatever works with numbers: models, distances, importances."""
+"""Configs as points in the unit cube, for models, distances and importances."""
 
 from __future__ import annotations
 
@@ -8,19 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.spaces.choices import Value
-from archsearch.spaces.dependency_order import grouped
+from archsearch.spaces.dependency_order import group_by_condition
 from archsearch.spaces.errors import SpaceError
 from archsearch.spaces.space import Config, Space
 
 
 class Encoding:
-    """A column for each free parameter of the space, in the order of declaration: its value's place in [0, 1].
+    """Maps configs of a space to points in the unit cube, and back.
 
-    fill: what stands where a parameter is not active.
+    There is one column for each free parameter, in the order of declaration; it holds the value's `to_unit`. Attribute
+    `columns` names them.
 
-    `decode(encode([config])[0])` is the config again. A continuous Float comes back to the last few ulps of its range
-    (where it is log, of its logarithm), and an Int of more than some 2**44 values nearby; a condition that changes just
-    there may then decide otherwise.
+    `decode(encode([config])[0])` returns the config. A continuous Float is restored up to a few ulps of its range (for
+    `log`, of its logarithm), and an Int with more than about 2**44 values to one nearby; a condition whose threshold
+    lies exactly there may then have another result.
+
+    Args:
+        space: The space of the configs.
+        fill: What a column holds where the parameter is inactive. 0.5, the middle, is the least surprising value for a
+            model that cannot represent missing values.
+
+    Example:
+        >>> from archsearch import Choice, Encoding, Float, Space
+        >>> encoding = Encoding(Space(x=Float(0.0, 10.0), kind=Choice("a", "b")))
+        >>> encoding.encode([{"x": 2.5, "kind": "b"}]).tolist()
+        [[0.25, 0.75]]
+        >>> encoding.decode([0.25, 0.75])
+        {'x': 2.5, 'kind': 'b'}
     """
 
     def __init__(self, space: Space, fill: float = 0.5) -> None:
@@ -29,14 +43,21 @@ class Encoding:
         self.columns = tuple(parameter.name for parameter in space.free)
         self._to_unit = [parameter.domain.to_unit for parameter in space.free]
         places = {name: column for column, name in enumerate(self.columns)}
-        # What is decided one after the other under one condition; a constant has no column.
+        # Parameters that follow each other under one condition, which is evaluated once. A constant has no column.
         self._groups = [
-            (holds, [(s.name, s.parameter.domain.from_unit, places.get(s.name)) for s in steps])
-            for holds, steps in grouped(space.steps)
+            (holds, [(s.name, s.parameter.domain.from_unit, places.get(s.name)) for s in decisions])
+            for holds, decisions in group_by_condition(space.decisions)
         ]
 
     def encode(self, configs: Iterable[Config]) -> NDArray[np.float64]:
-        """(configs, columns)"""
+        """Encodes configs.
+
+        Args:
+            configs: Configs of the space.
+
+        Returns:
+            An array of shape (configs, columns).
+        """
         configs = list(configs)
         points = np.full((len(configs), len(self.columns)), self.fill)
         for column, (name, to_unit) in enumerate(zip(self.columns, self._to_unit, strict=True)):
@@ -44,14 +65,21 @@ class Encoding:
         return points
 
     def decode(self, point: Sequence[float] | NDArray[np.float64]) -> dict[str, Value]:
-        """The config at a point of (columns,); what lies outside of [0, 1] counts as the nearest end.
+        """Decodes one point.
 
-        Domains and conditions hold by construction, constraints may not: see `repair`. SpaceError for another number
-        of columns, or one that is NaN.
+        Args:
+            point: An array of shape (columns,). Numbers outside of [0, 1] are clipped.
+
+        Returns:
+            The config. Its values are in their domains and its conditions hold, but it may violate constraints: see
+            `archsearch.spaces.repair`.
+
+        Raises:
+            SpaceError: The number of columns is wrong, or a number is NaN.
         """
         units = np.asarray(point, dtype=np.float64).tolist()
         if len(units) != len(self.columns):
-            raise SpaceError(f"a point of this space has {len(self.columns)} columns, got {len(units)}")
+            raise SpaceError(f"a point in this space must have {len(self.columns)} columns, got {len(units)}")
         config: dict[str, Value] = {}
         for holds, members in self._groups:
             if holds is None or holds(config):
@@ -63,5 +91,5 @@ class Encoding:
 
 def _clipped(unit: float, name: str) -> float:
     if unit != unit:
-        raise SpaceError(f"a point's place of '{name}' is NaN; decode only points whose places are numbers")
+        raise SpaceError(f"the point's column '{name}' is NaN; decode points without NaN")
     return min(max(unit, 0.0), 1.0)

@@ -1,16 +1,16 @@
-"""The error tree: every mistake that a user can fix is an ArchsearchError, and says what, got and fix.
+"""The error tree: every mistake that a user can fix is an ArchsearchError, which says what, got and fix.
 
 ArchsearchError
-├── SpaceError       a space, domain, condition or network family that is invalid
-├── ConfigError      a configuration that does not lie in its space
-├── SpecError        a spec file or Study declaration that cannot be run
-│   └── ArgumentError    an argument of a call, or an option of the command, that is invalid
-├── DataError        a data file or array that is missing or malformed
-├── StoreError       a store that is missing, locked, damaged, foreign or full
-├── ExecutionError   workers that cannot be had or cannot load the study
-└── StudyFailed      the study ran, and failed: its first trials all failed alike, or none finished
+├── SpaceError       a space, domain, condition or network family is invalid
+├── ConfigError      a configuration is not in its space
+├── SpecError        a spec file or Study declaration cannot be run
+│   └── ArgumentError    an argument of a call, or an option of the command, is invalid
+├── DataError        a data file or array is missing or malformed
+├── StoreError       a store is missing, locked, damaged, full, or not one of archsearch
+├── ExecutionError   no workers are available, or they cannot load the study
+└── StudyFailed      the study ran and failed: its first trials all failed with the same error, or none finished
 
-The tree lives in `spaces` because that is the package which the other two import.
+The tree is defined in `spaces`, the package that the other two import.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from collections.abc import Iterable
 
 
 class ArchsearchError(Exception):
-    """Root of all errors that are meant for the user; the command line prints its text alone and exits with 2."""
+    """Base class of all errors that a user can fix. The command line prints the message alone and exits with 2."""
 
 
 class SpaceError(ArchsearchError):
-    """A space, domain, condition or network family that is invalid."""
+    """A space, domain, condition or network family is invalid."""
 
 
 class ConfigError(ArchsearchError):
-    """A configuration outside its space.
+    """A configuration is not in its space.
 
-    Attributes: parameter, the offending name; value, what was got (None when the parameter is missing).
+    Args:
+        message: The text of the error.
+        parameter: The name of the parameter, or of the constraint, at fault; kept as an attribute.
+        value: The value at fault, None if the parameter is missing; kept as an attribute.
     """
 
     def __init__(self, message: str, *, parameter: str, value: object = None) -> None:
@@ -41,7 +44,7 @@ class ConfigError(ArchsearchError):
 
 
 class SpecError(ArchsearchError):
-    """A spec file or Study declaration that cannot be run."""
+    """A spec file or Study declaration cannot be run."""
 
 
 class ArgumentError(SpecError):
@@ -67,19 +70,19 @@ class ArgumentError(SpecError):
 
 
 class DataError(ArchsearchError):
-    """A data file or array that is missing or malformed."""
+    """A data file or array is missing or malformed."""
 
 
 class StoreError(ArchsearchError):
-    """A store that is missing, locked, damaged, foreign or full."""
+    """A store is missing, locked, damaged, full, or not one of archsearch."""
 
 
 class ExecutionError(ArchsearchError):
-    """Workers that cannot be had, or that cannot load the study."""
+    """No workers are available, or they cannot load the study."""
 
 
 class StudyFailed(ArchsearchError):  # noqa: N818 - the study is what failed
-    """The study ran, and failed: its first trials all failed alike, or none finished. The command exits with 1."""
+    """The study ran and failed: its first trials all failed with the same error, or none finished. Exit status 1."""
 
 
 # What people write for short, and in full.

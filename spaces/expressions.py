@@ -1,8 +1,7 @@
-"""Conditions and constraints as text, parsed safely: `"optimizer == 'sgd' and block.layers >= 2"`.
+"""Conditions and constraints as text, parsed without `eval`: `"optimizer == 'sgd' and block.layers >= 2"`.
 
-Text, because a space must survive as JSON, have a digest and be compared with another. Only names (dotted ones too),
-constants, comparisons, `in`, `and`, `or`, `not` and arithmetic are understood; anything else is an error at
-declaration.
+They are text so that a space can be written as JSON, hashed, and compared with another. Names (also dotted ones),
+constants, comparisons, `in`, `and`, `or`, `not` and arithmetic are supported; anything else is an error at declaration.
 """
 
 from __future__ import annotations
@@ -35,15 +34,18 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 }
 _UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {ast.Not: operator.not_, ast.USub: operator.neg}
 
-_DEEPEST = 100  # nested operations; evaluating recurses
-_TOO_MUCH = (RecursionError, MemoryError, ValueError)
+_MAX_DEPTH = 100  # of nested operations, because evaluation is recursive
+_TOO_LARGE = (RecursionError, MemoryError, ValueError)
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed condition or constraint. Two are equal when their normalised texts are; `names` are what it reads."""
+    """A parsed condition or constraint. `names` are the parameters that it reads.
+
+    Two expressions are equal if their normalized texts are.
+    """
 
     text: str
     names: frozenset[str] = field(compare=False)
@@ -52,16 +54,17 @@ class Expression:
 
     @classmethod
     def from_text(cls, text: str, what: str = "condition") -> Expression:
-        """Raises SpaceError with the text and the place that cannot be understood."""
+        """Parses the text. Raises SpaceError with the text and the part that is not supported."""
         if not isinstance(text, str):
             raise SpaceError(f"a {what} must be text such as \"optimizer == 'sgd'\", got {text!r}")
         try:
             return cls._from_tree(_parsed(text), text, what)
         except SyntaxError as error:
             raise SpaceError(f"{what} {text!r} does not parse at column {error.offset}: {error.msg}") from error
-        except _TOO_MUCH as error:
+        except _TOO_LARGE as error:
             raise SpaceError(
-                f"{what} '{text[:60]}…' cannot be read: it nests too deep, or holds a number of thousands of digits"
+                f"{what} '{text[:60]}…' cannot be parsed: it is nested too deeply, or has a number with thousands of "
+                "digits; simplify it"
             ) from error
 
     @classmethod
@@ -71,11 +74,11 @@ class Expression:
         return cls(_text(tree), names, what, evaluate)
 
     def holds(self, config: Mapping[str, Any]) -> bool:
-        """Is it true of these values? False when a parameter that it reads is not active."""
+        """Whether it is true for these values. False if a parameter that it reads is inactive."""
         return self.names <= config.keys() and self.true_of(config)
 
     def true_of(self, config: Mapping[str, Any]) -> bool:
-        """Is it true of these values, among which are all that it reads?"""
+        """Whether it is true for these values, which include all that it reads."""
         try:
             return bool(self._evaluate(config))
         except (TypeError, ArithmeticError) as error:
@@ -83,7 +86,7 @@ class Expression:
             raise SpaceError(f"{self.what} {self.text!r} cannot be evaluated with {values}: {error}") from error
 
     def renamed(self, names: Mapping[str, str]) -> Expression:
-        """The same of other parameters; names that are not in the mapping stay."""
+        """The same expression with other parameter names; names that are not in the mapping are kept."""
         tree = _parsed(self.text)
         for node in ast.walk(tree):
             if isinstance(node, ast.Name):
@@ -98,25 +101,28 @@ class Expression:
         return Expression._from_tree(ast.BoolOp(ast.And(), parts), f"{self.text} and {other.text}", self.what)
 
     def decided(self, known: Mapping[str, Any]) -> bool | None:
-        """Its truth, if the known values settle that whatever the others are, and provided that all are active."""
+        """Its truth if the known values decide it whatever the other values are, else None.
+
+        It assumes that all parameters that it reads are active.
+        """
         return _decided(_parsed(self.text), self, known)
 
-    # Closures do not pickle; the text does.
+    # Closures cannot be pickled; the text can.
     def __reduce__(self) -> tuple[Any, ...]:
         return Expression.from_text, (self.text, self.what)
 
 
 def is_name(text: str) -> bool:
-    """Would an expression read this text as a name, and as this very one?"""
+    """Whether an expression reads this text as one name."""
     try:
         tree = _parsed(text)
-    except (SyntaxError, *_TOO_MUCH):
+    except (SyntaxError, *_TOO_LARGE):
         return False
     return isinstance(tree, ast.Name) and tree.id == text
 
 
 def _parsed(text: str) -> ast.expr:
-    """The text's tree, in which `block.kernel` is one name."""
+    """The syntax tree of the text, in which `block.kernel` is one name."""
     tree: ast.expr = _Dotted().visit(ast.parse(text.strip(), mode="eval").body)
     _check_depth(tree)
     return tree
@@ -133,7 +139,7 @@ def _conjuncts(tree: ast.expr) -> list[ast.expr]:
 
 
 def _decided(tree: ast.expr, whole: Expression, known: Mapping[str, Any]) -> bool | None:
-    """Kleene's logic: `a and b` is False once one of them is, `a or b` True once one of them is."""
+    """Three-valued logic (Kleene's): `a and b` is False as soon as one of them is, `a or b` True as soon as one is."""
     match tree:
         case ast.BoolOp(op, values):
             return _joint(values, isinstance(op, ast.Or), whole, known)
@@ -146,7 +152,7 @@ def _decided(tree: ast.expr, whole: Expression, known: Mapping[str, Any]) -> boo
 
 
 def _joint(values: list[ast.expr], settles: bool, whole: Expression, known: Mapping[str, Any]) -> bool | None:
-    """From left to right, as Python goes: what stands after the deciding part is not looked at, and may be nonsense."""
+    """Evaluates from left to right, like Python: parts after the one that decides are not evaluated."""
     undecided = False
     for value in values:
         try:
@@ -154,7 +160,7 @@ def _joint(values: list[ast.expr], settles: bool, whole: Expression, known: Mapp
         except SpaceError:
             if not undecided:
                 raise
-            verdict = None  # the undecided part before it may guard it
+            verdict = None  # an undecided part before it may prevent its evaluation
         if verdict is settles:
             return settles
         undecided |= verdict is None
@@ -179,7 +185,7 @@ def _compile(node: ast.AST, text: str) -> Evaluate:
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
             return _applied(_numeric(_BINARY[type(op)]), _compile(left, text), _compile(right, text))
         case ast.Compare(ast.Name(name), [op], [ast.Constant(value)]) if type(op) in _BINARY:
-            compare = _BINARY[type(op)]  # what nearly every condition is made of, so without a detour
+            compare = _BINARY[type(op)]  # a fast path for nearly all conditions
             return lambda config: compare(config[name], value)
         case ast.Compare(left, [op], [right]) if type(op) in _BINARY:
             return _applied(_BINARY[type(op)], _compile(left, text), _compile(right, text))
@@ -187,12 +193,12 @@ def _compile(node: ast.AST, text: str) -> Evaluate:
             return _chained([_BINARY[type(op)] for op in ops], [_compile(part, text) for part in (left, *rights)])
         case _:
             raise SpaceError(
-                f"{text} uses {ast.unparse(node)!r}; only names, constants, comparisons, in, and, or, not "
-                "and arithmetic are understood"
+                f"{text} uses {ast.unparse(node)!r}, which is not supported; use names, constants, comparisons, in, "
+                "and, or, not and arithmetic"
             )
 
 
-# How tightly each kind of operation binds, from `or` to the minus sign.
+# Operator precedence, from `or` to the minus sign.
 _LEVELS: dict[type[ast.AST], int] = {ast.Or: 1, ast.And: 2, ast.Not: 3, ast.Compare: 4, ast.USub: 7}
 _WORDS: dict[type[ast.AST], str] = {
     **{ast.Or: "or", ast.And: "and", ast.Not: "not ", ast.USub: "-", ast.In: "in", ast.NotIn: "not in"},
@@ -202,7 +208,10 @@ _WORDS: dict[type[ast.AST], str] = {
 
 
 def _text(tree: ast.AST, least: int = 0) -> str:
-    """The tree as text, in brackets where it binds less than it must. Ours, for every Python's own differs a little."""
+    """The tree as text, in brackets if its precedence is below `least`.
+
+    Not `ast.unparse`, whose output differs between Python versions, and would change digests.
+    """
     match tree:
         case ast.BoolOp(op, values):
             level = _LEVELS[type(op)]
@@ -226,7 +235,7 @@ def _text(tree: ast.AST, least: int = 0) -> str:
 
 
 def _joined(parts: list[Evaluate], until: bool) -> Evaluate:
-    """`a or b` (until True) and `a and b` (until False), whose value is, as in Python, that of the deciding part."""
+    """`a or b` (until True) or `a and b` (until False). As in Python, the value is that of the part that decides."""
 
     def evaluate(config: Mapping[str, Any]) -> Any:
         value: Any = None
@@ -243,12 +252,12 @@ def _check_depth(tree: ast.AST) -> None:
     level, depth = [tree], 0
     while level:
         level, depth = [child for node in level for child in ast.iter_child_nodes(node)], depth + 1
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise RecursionError
 
 
 def _numeric(operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """For numbers only: `'a' * 10000000000` and `'%9999999999d' % n` would fill the memory."""
+    """Restricts an operation to numbers, because `'a' * 10000000000` or `'%9999999999d' % n` would fill the memory."""
 
     def evaluate(left: Any, right: Any) -> Any:
         if not (isinstance(left, int | float | np.number) and isinstance(right, int | float | np.number)):
@@ -263,7 +272,7 @@ def _applied(operate: Callable[[Any, Any], Any], left: Evaluate, right: Evaluate
 
 
 def _chained(operators: list[Callable[[Any, Any], Any]], parts: list[Evaluate]) -> Evaluate:
-    """`a < b < c`, which holds when every link does. As in Python, what follows a broken link is not looked at."""
+    """`a < b < c`. As in Python, evaluation stops at the first comparison that is false."""
 
     def evaluate(config: Mapping[str, Any]) -> Any:
         left = parts[0](config)

@@ -1,7 +1,7 @@
-"""Structure: how conditions, repeats and spaces within spaces become one flat list of parameters, and go back.
+"""Flattening: conditions, repeats and nested spaces become one flat list of parameters, and configs are nested again.
 
-Everything that searches wants flat names and plain conditions: `units_3`, active when `units.times >= 3`. A person
-wants to declare a layer once, and to read `{"units": [32, 64, 64]}`. A parameter's `path` is its place in there.
+Strategies need flat names and plain conditions: `units_3`, active when `units.times >= 3`. Users want to declare a
+layer once and to read `{"units": [32, 64, 64]}`. A parameter's `path` is its position in that nested form.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from archsearch.spaces.expressions import Expression, is_name
 
 Path = tuple[str | int, ...]
 
-_MOST = 1000  # elements of a Repeat; more is a slip, and would take minutes to declare
+_MAX_REPEATS = 1000  # more is probably a mistake, and would take minutes to declare
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A named domain, and the condition under which it is active (None: always).
+    """A named domain, with the condition under which it is active.
 
-    path: its place in the nested form, ("blocks", 1, "kernel"); elements count from 1, and at 0 is how many there are.
+    Args:
+        name: The flat name, such as "blocks_1.kernel".
+        domain: Its values.
+        condition: When it is active; None for always.
+        path: Its position in the nested form, such as ("blocks", 1, "kernel"). The elements of a Repeat count from 1;
+            index 0 is the parameter that holds their number.
     """
 
     name: str
@@ -41,7 +46,7 @@ class Parameter:
 
     @property
     def fixed(self) -> bool:
-        """Only one value is possible, so there is nothing to search."""
+        """Whether there is only one value, so that there is nothing to search."""
         return self.domain.size() == 1
 
     def check(self, value: object) -> None:
@@ -64,7 +69,7 @@ class Parameter:
 
 @runtime_checkable
 class Nested(Protocol):
-    """What a space within a space is here: Space itself is made of this file."""
+    """A nested space, as a protocol: this module cannot import Space, which imports it."""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]: ...
@@ -74,10 +79,22 @@ class Nested(Protocol):
 
 @dataclass(frozen=True, slots=True, init=False)
 class When:
-    """What exists only where the condition holds: `When("optimizer == 'sgd'", Float(0, 1))`.
+    """Declares what is active only if a condition holds: `When("optimizer == 'sgd'", Float(0, 1))`.
 
-    A domain, a constant, a Space, a Repeat or another When. A condition on a parameter that is not active does not
-    hold. Outside a nested space, its parameters are read as `block.kernel`.
+    Args:
+        condition: Text with parameter names, constants, comparisons, `in`, `and`, `or`, `not` and arithmetic. A
+            condition that reads an inactive parameter does not hold. Parameters of a nested space are read as
+            `block.kernel`.
+        what: A domain, a constant, a Space, a Repeat or another When.
+
+    Raises:
+        SpaceError: The condition does not parse.
+
+    Example:
+        >>> from archsearch import Choice, Float, Space, When
+        >>> space = Space(optimizer=Choice("sgd", "adam"), momentum=When("optimizer == 'sgd'", Float(0.0, 0.99)))
+        >>> space.active({"optimizer": "adam"})
+        ('optimizer',)
     """
 
     condition: Expression
@@ -85,24 +102,34 @@ class When:
 
     def __init__(self, condition: str, what: Any) -> None:
         object.__setattr__(self, "condition", Expression.from_text(condition))
-        object.__setattr__(self, "what", _settled(what))
+        object.__setattr__(self, "what", _as_domain(what))
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Repeat:
-    """As many as `times` says: `units=Repeat(Choice(32, 64), times=Int(1, 4))` makes `units_1` … `units_4`.
+    """Declares a list of elements: `units=Repeat(Choice(32, 64), times=Int(1, 4))` makes `units_1` … `units_4`.
 
-    item: a domain, a constant, a When or a Space, each of whose parameters then exists in every element
-    (`blocks_1.kernel`).
-    times: a number from 0; or a domain of such numbers, which becomes the parameter `units.times`; or the name of a
-    parameter of the same space. Element k is active when there are so many.
+    Args:
+        item: What each element is: a domain, a constant, a When, or a Space, whose parameters then exist once for each
+            element, as `blocks_1.kernel`.
+        times: The number of elements, from 0 to 1000: an integer; a domain of integers, which becomes the parameter
+            `units.times`; or the name of another parameter of the space. Element k is active if there are at least k.
+
+    Raises:
+        SpaceError: `times` is out of range or not an integer.
+
+    Example:
+        >>> from archsearch import Choice, Int, Repeat, Space
+        >>> space = Space(units=Repeat(Choice(32, 64), times=Int(1, 3)))
+        >>> space.nested({"units.times": 2, "units_1": 64, "units_2": 32})
+        {'units': [64, 32]}
     """
 
     item: Any
     times: int | Int | Choice | str
 
     def __init__(self, item: Any, times: int | Int | Choice | str) -> None:
-        object.__setattr__(self, "item", _settled(item))
+        object.__setattr__(self, "item", _as_domain(item))
         if not isinstance(times, str):
             domain = times if isinstance(times, Int | Float | Choice) else Choice(times)
             low, _ = _counts(domain)
@@ -110,13 +137,13 @@ class Repeat:
         object.__setattr__(self, "times", times)
 
 
-def flattened(declared: Mapping[str, Any]) -> Iterator[Parameter | Constraint]:
-    """What is declared as parameters and constraints, each under its flat name, in the order of declaration."""
+def flatten(declared: Mapping[str, Any]) -> Iterator[Parameter | Constraint]:
+    """The declared parameters and constraints under their flat names, in the order of declaration."""
     parts: dict[str, list[Parameter | Constraint]] = {}
     known: dict[str, Parameter] = {}
     waiting = dict(declared)
     while waiting:
-        # What counts by another's name comes after it; if there is no such name, `_flat` says so.
+        # A Repeat whose `times` names a parameter comes after it. `_flat` raises if there is no such parameter.
         ready = [name for name, value in waiting.items() if _counters(value) <= known.keys()] or list(waiting)
         for name in ready:
             parts[name] = list(_flat(name, (name,), None, waiting.pop(name), known))
@@ -124,13 +151,13 @@ def flattened(declared: Mapping[str, Any]) -> Iterator[Parameter | Constraint]:
     return (part for name in declared for part in parts[name])
 
 
-def check_places(parameters: Iterable[Parameter]) -> None:
-    """Raises SpaceError when two parameters have no place beside each other in the nested form."""
+def check_paths(parameters: Iterable[Parameter]) -> None:
+    """Raises SpaceError if two parameters have conflicting positions in the nested form."""
     claims: dict[Path, tuple[object, str]] = {}
     for parameter in parameters:
         path, name = parameter.path, parameter.name
         for depth in range(len(path) + 1):
-            # At a place is one value, or a dict, whose keys are text, or a list.
+            # A position holds one value, a dict (with text as keys), or a list.
             kind = type(path[depth]) if depth < len(path) else name
             taken, first = claims.setdefault(path[:depth], (kind, name))
             if taken != kind:
@@ -138,8 +165,9 @@ def check_places(parameters: Iterable[Parameter]) -> None:
 
 
 def nested(parameters: Sequence[Parameter], config: Mapping[str, Value]) -> dict[str, Any]:
-    """The config as it was declared: a dict for a nested space, and a list for a Repeat, which is empty where it has no
-    element, and gone where no config can have one.
+    """The config in nested form: a dict for each nested space, and a list for each Repeat.
+
+    The list is empty if the Repeat has no element in this config, and absent if it can have none in any.
     """
     lists = {p.path[:depth] for p in parameters for depth, key in enumerate(p.path) if isinstance(key, int)}
     root: dict[Any, Any] = {}
@@ -151,7 +179,7 @@ def nested(parameters: Sequence[Parameter], config: Mapping[str, Value]) -> dict
             if last != 0:
                 node[last] = config[parameter.name]
     for *holders, last in sorted(lists, key=len):
-        if isinstance(last, str):  # a list in a list is an element, and there only if it is active
+        if isinstance(last, str):  # a list within a list is an element, which exists only if it is active
             node = root
             for key in holders:
                 node = node.get(key, {})
@@ -206,31 +234,31 @@ def _repeated(
 
 
 def _named_counts(name: str, count: str, known: Mapping[str, Parameter]) -> tuple[int, int]:
-    """The fewest and the most elements, where a parameter of the same space says how many there are."""
+    """The smallest and the largest number of elements, where another parameter holds their number."""
     if count not in known:
-        raise SpaceError(f"the Repeat '{name}' counts by an {unknown('parameter', count, known)}")
+        raise SpaceError(f"times of the Repeat '{name}' is an {unknown('parameter', count, known)}")
     if not is_name(count):
-        raise SpaceError(f"the Repeat '{name}' counts by '{count}', which conditions cannot read; rename it")
+        raise SpaceError(f"times of the Repeat '{name}' is '{count}', which conditions cannot read; rename it")
     if not isinstance(known[count].domain, Int | Choice):
-        raise SpaceError(f"the Repeat '{name}' counts by '{count}', which is no Int but {known[count].domain}")
+        raise SpaceError(f"times of the Repeat '{name}' must name an Int, got '{count}', {known[count].domain}")
     low, high = _counts(known[count].domain)
-    # A count that is not active counts none, so then each element asks.
+    # If the parameter may be inactive, there may be no elements, so every element needs a condition.
     return (low if known[count].condition is None else 0), high
 
 
 def _counts(domain: Domain) -> tuple[int, int]:
     values = domain.values if isinstance(domain, Choice) else (domain.from_unit(0.0), domain.from_unit(1.0))
     whole = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    if len(whole) < len(values) or min(whole) < 0 or max(whole) > _MOST:
+    if len(whole) < len(values) or min(whole) < 0 or max(whole) > _MAX_REPEATS:
         raise SpaceError(
-            f"Repeat times must be a whole number from 0 to {_MOST}, an Int of such numbers, or the name of one; "
-            f"got {values[0] if len(values) == 1 else domain!r}"
+            f"Repeat times must be a whole number from 0 to {_MAX_REPEATS}, a domain of such numbers or a parameter's "
+            f"name, got {values[0] if len(values) == 1 else domain!r}"
         )
     return min(whole), max(whole)
 
 
 def _counters(value: Any) -> set[str]:
-    """The names that Repeats in it count by."""
+    """The names of the parameters that hold the numbers of elements of Repeats in this value."""
     match value:
         case When():
             return _counters(value.what)
@@ -246,11 +274,11 @@ def _both(left: Expression | None, right: Expression | None) -> Expression | Non
 
 def _check_holder(name: str) -> None:
     if not is_name(name):
-        raise SpaceError(f"'{name}' holds other parameters, which conditions could not read; name it like a variable")
+        raise SpaceError(f"'{name}' holds other parameters, so its name must be a Python identifier; rename it")
 
 
-def _settled(value: Any) -> Any:
-    """A constant as the domain that it is."""
+def _as_domain(value: Any) -> Any:
+    """A constant as a Choice with one value; anything else as it is."""
     held = isinstance(value, Int | Float | Choice | When | Repeat) or (
         isinstance(value, Nested) and not isinstance(value, type)
     )
@@ -260,11 +288,11 @@ def _settled(value: Any) -> Any:
 def _constant(name: str, value: Any) -> Choice:
     if isinstance(value, Constraint):
         raise SpaceError(
-            f"'{name}' is a {value!r}, which has no name; write Space({value!r}, …), before the parameters"
+            f"'{name}' is {value!r}, and constraints have no name; write Space({value!r}, …), before the parameters"
         )
     if isinstance(value, list | dict | set) or callable(value):
         raise SpaceError(
-            f"parameter '{name}' is {value!r}; give a domain such as Choice(...), Int(low, high), Float(low, high), "
-            "a Space, a Repeat, a When, or a plain constant"
+            f"parameter '{name}' must be a domain (Choice, Int, Float), a Space, a Repeat, a When or a plain constant, "
+            f"got {value!r}"
         )
     return Choice(value)

@@ -1,4 +1,4 @@
-"""Inputs: what one sample of the data looks like to a network. It joins data and families; neither knows the other."""
+"""Inputs: what one sample of the data looks like to a network. Data and network families know each other only by it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """shape: of one sample, without the batch axis: (columns,) of a table, (height, width) of a grey image,
-    (channels, height, width) of a coloured one, (tokens,) of a text.
+    """The shape and the meaning of one sample, which a family needs to build a network for the data.
 
-    categories: how many codes each of a table's last columns has; those columns hold whole numbers from 0, which stands
-    for what training has not seen, and the columns before them are numbers. () where there are none.
-    vocabulary: for text, the tokens are whole numbers below it, and 0 is padding; None for everything else.
+    Args:
+        shape: The shape of a sample without the batch axis: (columns,) for a table, (height, width) for a greyscale
+            image, (channels, height, width) for a color image, (tokens,) for a text.
+        categories: For a table with categorical columns as codes, the number of codes of each of these columns, which
+            are the last ones. Codes are integers from 0, and 0 is a value that the training data does not have. The
+            columns before them are numbers.
+        vocabulary: For text, the number of codes: tokens are integers below it, and 0 is padding. None for other data.
+
+    Example:
+        >>> from archsearch import Inputs
+        >>> Inputs((28, 28))
+        Inputs(shape=(28, 28), categories=(), vocabulary=None)
     """
 
     shape: tuple[int, ...]

@@ -1,7 +1,8 @@
-"""Moves from config to config, of which local search and evolution are made. Whatever they return is legal.
+"""Mutation, crossover, neighbours and repair of configs, for local search and evolution. Every result is legal.
 
-A move keeps to domains and conditions by construction: it walks the space, and samples what becomes active. Where a
-constraint is broken it is tried again, and after a hundred times a config that was given comes back.
+Domains and conditions hold by construction: new configs are made by `Space.walk`, which samples parameters that become
+active. A result that violates a constraint is discarded and drawn again; after a hundred attempts, the config that was
+given is returned.
 """
 
 from __future__ import annotations
@@ -20,20 +21,35 @@ from archsearch.spaces.encoding import Encoding
 from archsearch.spaces.flattening import Parameter
 from archsearch.spaces.space import Config, Space
 
-_TRIES = 100
-_NEAR, _ANYWHERE = 200, 20  # how many neighbours and samples `repair` chooses from
+_ATTEMPTS = 100
+_NEIGHBOURS, _SAMPLES = 200, 20  # among which `repair` looks for the nearest legal config
 
 
 def neighbour(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
-    """A config near this one: numbers moved by a step of random width, now and then another choice."""
-    made = _legal(space, lambda: _moved(space, config, rng))
+    """A config near this one: about half of the numbers move by a random distance, and some choices change.
+
+    Args:
+        space: The space of the config.
+        config: A legal config.
+        rng: The source of randomness.
+
+    Returns:
+        A legal config; the given one if no legal neighbour is found.
+    """
+    made = _legal(space, lambda: _neighbour(space, config, rng))
     return dict(config) if made is None else made
 
 
 def mutate(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
-    """This config with one parameter changed, and what that makes active sampled.
+    """Changes one parameter at random, and samples the parameters that become active by it.
 
-    Where no such config was found legal, a neighbour; where none of those was either, this config.
+    Args:
+        space: The space of the config.
+        config: A legal config.
+        rng: The source of randomness.
+
+    Returns:
+        A legal config. If no single change is legal, a neighbour; if no neighbour is legal either, the given config.
     """
     names = [parameter.name for parameter in space.free if parameter.name in config]
     if not names:
@@ -52,12 +68,22 @@ def mutate(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
 
     made = _legal(space, mutated)
     if made is None:
-        made = _legal(space, lambda: _moved(space, config, rng), unlike=config)
+        made = _legal(space, lambda: _neighbour(space, config, rng), unlike=config)
     return dict(config) if made is None else made
 
 
 def crossover(space: Space, mother: Config, father: Config, rng: np.random.Generator) -> dict[str, Value]:
-    """A config with each value from either parent, and sampled where neither has one; if need be, a parent."""
+    """Takes each value from one of the parents at random, and samples it if neither has one (uniform crossover).
+
+    Args:
+        space: The space of the configs.
+        mother: A legal config.
+        father: A legal config.
+        rng: The source of randomness.
+
+    Returns:
+        A legal config; one of the parents if no legal combination is found.
+    """
 
     def choose(parameter: Parameter) -> Value:
         values = [parent[parameter.name] for parent in (mother, father) if parameter.name in parent]
@@ -68,10 +94,19 @@ def crossover(space: Space, mother: Config, father: Config, rng: np.random.Gener
 
 
 def repair(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
-    """The nearest legal config that is found; of a legal config, itself.
+    """Finds a legal config near this one.
 
-    Values outside their domain move to the nearest in it, and what is missing is sampled. If that breaks a constraint,
-    the nearest is sought among neighbours and samples, and takes back each value that it need not have given up.
+    Values outside of their domain move to the nearest value in it, and missing values are sampled. If the result
+    violates a constraint, the nearest legal config among neighbours and random samples is taken, and each of its values
+    is set back to the original one where that stays legal.
+
+    Args:
+        space: The space of the result.
+        config: Any config. A legal one is returned as it is.
+        rng: The source of randomness.
+
+    Raises:
+        SpaceError: The space has hardly any legal config.
     """
     if space.legal(config):
         return dict(config)
@@ -79,35 +114,35 @@ def repair(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
     def drawn(domain: Domain) -> Value:
         return domain.sample(rng)
 
-    start = space.walk(partial(nearest, config=config, otherwise=drawn))
-    if not space.broken(start):
-        return start
-    near = (_moved(space, start, rng) for _ in range(_NEAR))
-    found = [made for made in near if not space.broken(made)] + [space.sample(rng) for _ in range(_ANYWHERE)]
-    distances = _distances_from(space, start)
-    best = found[int(np.argmin(distances(found)))]
-    names = list(start)
-    for place in rng.permutation(len(names)):
-        taken_back = {**start, **best, names[place]: start[names[place]]}
-        nearer = space.walk(partial(nearest, config=taken_back, otherwise=drawn))
-        if not space.broken(nearer) and np.diff(distances([best, nearer])) < 0:
+    closest = space.walk(partial(nearest, config=config, otherwise=drawn))
+    if not space.violated(closest):
+        return closest
+    neighbours = (_neighbour(space, closest, rng) for _ in range(_NEIGHBOURS))
+    legal = [made for made in neighbours if not space.violated(made)] + [space.sample(rng) for _ in range(_SAMPLES)]
+    distances = _distances_from(space, closest)
+    best = legal[int(np.argmin(distances(legal)))]
+    names = list(closest)
+    for index in rng.permutation(len(names)):
+        restored = {**closest, **best, names[index]: closest[names[index]]}
+        nearer = space.walk(partial(nearest, config=restored, otherwise=drawn))
+        if not space.violated(nearer) and np.diff(distances([best, nearer])) < 0:
             best = nearer
     return best
 
 
 def _legal(space: Space, make: Callable[[], dict[str, Value]], unlike: Config | None = None) -> dict[str, Value] | None:
-    """The first of a hundred that is legal."""
-    tries = (make() for _ in range(_TRIES))
-    return next((made for made in tries if made != unlike and not space.broken(made)), None)
+    """The first of a hundred configs that is legal, if any."""
+    attempts = (make() for _ in range(_ATTEMPTS))
+    return next((made for made in attempts if made != unlike and not space.violated(made)), None)
 
 
 def _width(rng: np.random.Generator) -> float:
-    """How far to step: from a hundredth of the range, to settle a rate's last digits, to a fifth, to leave a corner."""
+    """How far to move: from 1 % of the range, to refine a learning rate, to 20 %, to leave a local optimum."""
     return 0.01 * 20 ** rng.random()
 
 
-def _moved(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
-    """A neighbour that may break a constraint."""
+def _neighbour(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
+    """A neighbour that may violate a constraint."""
     width = _width(rng)
 
     def choose(parameter: Parameter) -> Value:
@@ -117,24 +152,24 @@ def _moved(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
         value = config[parameter.name]
         if isinstance(domain, Choice) and not domain.ordered:
             return domain.sample(rng) if rng.random() < 0.2 else value
-        return value if rng.random() < 0.5 else _stepped(domain, value, width, rng)
+        return value if rng.random() < 0.5 else _moved(domain, value, width, rng)
 
     return space.walk(choose)
 
 
-def _stepped(domain: Domain, value: Value, width: float, rng: np.random.Generator) -> Value:
-    step = max(width, 1 / domain.size()) * rng.standard_normal()
-    return domain.from_unit(min(max(domain.to_unit(value) + step, 0.0), 1.0))
+def _moved(domain: Domain, value: Value, width: float, rng: np.random.Generator) -> Value:
+    distance = max(width, 1 / domain.size()) * rng.standard_normal()
+    return domain.from_unit(min(max(domain.to_unit(value) + distance, 0.0), 1.0))
 
 
 def _another(domain: Domain, value: Value, rng: np.random.Generator) -> Value:
-    """Another value of the domain: of an unordered choice any, else one nearby."""
+    """Another value of the domain: any value of an unordered choice, else one nearby."""
     if isinstance(domain, Choice) and not domain.ordered:
-        place = rng.integers(len(domain.values) - 1)
-        return domain.values[place + (place >= domain.index(value))]
+        index = rng.integers(len(domain.values) - 1)
+        return domain.values[index + (index >= domain.index(value))]
     here, width = domain.to_unit(value), _width(rng)
-    for _ in range(_TRIES):  # more than enough, unless floats cannot tell the domain's ends apart
-        other = _stepped(domain, value, width, rng)
+    for _ in range(_ATTEMPTS):  # enough, unless floats cannot distinguish the ends of the domain
+        other = _moved(domain, value, width, rng)
         if domain.to_unit(other) != here:
             return other
         width *= 2
@@ -142,8 +177,10 @@ def _another(domain: Domain, value: Value, rng: np.random.Generator) -> Value:
 
 
 def nearest(parameter: Parameter, config: Config, otherwise: Callable[[Domain], Value]) -> Value:
-    """The config's value, or the one of the domain that is nearest to it; `otherwise` where nothing is near: where it
-    has none, or one that is no number among numbers.
+    """The value of the parameter's domain that is nearest to the config's value.
+
+    `otherwise(domain)` where there is no nearest value: the config has none, or one that is not a number or is to be
+    compared with values that are not numbers.
     """
     domain = parameter.domain
     value: Any = config.get(parameter.name)
@@ -164,7 +201,7 @@ def _is_number(value: object) -> bool:
 
 
 def _distances_from(space: Space, config: Config) -> Callable[[list[dict[str, Value]]], NDArray[np.float64]]:
-    """How far each config is from this one: two values of an unordered choice are as far apart as a domain's ends."""
+    """Squared distances to this config in the unit cube; different values of an unordered choice have distance 1."""
     encoding = Encoding(space, fill=-1.0)
     unordered = np.array([isinstance(p.domain, Choice) and not p.domain.ordered for p in space.free], dtype=bool)
     here = encoding.encode([config])

@@ -1,4 +1,4 @@
-"""A space with some parameters made constants, and with what this decides folded."""
+"""Partial evaluation of a space: some parameters become constants, and conditions and constraints are simplified."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ from dataclasses import replace
 
 from archsearch.spaces.choices import Choice, Value
 from archsearch.spaces.constraints import Constraint, Predicate
-from archsearch.spaces.dependency_order import Step
+from archsearch.spaces.dependency_order import Decision
 from archsearch.spaces.domains import Domain, Float
 from archsearch.spaces.errors import ConfigError
 from archsearch.spaces.flattening import Parameter
 
 
-class Fixing:
-    """`parameters` are what is left of the steps: those that can be active; `constraints(…)` what is left of those.
+class PartialSpace:
+    """The space that remains once some parameters have fixed values.
 
-    A condition or constraint that reads nothing of what the values decide stays as it is.
+    `parameters` holds those that can still be active, and `constraints(…)` filters those that can still be violated.
+    Conditions and constraints that do not depend on the fixed values are kept as they are.
     """
 
-    def __init__(self, steps: Sequence[Step], values: Mapping[str, Value]) -> None:
-        """Raises ConfigError for a value outside its domain, or of a parameter that then cannot be active."""
+    def __init__(self, decisions: Sequence[Decision], values: Mapping[str, Value]) -> None:
+        """Raises ConfigError for a value outside of its domain, or for a parameter that cannot be active then."""
         self.parameters: dict[str, Parameter] = {}
         self._constants: dict[str, Value] = {}
-        self._decided = set(values)  # names: constant now, gone, or active now whatever else is chosen
-        for step in steps:
-            self._take(step.parameter, values)
+        self._decided = set(values)  # names of parameters that are constant, removed, or always active now
+        for decision in decisions:
+            self._add(decision.parameter, values)
 
     def constraints(self, constraints: Sequence[Constraint]) -> Iterator[Constraint]:
-        """Those that may still be broken. Raises ConfigError for one that the values break."""
+        """Those that can still be violated. Raises ConfigError for one that the values violate."""
         for constraint in constraints:
             if isinstance(constraint, Predicate):
                 yield from self._predicate(constraint)
             elif not constraint.names & self._decided:
                 yield constraint
             elif constraint.names <= self.parameters.keys():
-                truth = constraint.must.decided(self._constants)
+                truth = constraint.expression.decided(self._constants)
                 if truth is False and self._always_active(constraint.names):
                     shown = {name: self._constants[name] for name in sorted(constraint.names & self._constants.keys())}
                     raise ConfigError(
@@ -46,7 +47,7 @@ class Fixing:
                 if not truth:
                     yield constraint
 
-    def _take(self, parameter: Parameter, values: Mapping[str, Value]) -> None:
+    def _add(self, parameter: Parameter, values: Mapping[str, Value]) -> None:
         name, condition = parameter.name, parameter.condition
         if condition and condition.names & self._decided:
             possible = condition.names <= self.parameters.keys()
@@ -82,7 +83,7 @@ class Fixing:
 
 
 def _own(domain: Domain, value: Value) -> Value:
-    """The value as the domain itself would give it: 1.0 of a Float, not 1."""
+    """The value in the domain's own type: 1.0 for a Float, not 1."""
     match domain:
         case Choice():
             return domain.values[domain.index(value)]

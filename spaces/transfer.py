@@ -1,4 +1,4 @@
-"""A config of one space as a config of another: what was found in an earlier study, told to a later one."""
+"""Translates configs between spaces, so that a study can start from the configs of an earlier one."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from archsearch.spaces.mutation import nearest, repair
 from archsearch.spaces.space import Config, Space
 
 
-def carried(config: Config, space: Space) -> dict[str, Value]:
-    """The legal config of this space that says what a config of another space said; of a legal config, itself.
+def translate_config(config: Config, space: Space) -> dict[str, Value]:
+    """Translates a config of another space into the nearest legal config of this one.
 
-    A value that is legal here is kept, and a number that is not moves to the nearest value. A parameter that the other
-    space did not have, or whose value means nothing here, stands where it is expected: at its prior's value or its
-    domain's middle, a choice with weights at its likeliest value, one without order or weights at its first. This
-    space's conditions say what is active. Where a constraint is broken, the nearest config that keeps it is sought
-    (`repair`).
+    A value that is legal here is kept, and a number that is not moves to the nearest value. A parameter that the config
+    does not have, or whose value is neither, gets its expected value: that of its prior, or the middle of the domain;
+    for a Choice the most likely value, or the first if it has neither weights nor an order. Conditions of this space
+    decide which parameters are active. If a constraint is violated, `repair` looks for the nearest config that
+    satisfies it.
 
-    The answer follows from the arguments alone. Raises SpaceError where this space has hardly a legal config.
+    Args:
+        config: A config of any space.
+        space: The space of the result.
+
+    Returns:
+        A legal config, which depends on the arguments alone. A legal config is returned unchanged, as a copy.
+
+    Raises:
+        SpaceError: The space has hardly any legal config.
     """
     made = space.walk(partial(nearest, config=config, otherwise=_expected))
-    # Mended by a search with random numbers, always the same ones, so that a config is carried in one way.
-    return repair(space, made, np.random.default_rng(0)) if space.broken(made) else made
+    # Repair searches at random; a fixed seed makes the result depend on the arguments alone.
+    return repair(space, made, np.random.default_rng(0)) if space.violated(made) else made
 
 
 def _expected(domain: Domain) -> Value:

@@ -7,7 +7,7 @@ configuration of each of the most similar data sets).
 
 from __future__ import annotations
 
-from archsearch.spaces import Config, Space, carried
+from archsearch.spaces import Config, Space, translate_config
 from archsearch.studies.goals import order
 from archsearch.studies.history import History
 
@@ -26,6 +26,6 @@ def best_configs(history: History, space: Space, n: int) -> list[Config]:
     for place in order([point for _, point in finished]):
         if len(found) >= n:
             break
-        config = carried(finished[place][0].config, space)
+        config = translate_config(finished[place][0].config, space)
         found.setdefault(repr(config), config)
     return list(found.values())

@@ -128,7 +128,7 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
     shared = objective.prepare() if hasattr(objective, "prepare") else None
     check_goal(study, shared)
     check_budget(study, shared)
-    rejected = space.rejected(rng, samples)
+    rejected = space.rejection_rates(rng, samples)
     configs = [*corners(space), *(space.sample(rng) for _ in range(samples))]
     counted: list[tuple[Costs, Config]] = []
     failures: dict[str, Failure] = {}
@@ -173,7 +173,7 @@ def check_space(study: Declaration) -> str | None:
     if not space.constraints:
         return None
     space.sample(rng)
-    return next(_of_constraints(space.rejected(rng, REJECTABLE).share), None)
+    return next(_of_constraints(space.rejection_rates(rng, REJECTABLE).share), None)
 
 
 def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | None:

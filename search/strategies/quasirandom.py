@@ -50,7 +50,7 @@ class QuasiRandom(Strategy):
         repeats = 0
         for place, point in (next(points) for _ in range(_TRIES)):
             config = _config(study.space, point)
-            if study.space.broken(config):
+            if study.space.violated(config):
                 continue
             if is_new(study.space, tried, config):
                 return Proposal(config, state={"point": place})

@@ -29,7 +29,7 @@ from archsearch.search.training.progress import Progress
 from archsearch.search.training.recipe import Recipe, schedule_of
 from archsearch.search.training.tensors import Tensors, on_host
 from archsearch.spaces.networks import Network, StackedNetwork, stacked
-from archsearch.spaces.networks.arguments import filled
+from archsearch.spaces.networks.arguments import with_defaults
 
 CHUNK = 1024  # validation samples at a time: large enough to be quick, small enough for any memory
 EXPLODED = 1e6  # a mean loss above this comes from weights that no later step brings back
@@ -57,7 +57,7 @@ class Loop:
         epochs: int,
         names: Sequence[str],
     ) -> None:
-        configs = self._configs = [filled(Recipe, trial.config) for trial in trials]
+        configs = self._configs = [with_defaults(Recipe, trial.config) for trial in trials]
         self._data, self._names, self._rows, self._epochs = data, names, len(trials), epochs
         self._generators = [torch.Generator().manual_seed(trial.seed) for trial in trials]
         self._device = data.device

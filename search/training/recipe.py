@@ -17,14 +17,14 @@ from archsearch.search.training.schedules import SCHEDULES, Schedule
 from archsearch.spaces import Choice, Domain, Space, SpecError, When
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import (
-    Setting,
-    asked_for,
+    Argument,
     check_flag,
     check_int,
     check_name,
     check_number,
-    filled,
-    outermost,
+    extremes,
+    non_default,
+    with_defaults,
 )
 
 PRECISIONS = ("bfloat16", "float32")
@@ -138,18 +138,18 @@ class Recipe:
     def space(self) -> Space:
         """The first five arguments, and what else is not left at its default, each where it means something."""
         names = ("optimizer", "learning_rate", "momentum", "batch_size", "weight_decay")
-        given = {name: getattr(self, name) for name in names} | asked_for(self, *_OTHERS)
+        given = {name: getattr(self, name) for name in names} | non_default(self, *_OTHERS)
         return Space({name: part for name, value in given.items() for part in self._where(name, value)})
 
-    def _where(self, name: str, value: Setting) -> list[Setting | When]:
+    def _where(self, name: str, value: Argument) -> list[Argument | When]:
         """The setting under the condition that gives it a meaning; nothing where it never has one."""
         if name not in _UNDER:
             return [value]
         holder, names = _UNDER[name]
-        possible = [each for each in outermost(getattr(self, holder)) if each in names]
+        possible = [each for each in extremes(getattr(self, holder)) if each in names]
         if not possible:
             return []
-        if len(possible) == len(outermost(getattr(self, holder))):
+        if len(possible) == len(extremes(getattr(self, holder))):
             return [value]
         tests = f"== {possible[0]!r}" if len(possible) == 1 else f"in {tuple(possible)!r}"
         return [When(f"{holder} {tests}", value)]
@@ -174,13 +174,13 @@ _SHARED = ("optimizer", "batch_size", "nesterov", "accumulate", "precision", "av
 
 def stack_key(config: Mapping[str, Any]) -> Hashable:
     """Trials whose keys are equal can train as one stack; whatever else the recipe says is each row's own."""
-    said = filled(Recipe, config)
+    said = with_defaults(Recipe, config)
     return (*(said[name] for name in _SHARED), switched_on(config), reduction_of(config))
 
 
 def schedule_of(config: Mapping[str, Any], epochs: int, steps: int) -> Schedule:
     """The learning rate's schedule of a trial of so many epochs of so many steps."""
-    said = filled(Recipe, config)
+    said = with_defaults(Recipe, config)
     name, decay = said["schedule"], said["schedule_decay"]
     return Schedule(
         name,
@@ -194,14 +194,14 @@ def schedule_of(config: Mapping[str, Any], epochs: int, steps: int) -> Schedule:
 
 def reduction_of(config: Mapping[str, Any]) -> tuple[str, int]:
     """How the inputs are reduced, and to how many; the number means nothing where they are not."""
-    said = filled(Recipe, config)
+    said = with_defaults(Recipe, config)
     kind = said["reduction"]
     return kind, 0 if kind == "none" else said["reduction_dimension"]
 
 
 def check_streams(recipe: Recipe) -> None:
     """Raises SpecError for a technique that needs all of the data in memory."""
-    if asked_for(recipe, "reduction"):
+    if non_default(recipe, "reduction"):
         raise SpecError(
             "Recipe reduction needs all inputs in memory, and these are larger and stream from files; leave it out, or "
             "allow them more memory, streaming=Streaming(above_bytes=...)"
@@ -210,9 +210,9 @@ def check_streams(recipe: Recipe) -> None:
 
 def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, classification: bool) -> None:
     """Raises SpecError for a technique that the data, with so many training samples, cannot have."""
-    reduces = set(outermost(recipe.reduction)) != {"none"}
+    reduces = set(extremes(recipe.reduction)) != {"none"}
     most = min(math.prod(inputs.shape), samples - 1)
-    widest = max(size for size in outermost(recipe.reduction_dimension) if isinstance(size, int))
+    widest = max(size for size in extremes(recipe.reduction_dimension) if isinstance(size, int))
     if reduces and widest > most:
         raise SpecError(
             f"Recipe reduction_dimension may be {widest}, and the data has room for {most} (its inputs, and less than "
@@ -227,5 +227,5 @@ def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, classification: 
     }
     for needs, names in refused.items():
         for name in names:
-            if asked_for(recipe, name):
+            if non_default(recipe, name):
                 raise SpecError(f"Recipe {name} is for {needs}, and the data has none; leave it out")

@@ -28,7 +28,8 @@ from archsearch.search.validation import check_int
 from archsearch.spaces import Config, DataError, ExecutionError, Space, SpecError
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks import Network, StackedNetwork, stack_key
-from archsearch.spaces.networks.arguments import outermost
+from archsearch.spaces.networks.arguments import extremes
+from archsearch.spaces.networks.base import check_family
 from archsearch.spaces.networks.costs import Costs, costs
 from archsearch.spaces.networks.rehearsal import rehearse
 
@@ -62,17 +63,15 @@ class Supervised:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", as_data(self.data))
-        for name, method, example in (("data", "prepare", "digits()"), ("network", "space", "MLP(layers=2, units=64)")):
+        for name, members, example in (
+            ("data", ("prepare",), "digits()"),
+            ("network", ("space", "build", "stack"), "MLP(layers=2, units=64)"),
+        ):
             value = getattr(self, name)
-            if isinstance(value, type) or not hasattr(value, method):
+            if isinstance(value, type) or not any(hasattr(value, member) for member in members):
                 hint = f"{value.__name__}(...)" if callable(value) and hasattr(value, "__name__") else example
                 raise SpecError(f"Supervised {name} must be something like {example}, got {value!r}; write {hint}")
-        if not isinstance(self.network.space, Space):
-            raise SpecError(f"the network's `space` must be a Space, got {self.network.space!r}; write Space(...)")
-        if not any(callable(getattr(self.network, name, None)) for name in ("build", "stack")):
-            raise SpecError(
-                f"the network {self.network!r} has no `build`; write def build(self, config, inputs, outputs)"
-            )
+        check_family(self.network)
         if not isinstance(self.recipe, Recipe):
             raise SpecError(f"Supervised recipe must be a Recipe(...), got {self.recipe!r}")
         if not isinstance(self.metrics, tuple | list):
@@ -131,7 +130,7 @@ class Supervised:
             if classification:
                 check_scores(self.metrics, fold)
         samples = min(len(fold.train) for fold in prepared.folds)
-        largest = max(size for size in outermost(self.recipe.batch_size) if isinstance(size, int))
+        largest = max(size for size in extremes(self.recipe.batch_size) if isinstance(size, int))
         if largest > samples:
             raise DataError(
                 f"batch_size may be {largest}, but there are only {samples} training samples; "

@@ -1,7 +1,7 @@
-"""The network families: for each its searchable parameters and its builder together. Importing this loads torch."""
+"""The network families: each declares its parameters and builds its networks. Importing this package loads torch."""
 
 from archsearch.spaces.inputs import Inputs
-from archsearch.spaces.networks.base import Network, StackedNetwork, stack_key, stacked
+from archsearch.spaces.networks.base import Network, NetworkFamily, StackedNetwork, stack_key, stacked
 from archsearch.spaces.networks.cells import Cells
 from archsearch.spaces.networks.cnn import CNN
 from archsearch.spaces.networks.mlp import MLP
@@ -15,6 +15,7 @@ __all__ = [
     "Cells",
     "Inputs",
     "Network",
+    "NetworkFamily",
     "Pretrained",
     "StackedNetwork",
     "TextCNN",

@@ -1,7 +1,7 @@
-"""What the families for images share: the check of their inputs, and the blocks that their networks are made of.
+"""What the image families share: the check of their inputs, and the blocks of their networks.
 
-Activations are maps (batch, K * channels, height, width). On a CPU their channels lie innermost in memory: torch's
-convolutions are up to twice as quick there, and its pooling ten times.
+Activations are maps (batch, K * channels, height, width). On a CPU they are in channels-last memory format: there,
+torch's convolutions are up to twice as fast, and its pooling ten times.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NORMS = ("batch", "none")
 
 
 def image_shape(inputs: Inputs, family: str) -> tuple[int, int, int]:
-    """Channels, height and width. Raises SpaceError for inputs that are no images."""
+    """Channels, height and width. Raises SpaceError if the inputs are not images."""
     if inputs.vocabulary is None and not inputs.categories:
         match inputs.shape:
             case (height, width):
@@ -30,26 +30,33 @@ def image_shape(inputs: Inputs, family: str) -> tuple[int, int, int]:
                 return channels, height, width
     kind = "texts" if inputs.vocabulary is not None else f"inputs of shape {inputs.shape}"
     raise SpaceError(
-        f"{family} reads images, (height, width) or (channels, height, width), got {kind}; give it data of such a "
-        f"shape, or take a family for these inputs, as {'TextCNN' if inputs.vocabulary is not None else 'MLP'}"
+        f"{family} needs images, (height, width) or (channels, height, width), got {kind}; use data of such a shape, "
+        f"or another family, such as {'TextCNN' if inputs.vocabulary is not None else 'MLP'}"
     )
 
 
 def image_maps(images: Tensor) -> Tensor:
     """(K, batch, height, width) or (K, batch, channels, height, width) → maps."""
     x = to_maps(images.unsqueeze(2) if images.dim() == 4 else images)
-    # Not by `contiguous`, which leaves the strides of grey images as they are; and convolutions go by strides.
+    # Not `contiguous`, which leaves the strides of images with one channel, by which torch selects the algorithm.
     return x.to(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
 def halved(size: int, times: int = 1) -> int:
-    """Height or width of a map after so many strides of 2. They round up, so one pixel stays one."""
+    """Height or width of a map after this many strides of 2. Halves are rounded up, so one pixel remains one."""
     return -(-size >> times)
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
-    """What all convolutions of a network have in common. norm: one of NORMS; activation: what follows them."""
+class ConvOptions:
+    """What all convolutions of a network have in common.
+
+    Args:
+        norm: One of NORMS.
+        activation: A name in ACTIVATIONS, of what follows the convolutions.
+        scheme: A name in INITIALIZATIONS.
+        generators: One for each row of the stack.
+    """
 
     norm: str
     activation: str
@@ -65,7 +72,7 @@ class ConvNorm(nn.Module):
         channels_in: int,
         channels_out: int,
         kernel: int,
-        style: Style,
+        options: ConvOptions,
         *,
         stride: int = 1,
         separable: bool = False,
@@ -75,13 +82,13 @@ class ConvNorm(nn.Module):
             channels_in,
             channels_out,
             kernel,
-            style.generators,
+            options.generators,
             stride=stride,
-            activation=style.activation,
-            scheme=style.scheme,
-            bias=style.norm == "none",  # batch norm takes any bias away
+            activation=options.activation,
+            scheme=options.scheme,
+            bias=options.norm == "none",  # batch norm would cancel a bias
         )
-        self.norm = BatchNorm(len(style.generators), channels_out) if style.norm == "batch" else None
+        self.norm = BatchNorm(len(options.generators), channels_out) if options.norm == "batch" else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.convolution(x)
@@ -89,10 +96,10 @@ class ConvNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """Convolution → norm → activation, as often as there are convolutions; the first has the stride.
+    """One or more times: convolution → norm → activation. The first convolution has the stride.
 
-    residual: the block's input is added before the last activation, where channels or size change through a 1x1
-    convolution with a norm (He et al., 2016, "Deep residual learning for image recognition", sections 3.2 and 3.3,
+    With `residual`, the block's input is added before the last activation, through a 1x1 convolution with a norm if the
+    channels or the size change (He et al., 2016, "Deep residual learning for image recognition", sections 3.2 and 3.3,
     option B; their blocks have two convolutions).
     """
 
@@ -101,7 +108,7 @@ class Block(nn.Module):
         channels_in: int,
         channels_out: int,
         kernel: int,
-        style: Style,
+        options: ConvOptions,
         *,
         convolutions: int = 1,
         stride: int = 1,
@@ -112,13 +119,15 @@ class Block(nn.Module):
         widths = (channels_in, *(channels_out,) * convolutions)
         strides = (stride, *(1,) * (convolutions - 1))
         self.convolutions = nn.ModuleList(
-            ConvNorm(before, after, kernel, style, stride=each, separable=separable)
+            ConvNorm(before, after, kernel, options, stride=each, separable=separable)
             for (before, after), each in zip(pairwise(widths), strides, strict=True)
         )
-        self.activation = ACTIVATIONS[style.activation]
+        self.activation = ACTIVATIONS[options.activation]
         self.residual = residual
         changes = channels_in != channels_out or stride > 1
-        self.projection = ConvNorm(channels_in, channels_out, 1, style, stride=stride) if residual and changes else None
+        self.projection = (
+            ConvNorm(channels_in, channels_out, 1, options, stride=stride) if residual and changes else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = x

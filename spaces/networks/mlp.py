@@ -1,7 +1,7 @@
-"""MLP: fully connected layers, hand-batched over a leading trial axis.
+"""MLP: a multi-layer perceptron, built as a stack of K networks.
 
-Each hidden layer is linear → norm → activation → dropout; the last layer is linear alone. How weights start is said in
-`layers.starts`; biases start at 0.
+Each hidden layer is linear → norm → activation → dropout; the last layer is linear. Weights are initialized as
+described in `layers.initialization`, biases with 0.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.errors import SpaceError
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import (
-    Setting,
-    asked_for,
+    Argument,
     check_flag,
     check_int,
     check_name,
     check_number,
-    filled,
-    outermost,
+    extremes,
+    non_default,
+    with_defaults,
 )
+from archsearch.spaces.networks.base import NetworkFamily
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
     INITIALIZATIONS,
@@ -43,39 +44,54 @@ from archsearch.spaces.networks.layers.linear import LowRank
 from archsearch.spaces.space import Config, Space, When
 
 NORMS = ("batch", "layer", "none")
-SHAPES = {"bottleneck": 3, "constant": 1, "free": 1, "funnel": 2}  # and from how many layers on each is one of its own
-EVEN = {"constant", "free"}  # the shapes in which a layer may be as wide as the one before
+SHAPES = {"bottleneck": 3, "constant": 1, "free": 1, "funnel": 2}  # and the number of layers that each needs
+EQUAL_WIDTH_SHAPES = {"constant", "free"}  # in which a layer may be as wide as the previous one
 
 
 @dataclass(frozen=True, slots=True)
-class MLP:
+class MLP(NetworkFamily):
     """A multi-layer perceptron: `MLP(layers=Int(1, 4), units=Choice(32, 64, 128), activation=Choice("relu", "elu"))`.
 
-    Each argument is a fixed value or a domain, and a parameter by its name. Inputs of any shape are flattened.
+    Inputs of any shape are flattened. Each argument but the last is a fixed value or a domain, and becomes the
+    parameter of its name.
 
-    layers: hidden layers, at least 1. units: width of a hidden layer, at least 1.
-    activation: a name in ACTIVATIONS; relu, since it is the cheapest and seldom the worst.
-    dropout: the share of activations dropped after each hidden layer, in [0, 1); off, since it is a regulariser to be
-    asked for.
-    norm: of hidden layers: "batch", "layer" or "none"; off, for the same reason.
-    shape: how the widths follow from `units`.
-        "free": each layer has its own, `units_1` … `units_n`, active where there are so many layers.
-        "constant": all have the same, `units`.
-        "funnel": from `units` down in equal steps, of which the outputs are the last. A number of outputs above
-        `units` counts as `units`.
-        "bottleneck": from `units` down in equal steps to a quarter of it in the middle, and up again.
-    residual: whether a hidden layer's input is added to what it gives (He et al., 2016, "Deep residual learning for
-    image recognition", section 3.2). Around each layer but the first that is as wide as the one before, so only in the
-    shapes "free" and "constant".
-    initialisation: a name in INITIALIZATIONS, for all weights.
-    rank: hidden layers have weights of this rank at most, as the product of two factors; None or 0 is full rank, and
-    so is a rank that is not below both widths of a layer.
-    embedding: the width of the vectors that stand for categories, at least 1; needed where the data has categories as
-    codes, `csv(..., categories="codes")`, and refused where it has none. See `layers.categories`.
-    dropout_per_layer: says that each layer has its own dropout, `dropout_1` … `dropout_n`; itself no parameter.
+    Args:
+        layers: The number of hidden layers, at least 1.
+        units: The width of a hidden layer, at least 1.
+        activation: A name in ACTIVATIONS: elu, gelu, leaky_relu, mish, relu, sigmoid, silu, swish or tanh. ReLU is the
+            cheapest, and seldom the worst.
+        dropout: The fraction of activations dropped after each hidden layer, in [0, 1). Off by default, like all
+            regularization.
+        norm: Normalization in the hidden layers: "batch", "layer" or "none".
+        shape: How the widths of the layers follow from `units`.
+            "free": each layer has its own, `units_1` … `units_n`, active if there are that many layers.
+            "constant": all layers have the width `units`.
+            "funnel": the widths decrease linearly from `units` towards the number of outputs; needs 2 layers. If there
+            are more outputs than `units`, the widths are constant.
+            "bottleneck": they decrease linearly from `units` to a quarter of it in the middle, and increase again;
+            needs 3 layers.
+        residual: Whether a hidden layer's input is added to its output (He et al., 2016, "Deep residual learning for
+            image recognition", section 3.2). Applies to each layer, except the first, that is as wide as the previous
+            one, so only with the shapes "free" and "constant".
+        initialization: A name in INITIALIZATIONS, for all weights: auto, he, orthogonal, small_normal, xavier or zeros.
+            "auto" is he before activations of the ReLU kind, else xavier.
+        rank: The maximum rank of the weights of hidden layers, which are then the product of two factors. None or 0 is
+            full rank, as is a rank that is not below both widths of a layer.
+        embedding: The length of the vectors that represent categories, at least 1 (Guo and Berkhahn, 2016, "Entity
+            embeddings of categorical variables"). Required if the data has categories as codes,
+            `csv(..., categories="codes")`, and an error if it has none.
+        dropout_per_layer: Whether each layer has its own dropout, `dropout_1` … `dropout_n`. True or False, and not a
+            parameter.
 
-    Raises SpaceError for a value outside these bounds, a domain that reaches outside, and a shape or residual that no
-    config could have for want of layers.
+    Raises:
+        SpaceError: A value is out of range, a domain includes such a value, or no config has enough layers for a shape
+            or for `residual`.
+
+    Example:
+        >>> from archsearch import MLP, Choice, Int
+        >>> family = MLP(layers=Int(1, 2), units=Choice(32, 64))
+        >>> list(family.space)
+        ['layers', 'units_1', 'units_2', 'activation', 'dropout', 'norm']
     """
 
     layers: int | Domain
@@ -85,7 +101,7 @@ class MLP:
     norm: str | Choice = "none"
     shape: str | Choice = "free"
     residual: bool | Choice = False
-    initialisation: str | Choice = "auto"
+    initialization: str | Choice = "auto"
     rank: int | Domain | None = None
     embedding: int | Domain | None = None
     dropout_per_layer: bool = False
@@ -98,83 +114,89 @@ class MLP:
         check_name("norm", self.norm, NORMS)
         check_name("shape", self.shape, SHAPES)
         check_flag("MLP residual", self.residual)
-        check_name("initialisation", self.initialisation, INITIALIZATIONS)
+        check_name("initialization", self.initialization, INITIALIZATIONS)
         check_int("MLP rank", self.rank, low=0, allow_none=True)
         if self.embedding is not None:
             check_int("MLP embedding", self.embedding, low=1)
         if not isinstance(self.dropout_per_layer, bool):
             raise SpaceError(
-                f"MLP dropout_per_layer must be True or False, got {self.dropout_per_layer!r}; give either"
+                f"MLP dropout_per_layer must be True or False, got {self.dropout_per_layer!r}; it cannot be a domain"
             )
         self._check_layers()
 
     @property
     def space(self) -> Space:
-        """`layers`, `units_1` … `units_n` (where there are so many layers), `activation`, `dropout`, `norm`; and those
-        of the others that are not left at their defaults. See `settings.asked_for`.
+        """The parameters: `layers`, `units_1` … `units_n`, `activation`, `dropout` and `norm`; the other arguments only
+        if they are not left at their defaults.
         """
         dropout = self._each_layer("dropout", self.dropout) if self.dropout_per_layer else {"dropout": self.dropout}
         return Space(
             {
                 "layers": self.layers,
-                **asked_for(self, "shape"),
+                **non_default(self, "shape"),
                 **self._units(),
                 "activation": self.activation,
                 **dropout,
                 "norm": self.norm,
                 **self._residual(),
-                **asked_for(self, "initialisation", "rank", "embedding"),
+                **non_default(self, "initialization", "rank", "embedding"),
             }
         )
 
     def stack_key(self, config: Config) -> Hashable | None:
-        """All that is said of the network but dropout, which is each row's own."""
+        """The architecture. Dropout rates may differ within a stack."""
         return _Design.from_config(config)
 
     def stack(
         self, configs: Sequence[Config], inputs: Inputs, outputs: int, generators: Sequence[torch.Generator]
     ) -> nn.Module:
-        """K networks as one module: (K, batch, *inputs.shape) → (K, batch, outputs). See `StackedNetwork.stack`.
+        """Builds K networks as one module: (K, batch, *inputs.shape) → (K, batch, outputs).
 
-        Raises SpaceError for texts, and for categories as codes where `embedding` is not given, or the reverse.
+        See `NetworkFamily.stack`.
+
+        Raises:
+            SpaceError: The inputs are text, or have categories as codes while `embedding` is not given, or the reverse.
         """
         design = _Design.from_config(configs[0])
         _check_inputs(inputs, design.embedding)
         categories = Categories(inputs, design.embedding, generators) if design.embedding else None
         features = math.prod(inputs.shape) if categories is None else categories.features
-        widths, rows = design.widths(outputs), [filled(MLP, config) for config in configs]
+        widths, rows = design.widths(outputs), [with_defaults(MLP, config) for config in configs]
         hidden = []
         for k, (fan_in, width) in enumerate(zip((features, *widths), widths, strict=False), start=1):
             dropouts = [float(row.get(f"dropout_{k}", row["dropout"])) for row in rows]
             hidden.append(_Hidden(fan_in, width, design, dropouts, generators, first=k == 1))
-        return _Stack(categories, hidden, Output(widths[-1], outputs, generators, scheme=design.initialisation))
+        return _Stack(categories, hidden, Output(widths[-1], outputs, generators, scheme=design.initialization))
 
     def _depths(self) -> list[int]:
-        return [depth for depth in outermost(self.layers) if isinstance(depth, int)]
+        return [depth for depth in extremes(self.layers) if isinstance(depth, int)]
 
     def _shapes(self) -> set[str]:
-        return {str(shape) for shape in outermost(self.shape)}
+        return {str(shape) for shape in extremes(self.shape)}
 
     def _each_layer(
-        self, name: str, setting: Setting, conditions: Mapping[str, bool] | None = None
-    ) -> dict[str, Setting | When]:
-        """A parameter for each layer, `name_1` … `name_n`, active where there are so many."""
+        self, name: str, argument: Argument, conditions: Mapping[str, bool] | None = None
+    ) -> dict[str, Argument | When]:
+        """One parameter for each layer, `name_1` … `name_n`, active if there are that many layers."""
         depths = self._depths()
         return {
-            f"{name}_{k}": _when({**(conditions or {}), f"layers >= {k}": k <= min(depths)}, setting)
+            f"{name}_{k}": _when({**(conditions or {}), f"layers >= {k}": k <= min(depths)}, argument)
             for k in range(1, max(depths) + 1)
         }
 
-    def _units(self) -> dict[str, Setting | When]:
+    def _units(self) -> dict[str, Argument | When]:
         shapes = self._shapes()
         own = self._each_layer("units", self.units, {"shape == 'free'": shapes == {"free"}})
         shared = {"units": _when({"shape != 'free'": "free" not in shapes}, self.units)}
         return {**(own if "free" in shapes else {}), **(shared if shapes != {"free"} else {})}
 
-    def _residual(self) -> dict[str, Setting | When]:
-        """Active where there may be a layer to go around."""
-        needs = {"layers >= 2": min(self._depths()) >= 2, "shape in ('constant', 'free')": self._shapes() <= EVEN}
-        return {name: _when(needs, setting) for name, setting in asked_for(self, "residual").items()}
+    def _residual(self) -> dict[str, Argument | When]:
+        """Active if there can be a layer as wide as the previous one."""
+        needs = {
+            "layers >= 2": min(self._depths()) >= 2,
+            "shape in ('constant', 'free')": self._shapes() <= EQUAL_WIDTH_SHAPES,
+        }
+        return {name: _when(needs, argument) for name, argument in non_default(self, "residual").items()}
 
     def _check_layers(self) -> None:
         deepest, shapes = max(self._depths()), self._shapes()
@@ -182,38 +204,38 @@ class MLP:
             if deepest < SHAPES[shape]:
                 raise SpaceError(
                     f"MLP shape '{shape}' needs at least {SHAPES[shape]} layers, got layers={self.layers}; "
-                    "allow more layers, or take shape='constant'"
+                    "raise layers, or use shape='constant'"
                 )
-        if True in outermost(self.residual) and (deepest < 2 or EVEN.isdisjoint(shapes)):
+        if True in extremes(self.residual) and (deepest < 2 or EQUAL_WIDTH_SHAPES.isdisjoint(shapes)):
             raise SpaceError(
-                f"MLP residual goes around layers as wide as the one before, and none is with layers={self.layers} and "
-                f"shape={self.shape!r}; allow 2 layers and shape='constant' or 'free', or drop residual="
+                f"MLP residual needs layers as wide as the previous one, but there are none with layers={self.layers} "
+                f"and shape={self.shape!r}; use at least 2 layers and shape='constant' or 'free', or leave out residual"
             )
 
 
 class _Design(NamedTuple):
-    """What a config says of the network, dropout apart."""
+    """The architecture that a config describes: everything but dropout rates."""
 
     layers: int
     shape: str
-    units: tuple[int, ...]  # of each layer where the shape is free, else one number
+    units: tuple[int, ...]  # one for each layer if the shape is free, else a single one
     activation: str
     norm: str
     residual: bool
-    initialisation: str
+    initialization: str
     rank: int  # 0: full
     embedding: int  # 0: none
 
     @classmethod
     def from_config(cls, config: Config) -> _Design:
-        said = filled(MLP, config)
-        free = said["shape"] == "free"
-        said["units"] = tuple(said[f"units_{k}"] for k in range(1, said["layers"] + 1)) if free else (said["units"],)
-        said |= {name: said[name] or 0 for name in ("rank", "embedding")}
-        return cls(**{name: said[name] for name in cls._fields})
+        full = with_defaults(MLP, config)
+        free = full["shape"] == "free"
+        full["units"] = tuple(full[f"units_{k}"] for k in range(1, full["layers"] + 1)) if free else (full["units"],)
+        full |= {name: full[name] or 0 for name in ("rank", "embedding")}
+        return cls(**{name: full[name] for name in cls._fields})
 
     def widths(self, outputs: int) -> tuple[int, ...]:
-        """Of each hidden layer."""
+        """The width of each hidden layer."""
         (units, *_), last = self.units, self.layers - 1
         match self.shape:
             case "free":
@@ -257,13 +279,13 @@ class _Hidden(nn.Module):
         first: bool,
     ) -> None:
         super().__init__()
-        bias = design.norm != "batch"  # batch norm takes any bias away
-        start = {"activation": design.activation, "scheme": design.initialisation}
+        bias = design.norm != "batch"  # batch norm would cancel a bias
+        initialization = {"activation": design.activation, "scheme": design.initialization}
         low_rank = 0 < design.rank < min(fan_in, width)
         self.linear = (
-            LowRank(fan_in, width, design.rank, generators, **start, bias=bias)
+            LowRank(fan_in, width, design.rank, generators, **initialization, bias=bias)
             if low_rank
-            else Linear(fan_in, width, generators, **start, bias=bias)
+            else Linear(fan_in, width, generators, **initialization, bias=bias)
         )
         self.norm = _NORMS[design.norm](len(generators), width) if design.norm != "none" else None
         self.activation = ACTIVATIONS[design.activation]
@@ -288,22 +310,22 @@ class _FeatureNorm(BatchNorm):
 _NORMS: dict[str, type[BatchNorm | LayerNorm]] = {"batch": _FeatureNorm, "layer": LayerNorm}
 
 
-def _when(conditions: Mapping[str, bool], setting: Setting) -> Setting | When:
-    """The setting under those of the conditions that do not always hold."""
-    open_ones = [text for text, always in conditions.items() if not always]
-    return When(" and ".join(open_ones), setting) if open_ones else setting
+def _when(conditions: Mapping[str, bool], argument: Argument) -> Argument | When:
+    """The argument under the conditions, without those that always hold (by the mapping's values)."""
+    needed = [text for text, always in conditions.items() if not always]
+    return When(" and ".join(needed), argument) if needed else argument
 
 
 def _check_inputs(inputs: Inputs, embedding: int) -> None:
     if inputs.vocabulary is not None:
-        raise SpaceError("MLP reads numbers, got texts as tokens; take a family for texts, as TextCNN")
+        raise SpaceError("MLP needs numbers, got text; use a family for text, such as TextCNN")
     if inputs.categories and not embedding:
         raise SpaceError(
-            f"MLP got {len(inputs.categories)} columns of categories as codes, which it can only embed; say how wide "
-            "their vectors are, as MLP(..., embedding=8), or read them with csv(..., categories='one_hot')"
+            f"MLP needs embedding= for data with categories as codes, got {len(inputs.categories)} such columns; write "
+            "MLP(..., embedding=8), or read the data with csv(..., categories='one_hot')"
         )
     if embedding and not inputs.categories:
         raise SpaceError(
-            f"MLP embedding={embedding} needs columns of categories as codes, got data without; read them with "
-            "csv(..., categories='codes'), where categorical= names those that hold numbers, or drop embedding="
+            f"MLP embedding={embedding} needs data with categories as codes, got data without; read the data with "
+            "csv(..., categories='codes'), where categorical= names columns of numbers, or leave out embedding"
         )

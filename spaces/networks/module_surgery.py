@@ -1,6 +1,4 @@
-"""The parts of a module that somebody else wrote, found by the names and the order of its layers: the one that gives
-the answer, and the blocks that lead to it.
-"""
+"""Finds the parts of an arbitrary torch module by the names and the order of its layers: the head, and the blocks."""
 
 from __future__ import annotations
 
@@ -11,13 +9,17 @@ from torch import nn
 from archsearch.spaces.errors import SpaceError, unknown
 
 
-def head_of(module: nn.Module, name: str | None) -> str:
-    """The layer of that name, in which there must be an nn.Linear; None: the module's last nn.Linear."""
+def find_head(module: nn.Module, name: str | None) -> str:
+    """The name of the layer to replace by a new head: the given one, or the module's last nn.Linear.
+
+    Raises:
+        SpaceError: There is no such layer, or it contains no nn.Linear.
+    """
     linears: list[str] = [path for path, layer in module.named_modules() if isinstance(layer, nn.Linear)]
     if not linears:
         raise SpaceError(
-            f"the pretrained {type(module).__name__} has no nn.Linear that a new head could take the place of; let the "
-            "factory put one at its end"
+            f"the pretrained {type(module).__name__} has no nn.Linear that a new head could replace; let "
+            "module_factory add one at its end"
         )
     if name is None:
         return linears[-1]
@@ -26,23 +28,30 @@ def head_of(module: nn.Module, name: str | None) -> str:
     return name
 
 
-def fan_in_of(module: nn.Module, head: str) -> int:
-    """Of the first nn.Linear in the head."""
+def head_inputs(module: nn.Module, head: str) -> int:
+    """The number of inputs of the first nn.Linear in the head."""
     return next(layer.in_features for layer in module.get_submodule(head).modules() if isinstance(layer, nn.Linear))
 
 
-def put(module: nn.Module, name: str, layer: nn.Module) -> None:
-    """In the place of the layer of that name."""
+def replace_layer(module: nn.Module, name: str, layer: nn.Module) -> None:
+    """Replaces the layer of this name by another."""
     parent, _, child = name.rpartition(".")
     setattr(module.get_submodule(parent), child, layer)
 
 
-def blocks_of(module: nn.Module, head: str, starts: Sequence[str] | None) -> dict[str, dict[str, nn.Module]]:
-    """The layers of each block, by their names, without those of the head.
+def split_into_blocks(module: nn.Module, head: str, starts: Sequence[str] | None) -> dict[str, dict[str, nn.Module]]:
+    """The layers of each block by name, without those of the head.
 
-    A block begins at the layer that it is named by and ends where the next begins, in the order in which the module
-    declares its layers; the first begins at the start. Without `starts`, a block begins at each child of the module
-    that has parameters; a child in which the head lies is opened, and its own children count in its stead.
+    Args:
+        module: The module.
+        head: The name of its head.
+        starts: The names of the layers at which blocks start. A block ends before the next one, in the order in which
+            the module declares its layers; layers before the first name belong to the first block. None: a block starts
+            at each child of the module that has parameters, and a child that contains the head is replaced by its own
+            children.
+
+    Raises:
+        SpaceError: A name in `starts` is unknown, or all parameters belong to the head.
     """
     layers = {name: layer for name, layer in module.named_modules() if not _lies_in(name, head)}
     if starts is None:
@@ -52,8 +61,8 @@ def blocks_of(module: nn.Module, head: str, starts: Sequence[str] | None) -> dic
             raise SpaceError(unknown("layer in blocks", start, _likely(module, start)))
     if not starts:
         raise SpaceError(
-            f"the pretrained {type(module).__name__} has no layers but those that the head takes the place of; "
-            "name another with replace="
+            f"the pretrained {type(module).__name__} has no layers but those that the new head replaces; name a "
+            "smaller layer with replace="
         )
     blocks: dict[str, dict[str, nn.Module]] = {name: {} for name in layers if name in starts}
     block = next(iter(blocks))
@@ -79,7 +88,7 @@ def _children_around(module: nn.Module, head: str, prefix: str = "") -> Iterator
 
 
 def _likely(module: nn.Module, name: str) -> list[str]:
-    """What a mistaken name may have meant: the children of the innermost layer on its path that there is."""
+    """Candidates for a mistaken name: the children of the innermost layer on its path that exists."""
     layers = dict(module.named_modules())
     parent = name
     while parent not in layers:

@@ -1,9 +1,8 @@
-"""Pretrained: transfer learning. A module that has learned before gets a new head, and learns the task at hand.
+"""Pretrained: transfer learning. A pretrained module gets a new head and is fine-tuned on the data.
 
-How much of it may change is what is searched: layers can be frozen (Yosinski et al., 2014, "How transferable are
-features in deep neural networks?"), and those that are not can learn more slowly than the head, the more so the
-further they are from it (Howard and Ruder, 2018, "Universal language model fine-tuning for text classification",
-section 3.2).
+The search is for how much of it may change: layers can be frozen (Yosinski et al., 2014, "How transferable are features
+in deep neural networks?"), and the others can have a lower learning rate than the head, decreasing from block to block
+(Howard and Ruder, 2018, "Universal language model fine-tuning for text classification", section 3.2).
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ from torch import Tensor, nn
 from archsearch.spaces.domains import Domain
 from archsearch.spaces.errors import SpaceError, unknown
 from archsearch.spaces.inputs import Inputs
-from archsearch.spaces.networks.arguments import Setting, asked_for, check_int, check_number, filled, outermost
-from archsearch.spaces.networks.module_surgery import blocks_of, fan_in_of, head_of, put
+from archsearch.spaces.networks.arguments import Argument, check_int, check_number, extremes, non_default, with_defaults
+from archsearch.spaces.networks.base import NetworkFamily
+from archsearch.spaces.networks.module_surgery import find_head, head_inputs, replace_layer, split_into_blocks
 from archsearch.spaces.networks.seeding import seeded
 from archsearch.spaces.space import Config, Space, When
 
@@ -33,36 +33,44 @@ _ABOVE_1 = math.nextafter(1, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Pretrained:
+class Pretrained(NetworkFamily):
     """A pretrained module with a new head: `Pretrained(resnet, freeze=Int(0, 6), rate_share=Float(0.01, 1, log=True))`.
 
-    module_factory: a function of no arguments that returns the module with its weights; say, one that makes a
-    torchvision model and loads its weights from a file. Each process calls it once, and each trial trains a copy: the
-    weights that it returned never change. Whatever it draws from torch, it draws in each process alike.
+    `freeze`, `head_units`, `head_dropout`, `rate_share` and `rate_decay` are each a fixed value or a domain, and become
+    the parameters of their names.
 
-    Each of the next arguments is a fixed value or a domain, and a parameter by its name.
+    Args:
+        module_factory: A function without arguments that returns the module with its weights, for example one that
+            makes a torchvision model and loads its weights from a file. Each process calls it once, with the same seed,
+            and each trial trains a copy of the module.
+        freeze: How many of the first blocks are not trained: a number, "none", or "all", to train the head alone. Batch
+            norm in a frozen block keeps its running statistics, and uses them in training too. Parameters that the
+            factory has frozen remain frozen.
+        head_units: The width of a hidden layer (with ReLU) in the head; 0 or None for a head of one linear layer.
+        head_dropout: The fraction of values dropped before each linear layer of the head, in [0, 1).
+        rate_share: The learning rate of the last block, as a fraction of the head's, in (0, 1].
+        rate_decay: The factor on the learning rate from each block to the one before it, in (0, 1]. Howard and Ruder
+            (2018) recommend 1 / 2.6, for `rate_share` too.
+        replace: The name of the layer that the head replaces. The head has as many inputs as the first nn.Linear in it.
+            None: the module's last nn.Linear.
+        blocks: The names of the layers at which blocks start, such as `["layer1", "layer2"]`. None: each child of the
+            module that has parameters is a block, where a child that contains the head is replaced by its own children.
+        channels: For images, the number of channels of the module's input, (batch, channels, height, width); greyscale
+            images are repeated in all channels. None passes samples as they are, (batch, *inputs.shape). If the module
+            needs another size or normalization, let the factory put it first, `nn.Sequential(Resize(), resnet)`; the
+            blocks are still those of the resnet.
 
-    freeze: how many of the leading blocks keep their weights: a number, "none", or "all", where the head alone learns.
-    Batch norm in a frozen block keeps its running statistics too, and normalises by them in training as in evaluation.
-    What the factory froze stays frozen.
-    head_units: the width of a hidden layer (with relu) in the head; 0 or None for a head of one linear layer.
-    head_dropout: the share dropped before each linear layer of the head, in [0, 1).
-    rate_share: the learning rate of the last block, as a share of the head's, in (0, 1].
-    rate_decay: what the learning rate is multiplied by from each block to the one before it, in (0, 1]. Howard and
-    Ruder found 1 / 2.6 good, for `rate_share` too.
+    Raises:
+        SpaceError: A value is out of range, or a domain includes such a value. `build` raises it if an argument does
+            not fit the module.
 
-    replace: the layer that the head takes the place of, by its name; None is the module's last nn.Linear. The head has
-    as many inputs as the first nn.Linear in it.
-    blocks: the names of the layers at which blocks begin, as `["layer1", "layer2"]`. None: at each child of the module
-    that has parameters; a child in which the head lies is opened, and its own children count in its stead. See
-    `anatomy.blocks_of`.
-    channels: None gives the module the samples as they are, (batch, *inputs.shape). A number is for images, and gives
-    it (batch, channels, height, width), a grey image in each of the channels. What else the module's input needs
-    (another size, other statistics), the factory puts before it, as `nn.Sequential(Resize(), resnet)`; the blocks are
-    then still those of the resnet.
-
-    Raises SpaceError for a value outside these bounds, or a domain that reaches outside; `build` raises it for what
-    does not fit the module.
+    Example:
+        >>> from torch import nn
+        >>> from archsearch import Int, Pretrained
+        >>> def backbone():
+        ...     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> list(Pretrained(backbone, freeze=Int(0, 2)).space)
+        ['freeze', 'head_units']
     """
 
     module_factory: Callable[[], nn.Module]
@@ -91,58 +99,60 @@ class Pretrained:
 
     @property
     def space(self) -> Space:
-        """`freeze`, `head_units`, and those of `head_dropout`, `rate_share` and `rate_decay` that are not left at their
-        defaults; the rates where not all is frozen.
+        """The parameters: `freeze` and `head_units`; `head_dropout`, `rate_share` and `rate_decay` if they are not left
+        at their defaults, the latter two while not all blocks are frozen.
         """
-        all_frozen = {value == "all" for value in outermost(self.freeze)}
-        rates = asked_for(self, "rate_share", "rate_decay") if False in all_frozen else {}
+        all_frozen = {value == "all" for value in extremes(self.freeze)}
+        rates = non_default(self, "rate_share", "rate_decay") if False in all_frozen else {}
         return Space(
             {
                 "freeze": self.freeze,
                 "head_units": self.head_units,
-                **asked_for(self, "head_dropout"),
+                **non_default(self, "head_dropout"),
                 **{name: When("freeze != 'all'", rate) if True in all_frozen else rate for name, rate in rates.items()},
             }
         )
 
     def build(self, config: Config, inputs: Inputs, outputs: int) -> nn.Module:
-        """See `Network.build`. What is drawn is the head."""
-        given = filled(Pretrained, config)
+        """Copies the pretrained module and gives it a new head with random weights. See `NetworkFamily.build`."""
+        given = with_defaults(Pretrained, config)
         module = copy.deepcopy(self._original.module)
-        head = head_of(module, self.replace)
-        blocks = blocks_of(module, head, self.blocks)
+        head = find_head(module, self.replace)
+        blocks = split_into_blocks(module, head, self.blocks)
         _check_depth(self.freeze, list(blocks))
         _check_channels(self.channels, inputs)
         frozen = {"none": 0, "all": len(blocks)}.get(given["freeze"], given["freeze"])
-        still: list[nn.Module] = []
+        frozen_layers: list[nn.Module] = []
         scales: dict[str, float] = {}
-        for place, layers in enumerate(blocks.values()):
-            if place < frozen:
-                still += layers.values()
-            scale = given["rate_share"] * given["rate_decay"] ** (len(blocks) - 1 - place)
+        for index, layers in enumerate(blocks.values()):
+            if index < frozen:
+                frozen_layers += layers.values()
+            scale = given["rate_share"] * given["rate_decay"] ** (len(blocks) - 1 - index)
             names = [
                 name for prefix, layer in layers.items() for name, _ in layer.named_parameters(prefix, recurse=False)
             ]
             scales |= dict.fromkeys(names, scale)
-        put(module, head, _new_head(fan_in_of(module, head), given["head_units"] or 0, given["head_dropout"], outputs))
-        return _Transferred(module, still, scales, self.channels).to(torch.get_default_device())
+        replace_layer(
+            module, head, _new_head(head_inputs(module, head), given["head_units"] or 0, given["head_dropout"], outputs)
+        )
+        return _Transferred(module, frozen_layers, scales, self.channels).to(torch.get_default_device())
 
 
 class _Original:
-    """What the factory returned when it was called, once. It pickles as the factory alone."""
+    """The module that the factory returns, which is called once. Only the factory is pickled."""
 
     def __init__(self, factory: Callable[[], nn.Module]) -> None:
         self._factory = factory
 
     @cached_property
     def module(self) -> nn.Module:
-        # The same whatever goes on around it: another trial's seed, a sketch on the meta device.
+        # Independent of the context: the seed of a trial, or the meta device when costs are computed.
         with seeded(0), torch.device("cpu"), torch.enable_grad():
             module = self._factory()
         if not isinstance(module, nn.Module):
             raise SpaceError(
-                f"Pretrained's function {_name(self._factory)} must return a torch module, got {module!r}; return the "
-                "module with its weights loaded"
+                f"module_factory {_name(self._factory)} must return a torch module, got {module!r}; return the module "
+                "with its weights"
             )
         return module
 
@@ -151,20 +161,24 @@ class _Original:
 
 
 class _Transferred(nn.Module):
-    """The copy with its new head.
+    """A copy of the pretrained module with its new head.
 
-    still: the layers that are frozen. scales: of the learning rate, by the names of the copy's parameters.
+    Args:
+        module: The copy.
+        frozen: The layers that are not trained.
+        scales: Factors on the learning rate, by the names of the copy's parameters.
+        channels: As in Pretrained.
     """
 
     def __init__(
-        self, module: nn.Module, still: Sequence[nn.Module], scales: Mapping[str, float], channels: int | None
+        self, module: nn.Module, frozen: Sequence[nn.Module], scales: Mapping[str, float], channels: int | None
     ) -> None:
         super().__init__()
         self.pretrained = module
         self.rate_scales = {f"pretrained.{name}": scale for name, scale in scales.items() if scale != 1}
-        self._norms = tuple(layer for layer in still if hasattr(layer, "running_mean"))
+        self._norms = tuple(layer for layer in frozen if hasattr(layer, "running_mean"))
         self._channels = channels
-        for layer in still:
+        for layer in frozen:
             for parameter in layer.parameters(recurse=False):
                 parameter.requires_grad_(False)
 
@@ -184,7 +198,8 @@ class _Transferred(nn.Module):
         except RuntimeError as error:
             if x.dim() == 3:
                 error.add_note(
-                    "the samples are grey images without a channel: give Pretrained channels=1, or 3 for colours"
+                    "the samples are greyscale images without a channel axis; write Pretrained(..., channels=1), or 3 "
+                    "if the module needs color images"
                 )
             raise
         return outputs  # (batch, outputs)
@@ -200,39 +215,40 @@ def _check_factory(factory: Callable[[], nn.Module]) -> None:
     if isinstance(factory, nn.Module) or not callable(factory):
         got = f"the {type(factory).__name__} itself" if isinstance(factory, nn.Module) else repr(factory)
         raise SpaceError(
-            f"Pretrained needs a function that returns the module, got {got}; give one that makes it and loads its "
-            "weights"
+            f"Pretrained module_factory must be a function that returns the module, got {got}; write one that makes "
+            "the module and loads its weights"
         )
     try:
         signature = inspect.signature(factory)
-    except ValueError:  # what is written in C may have none
+    except ValueError:  # functions written in C may have no signature
         return
     try:
         signature.bind()
     except TypeError as error:
         raise SpaceError(
-            f"Pretrained calls its function {_name(factory)} without arguments: {error}; wrap it into one of none"
+            f"Pretrained calls module_factory {_name(factory)} without arguments: {error}; wrap it in a function that "
+            "takes none"
         ) from error
 
 
-def _check_freeze(freeze: Setting) -> None:
-    for value in outermost(freeze):
+def _check_freeze(freeze: Argument) -> None:
+    for value in extremes(freeze):
         if isinstance(value, str) and value not in FREEZES:
             raise SpaceError(unknown("freeze", value, FREEZES))
         if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
             raise SpaceError(
-                f"Pretrained freeze must be 'none', 'all' or a number of blocks, got {value!r}; give one of these, "
+                f"Pretrained freeze must be 'none', 'all' or a number of blocks, got {value!r}; write one of these, "
                 "Int(0, high) or Choice(...)"
             )
 
 
-def _check_depth(freeze: Setting, blocks: Sequence[str]) -> None:
-    """Of all that may be drawn, so that a mistake shows in the first trial."""
-    deepest = max((value for value in outermost(freeze) if isinstance(value, int)), default=0)
+def _check_depth(freeze: Argument, blocks: Sequence[str]) -> None:
+    """Checks the largest value of `freeze` that may be drawn, so that a mistake shows in the first trial."""
+    deepest = max((value for value in extremes(freeze) if isinstance(value, int)), default=0)
     if deepest > len(blocks):
         raise SpaceError(
-            f"Pretrained freeze may be {deepest}, but these are all the blocks: {', '.join(blocks)}; freeze at most "
-            f"{len(blocks)}, or name finer ones with blocks="
+            f"Pretrained freeze must be at most {len(blocks)}, the number of blocks ({', '.join(blocks)}), got "
+            f"{deepest}; lower it, or declare smaller blocks with blocks="
         )
 
 
@@ -240,14 +256,14 @@ def _check_channels(channels: int | None, inputs: Inputs) -> None:
     shape = inputs.shape
     if channels is not None and len(shape) != 2 and (len(shape) != 3 or shape[0] not in (1, channels)):
         raise SpaceError(
-            f"Pretrained channels={channels} is for images, grey or of {channels} channels, got samples of shape "
-            f"{shape}; drop channels="
+            f"Pretrained channels={channels} needs images, greyscale or with {channels} channels, got samples of shape "
+            f"{shape}; leave out channels"
         )
 
 
 def _names(blocks: Sequence[str]) -> tuple[str, ...]:
     if isinstance(blocks, str) or not all(isinstance(name, str) for name in blocks):
-        raise SpaceError(f"Pretrained blocks must be names of layers, got {blocks!r}; give ['layer1', 'layer2']")
+        raise SpaceError(f"Pretrained blocks must be names of layers, got {blocks!r}; write ['layer1', 'layer2']")
     return tuple(blocks)
 
 

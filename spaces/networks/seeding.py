@@ -1,7 +1,6 @@
-"""torch's global generators, lent for a while: whoever draws from them gets the numbers of a seed, whatever was drawn
-before, and whoever comes after finds them as they were.
+"""Seeds torch's global random generators for a block of code, and restores their state afterwards.
 
-Code that a user writes (nn.Dropout, the starts of nn.Linear) knows no other source of noise.
+Needed for plain torch modules, which draw their initialization and dropout from the global generators.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ import torch
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Within it the global generators of the CPU, and of `device` if that is a GPU, begin at `seed`.
+    """Seeds the global generators of the CPU, and of `device` if it is a GPU, and restores them at the end.
 
-    Not torch.manual_seed under fork_rng: that takes 0.2 ms, and moves the generators of all GPUs for good.
+    Not torch.manual_seed within fork_rng: that takes 0.2 ms and does not restore the generators of other GPUs.
     """
     generators = [torch.default_generator]
     if device is not None and device.type == "cuda":

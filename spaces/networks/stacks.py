@@ -1,7 +1,7 @@
-"""Plain modules as stacks: one alone, or several with the same graph through torch.func.vmap.
+"""Turns plain torch modules into stacks: a single module as it is, several with the same graph by torch.func.vmap.
 
-The modules are a user's own, written for one network and torch's usual ways, so what those ways would spoil is mended
-here: noise that comes from generators which everyone shares, and a last batch of one sample.
+The modules are written by users for ordinary training. Two things that would go wrong here are handled: random numbers
+from torch's global generators, and a last batch of one sample.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _NOISY = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-class Alone(nn.Module):
+class SingleStack(nn.Module):
     """One plain module as a stack of one: (1, batch, …) → (1, batch, outputs).
 
-    Its noise, also in evaluation, comes from `seed` and from how often it was called, and from nothing else.
+    Its random numbers, also in evaluation mode, depend only on `seed` and on the number of calls so far.
     """
 
     def __init__(self, module: nn.Module, seed: int = 0) -> None:
@@ -36,10 +36,10 @@ class Alone(nn.Module):
 
     @property
     def rate_scales(self) -> Mapping[str, float]:
-        """The module's own, by the names that its parameters have here."""
+        """The module's `rate_scales`, with the names that its parameters have here."""
         return {f"module.{name}": scale for name, scale in _rate_scales(self.module).items()}
 
-    # With it in state_dict(), a restored module goes on with the same noise.
+    # Part of state_dict(), so that a restored module continues with the same random numbers.
     def get_extra_state(self) -> int:
         return self._noise_seed
 
@@ -53,12 +53,15 @@ class Alone(nn.Module):
         return outputs.unsqueeze(0)
 
 
-class Mapped(nn.Module):
-    """K plain modules with the same graph as one: (K, batch, …) → (K, batch, outputs). It takes the modules over.
+class VmapStack(nn.Module):
+    """K plain modules with the same graph as one: (K, batch, …) → (K, batch, outputs). It takes ownership of them.
 
-    Raises ValueError for modules that differ in more than their weights, and for layers that draw noise: under vmap it
-    would come from one generator for all rows, so that a row's result depended on its neighbours. `forward` raises it
-    for what vmap cannot do.
+    Layers that draw random numbers are refused: under vmap, all rows would share one generator, so that a row's result
+    would depend on the other rows.
+
+    Raises:
+        ValueError: The modules differ in more than their weights, or have layers that draw random numbers; or, in
+            `forward`, vmap does not support an operation.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
@@ -66,18 +69,20 @@ class Mapped(nn.Module):
         first = modules[0]
         noisy = [name for name, layer in first.named_modules() if isinstance(layer, _NOISY)]
         if noisy:
-            raise ValueError(f"layer '{noisy[0]}' draws noise, and cannot share a stack; let stack_key return None")
+            raise ValueError(
+                f"layer '{noisy[0]}' draws random numbers, so the network cannot be stacked; return None as stack_key"
+            )
         graphs = [_graph(module) for module in modules]
         if differing := [name for graph in graphs for name in graph if any(g.get(name) != graph[name] for g in graphs)]:
-            raise ValueError(f"networks of one stack_key differ in '{differing[0]}'; put what differs into the key")
+            raise ValueError(f"networks with equal stack_key differ in '{differing[0]}'; make it part of the key")
         for tensors in (nn.Module.parameters, nn.Module.buffers):
             for same in zip(*map(tensors, modules), strict=True):
                 same[0].data = torch.stack([tensor.detach() for tensor in same])
-        self.rows = first  # with K rows in each of its tensors; what runs is one row of them
+        self.rows = first  # each of its tensors has K rows; vmap runs it on one row at a time
 
     @property
     def rate_scales(self) -> Mapping[str, float]:
-        """The modules' own, by the names that their parameters have here."""
+        """The modules' `rate_scales`, with the names that their parameters have here."""
         return {f"rows.{name}": scale for name, scale in _rate_scales(self.rows).items()}
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -93,17 +98,18 @@ class Mapped(nn.Module):
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            said = " ".join(str(error).removeprefix("vmap: ").split()).partition(". ")[0].rstrip(".")
+            reason = " ".join(str(error).removeprefix("vmap: ").split()).partition(". ")[0].rstrip(".")
             raise ValueError(
-                f"the network cannot share a stack, since vmap fails{_place(error)}: {said}; let stack_key return None"
-            ) from None  # the traceback is a page of torch's own
+                f"the network cannot be stacked, because vmap fails{_user_line(error)}: {reason}; "
+                "return None as stack_key"
+            ) from None  # the traceback is long and within torch
         for name, buffer in replaced.items():
             buffers[name].copy_(buffer)
         return outputs  # type: ignore[no-any-return]  # vmap is untyped
 
 
 class _WithBuffers(nn.Module):
-    """Answers with the buffers too, for modules that do not write into theirs but put new ones in their place."""
+    """Returns the buffers too, for modules that replace their buffers instead of writing into them."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -116,10 +122,10 @@ class _WithBuffers(nn.Module):
 
 @contextmanager
 def _single_samples(module: nn.Module, batch: int) -> Iterator[None]:
-    """Lets a batch of one through batch norm in training, as where an epoch's last batch has one sample left.
+    """Lets batch norm accept a batch of one sample in training, such as the last batch of an epoch.
 
-    A channel of one value has no variance, and torch raises. Such a layer normalises by its running statistics
-    instead, and does not change them.
+    Such a batch has no variance, and torch raises an error. The layer then normalizes by its running statistics
+    instead, and does not update them.
     """
     layers = module.modules() if batch == 1 else ()
     norms = [m for m in layers if isinstance(m, _BATCH_NORMS) and m.training and m.track_running_stats]
@@ -138,7 +144,7 @@ def _single_samples(module: nn.Module, batch: int) -> Iterator[None]:
 
 
 def _graph(module: nn.Module) -> dict[str, Any]:
-    """All that must be alike in the modules of a stack, by a name for each: everything but the weights' values."""
+    """What must be equal in the modules of a stack, by name: everything but the values of the weights."""
     graph: dict[str, Any] = {}
     for name, layer in module.named_modules():
         graph[name] = type(layer)
@@ -149,26 +155,29 @@ def _graph(module: nn.Module) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """The value in a form that can be compared: a function by its name; None where there is no such form."""
+    """The value in a form that can be compared (a function by its name), or None."""
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     return value if isinstance(value, str | int | float) else getattr(value, "__qualname__", None)
 
 
 def _rate_scales(module: nn.Module) -> dict[str, float]:
-    """The module's `rate_scales`, checked."""
+    """The module's `rate_scales`, after checking them."""
     scales: dict[str, float] = dict(getattr(module, "rate_scales", {}))
     names = [name for name, _ in module.named_parameters(remove_duplicate=False)] if scales else []
     for name, scale in scales.items():
         if name not in names:
             raise SpaceError(unknown("parameter in rate_scales", name, names))
         if not 0 < scale < float("inf"):
-            raise SpaceError(f"rate_scales['{name}'] must be a number above 0, got {scale!r}; freeze it otherwise")
+            raise SpaceError(
+                f"rate_scales['{name}'] must be a number above 0, got {scale!r}; to freeze the parameter, set its "
+                "requires_grad to False"
+            )
     return scales
 
 
-def _place(error: BaseException) -> str:
-    """` (spec.py, line 12)`: the innermost line of the user's own."""
+def _user_line(error: BaseException) -> str:
+    """The innermost line of the traceback outside of torch and this file, as ` (spec.py, line 12)`."""
     ours = (str(Path(torch.__file__).parent), __file__)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

@@ -1,10 +1,12 @@
-"""TextTransformer: every token of a text attends to all others, layer by layer (Vaswani et al., 2017, "Attention is all
-you need", section 3.1, the encoder; Devlin et al., 2019, "BERT", section 3, for classification).
+"""TextTransformer: a transformer encoder for text (Vaswani et al., 2017, "Attention is all you need", section 3.1).
 
-tokens → embedding + positions → dropout → in each layer: self-attention → dropout, added to what came in, and
-linear → activation → linear → dropout, added again; then pooling over the text → linear. Layer norm stands before what
-is added up, or after the sum. Padding is attended to by nothing and is no part of the pooling, so the length that texts
-are filled up to changes no output.
+For classification, it follows Devlin et al., 2019, "BERT: Pre-training of deep bidirectional transformers for language
+understanding", section 3.
+
+tokens → embedding + positions → dropout → in each layer: self-attention → dropout, added to its input, and linear →
+activation → linear → dropout, added to its input; then pooling over the text → linear. Layer norm is applied before
+each of these parts, or after each addition. Padding is masked in attention and pooling, so the length to which texts
+are padded does not change the outputs.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from archsearch.spaces.domains import Choice, Domain
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import check_flag, check_int, check_name, check_number
+from archsearch.spaces.networks.base import NetworkFamily
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
     INITIALIZATIONS,
@@ -33,29 +36,45 @@ from archsearch.spaces.networks.layers import (
     SinusoidalPositions,
 )
 from archsearch.spaces.networks.layers.initialization import normal
-from archsearch.spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, present, vocabulary_of
+from archsearch.spaces.networks.text import EMBEDDING_STD, PADDING, POOLINGS, token_mask, vocabulary_of
 from archsearch.spaces.space import Config, Space
 
 CLASS_TOKEN = "class_token"
 
 
 @dataclass(frozen=True, slots=True)
-class TextTransformer:
-    """A transformer that reads texts: `TextTransformer(layers=Int(1, 4), heads=Choice(2, 4), head_width=16)`.
+class TextTransformer(NetworkFamily):
+    """A transformer for text: `TextTransformer(layers=Int(1, 4), heads=Choice(2, 4), head_width=16)`.
 
-    Each argument is a fixed value or a domain. The inputs are tokens with a vocabulary, as `text(...)` prepares them.
+    The inputs are tokens with a vocabulary, as `text(...)` prepares them. Each argument is a fixed value or a domain,
+    and becomes the parameter of its name. "The paper" is Vaswani et al., 2017, "Attention is all you need".
 
-    layers: at least 1. heads: of each layer's attention, at least 1. head_width: at least 1; the width of the network,
-    also of a token's vector, is heads * head_width, so that it always can be shared out. feed_forward: how many times
-    wider the layer's own hidden layer is, a whole number of at least 1; 4, as in the paper. positions: "learned", or
-    "sinusoidal", as in the paper. pooling: "average", "max", or "class_token", a learned token put before each text,
-    whose state is taken for the whole (BERT, section 3). activation: a name in ACTIVATIONS, of the hidden layers;
-    gelu, as in BERT. pre_norm: layer norm before what is added up, which trains without a warm-up (Xiong et al., 2020,
-    "On layer normalization in the transformer architecture", section 3); False: after the sum, as in the paper.
-    dropout: the share of values dropped from the embedded text and from whatever is added to it (section 5.4), in
-    [0, 1); off, since it is a regulariser to be asked for. initialisation: a name in INITIALIZATIONS, of all matrices.
+    Args:
+        layers: The number of layers, at least 1.
+        heads: The attention heads of each layer, at least 1.
+        head_width: The width of a head, at least 1. The width of the network is heads * head_width, so that it is
+            always divisible by the number of heads.
+        feed_forward: The width of a layer's feed-forward part, as a multiple of the network's width: an integer of at
+            least 1; 4 in the paper.
+        positions: "learned", or "sinusoidal" as in the paper.
+        pooling: "average", "max", or "class_token": a learned token before each text, whose final state represents the
+            text (Devlin et al., 2019, "BERT", section 3).
+        activation: A name in ACTIVATIONS, for the feed-forward parts; gelu as in BERT.
+        pre_norm: True for layer norm before each part, which trains without a warm-up (Xiong et al., 2020, "On layer
+            normalization in the transformer architecture", section 3); False for layer norm after each addition, as in
+            the paper.
+        dropout: The fraction of values dropped from the embedded text and from the output of each part (section 5.4),
+            in [0, 1). Off by default, like all regularization.
+        initialization: A name in INITIALIZATIONS, for all matrices but the token vectors: auto, he, orthogonal,
+            small_normal, xavier or zeros.
 
-    Raises SpaceError for a value outside these bounds, or a domain that reaches outside.
+    Raises:
+        SpaceError: A value is out of range, or a domain includes such a value.
+
+    Example:
+        >>> from archsearch import Int, TextTransformer
+        >>> [p.name for p in TextTransformer(layers=Int(1, 4), heads=2, head_width=16).space.free]
+        ['layers']
     """
 
     layers: int | Domain
@@ -67,7 +86,7 @@ class TextTransformer:
     activation: str | Choice = "gelu"
     pre_norm: bool | Choice = True
     dropout: float | Domain = 0.0
-    initialisation: str | Choice = "auto"
+    initialization: str | Choice = "auto"
 
     def __post_init__(self) -> None:
         check_int("TextTransformer layers", self.layers, low=1)
@@ -79,23 +98,24 @@ class TextTransformer:
         check_name("activation", self.activation, ACTIVATIONS)
         check_flag("TextTransformer pre_norm", self.pre_norm)
         check_number("TextTransformer dropout", self.dropout, "in [0, 1)", low=0, below=1)
-        check_name("initialisation", self.initialisation, INITIALIZATIONS)
+        check_name("initialization", self.initialization, INITIALIZATIONS)
 
     @property
     def space(self) -> Space:
-        """Every argument by its name."""
+        """One parameter for each argument."""
         return Space({name: getattr(self, name) for name in _NAMES})
 
     def stack_key(self, config: Config) -> Hashable | None:
-        """Everything but dropout, which is each row's own."""
+        """Everything but dropout, which may differ within a stack."""
         return tuple(config[name] for name in _NAMES if name != "dropout")
 
     def stack(
         self, configs: Sequence[Config], inputs: Inputs, outputs: int, generators: Sequence[torch.Generator]
     ) -> nn.Module:
-        """K networks as one module: (K, batch, tokens) → (K, batch, outputs). See `StackedNetwork.stack`.
+        """Builds K networks as one module: (K, batch, tokens) → (K, batch, outputs). See `NetworkFamily.stack`.
 
-        Raises SpaceError for inputs that are no texts.
+        Raises:
+            SpaceError: The inputs are not text.
         """
         vocabulary = vocabulary_of(inputs, "TextTransformer")
         dropouts: Any = [config["dropout"] for config in configs]
@@ -128,13 +148,13 @@ class _Stack(nn.Module):
             self.class_token = normal((width,), EMBEDDING_STD, generators)  # (K, width)
         self.dropout = Dropout(dropouts, generators)
         self.layers = nn.ModuleList(_Layer(config, dropouts, generators) for _ in range(config["layers"]))
-        # What was normalised before it was added up is not normalised yet.
+        # With pre-norm, the sum of the last layer is not normalized yet.
         self.norm = LayerNorm(rows, width) if config["pre_norm"] else None
         self.pooling = _first if self.class_token is not None else POOLINGS[config["pooling"]]
-        self.last = Output(width, outputs, generators, scheme=config["initialisation"])
+        self.last = Output(width, outputs, generators, scheme=config["initialization"])
 
     def forward(self, tokens: Tensor) -> Tensor:
-        mask = present(tokens)  # (K, batch, tokens)
+        mask = token_mask(tokens)  # (K, batch, tokens)
         x = self.positions(self.embedding(tokens))  # (K, batch, tokens, width)
         if self.class_token is not None:
             first = self.class_token[:, None, None].expand(-1, x.shape[1], 1, -1)
@@ -153,7 +173,7 @@ class _Layer(nn.Module):
         self, config: Mapping[str, Any], dropouts: Sequence[float], generators: Sequence[torch.Generator]
     ) -> None:
         super().__init__()
-        width, scheme = config["heads"] * config["head_width"], config["initialisation"]
+        width, scheme = config["heads"] * config["head_width"], config["initialization"]
         self.pre_norm = config["pre_norm"]
         self.attention = SelfAttention(config["heads"], config["head_width"], generators, scheme=scheme)
         self.feed_forward = _FeedForward(width, config["feed_forward"], config["activation"], scheme, generators)
@@ -188,5 +208,5 @@ class _FeedForward(nn.Module):
 
 
 def _first(x: Tensor, mask: Tensor) -> Tensor:
-    """As the functions of POOLINGS: what the class token has become."""
+    """The final state of the class token, with the signature of the functions in POOLINGS."""
     return x[:, :, 0].contiguous()

@@ -234,7 +234,7 @@ def test_a_resume_has_the_functions_of_the_space(tmp_path: Path) -> None:
     assert history.counts() == {"finished": 12}
     assert all(trial.config["x"] < trial.config["depth"] / 4 for trial in history.trials)  # type: ignore[operator]
     with Store.open(tmp_path / "s.db") as store:
-        assert not store.study.space.portable
+        assert not store.study.space.serializable
 
 
 def test_a_resume_with_another_space_names_each_change(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def spaces(draw: st.DrawFn, domains: st.SearchStrategy[Domain], entries: int = 6
     for rule in draw(st.lists(conditions(known), max_size=2)) if known else []:
         form = draw(st.sampled_from((constraint, forbidden)))
         narrower = Space({name: declared[name] for name in order}, *own, form(rule))
-        if narrower.rejected(np.random.default_rng(0), 50).share < 0.8:
+        if narrower.rejection_rates(np.random.default_rng(0), 50).share < 0.8:
             space, own = narrower, [*own, form(rule)]
     return space
 

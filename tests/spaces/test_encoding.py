@@ -101,11 +101,11 @@ def test_a_point_may_break_a_constraint() -> None:
 @pytest.mark.parametrize(
     ("point", "says"),
     [
-        ([0.5, 0.5, 0.5], "a point of this space has 4 columns, got 3"),
-        ([0.5, 0.5, 0.5, math.nan], "a point's place of 'share' is NaN"),
+        ([0.5, 0.5, 0.5], "a point in this space must have 4 columns, got 3"),
+        ([0.5, 0.5, 0.5, math.nan], "the point's column 'share' is NaN"),
     ],
 )
-def test_a_point_that_is_none_is_refused(point: list[float], says: str) -> None:
+def test_an_invalid_point_is_refused(point: list[float], says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         Encoding(SPACE).decode(point)
 

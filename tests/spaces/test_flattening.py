@@ -253,10 +253,10 @@ def test_nested_holds_every_value_at_its_path(data: Any, any_space: Any) -> None
         (lambda: Repeat(Int(0, 1), Choice(1, "2")), "Repeat times must be a whole number.*got Choice"),
         (lambda: Repeat([1], 2), "must be plain"),
         (lambda: When("a", [1]), "must be plain"),
-        (lambda: Space(u=Repeat(1, "deth"), depth=Int(0, 1)), "'u' counts by an unknown parameter 'deth'.*'depth'"),
-        (lambda: Space(u=Repeat(1, "n"), n=Float(0, 1)), "'u' counts by 'n', which is no Int but Float"),
+        (lambda: Space(u=Repeat(1, "deth"), depth=Int(0, 1)), "'u' is an unknown parameter 'deth'.*'depth'"),
+        (lambda: Space(u=Repeat(1, "n"), n=Float(0, 1)), "'u' must name an Int, got 'n', Float"),
         (lambda: Space({"my n": Int(0, 1)}, u=Repeat(1, "my n")), "'my n', which conditions cannot read; rename"),
-        (lambda: Space({"my units": Repeat(1, 2)}), "'my units' holds other parameters.*name it like a variable"),
+        (lambda: Space({"my units": Repeat(1, 2)}), "'my units' holds other parameters.*Python identifier"),
         (lambda: Space({"class": Space(a=1)}), "'class' holds other parameters"),
         (lambda: Space({"units_1": 1}, units=Repeat(1, 2)), "parameter 'units_1' is declared twice"),
         (lambda: Space({"b.x": 1}, b=Space(x=1)), "parameter 'b.x' is declared twice"),
@@ -265,10 +265,10 @@ def test_nested_holds_every_value_at_its_path(data: Any, any_space: Any) -> None
             "'b_1' and 'b.x' cannot both be nested at 'b'; rename one",
         ),
         (lambda: Space(b=Space(x=1)) | Space(b=2), "'b' and 'b.x' cannot both be nested at 'b'; rename one"),
-        (lambda: Space(u=Repeat(1, "n"), n=When("u_1 == 1", Int(1, 2))), "wait for each other; break the circle"),
-        (lambda: Space(b=Space), "'b' is <class .*; give a domain such as .* a Space, a Repeat, a When"),
+        (lambda: Space(u=Repeat(1, "n"), n=When("u_1 == 1", Int(1, 2))), "depend on each other; remove one"),
+        (lambda: Space(b=Space), "'b' must be a domain .* a Space, a Repeat, a When .* got <class"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_declaration(declare: Any, says: str) -> None:
+def test_what_is_invalid_is_refused_at_declaration(declare: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         declare()

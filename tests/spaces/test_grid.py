@@ -98,7 +98,7 @@ def test_the_size_with_points_is_that_of_the_thinned_grid() -> None:
 
 @pytest.mark.parametrize("points", [0, 1, True, 2.5, "3"])
 def test_points_are_a_number_of_at_least_two(points: Any) -> None:
-    with pytest.raises(SpaceError, match="a grid's points must be a whole number of at least 2, got"):
+    with pytest.raises(SpaceError, match="grid points must be a whole number of at least 2, got"):
         Space(x=Float(0, 1)).grid(points)
 
 

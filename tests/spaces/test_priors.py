@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from archsearch import Choice, Float, Int, Prior, Space, SpaceError
 from archsearch.spaces.domains import Domain, domain_from_json
-from archsearch.spaces.priors import EVEN, Bell
+from archsearch.spaces.priors import UNIFORM_SHARE, TruncatedNormal
 
 LEANING: list[Domain] = [
     Float(0, 1, prior=Prior(0.3, width=0.1)),
@@ -49,43 +49,43 @@ def test_weights_are_taken_as_given() -> None:
     domain = Choice("a", "b", "c", prior=(3, 1, 4))
     assert [domain.draw(u) for u in (0.0, 0.374, 0.375, 0.499, 0.5, 0.999999)] == ["a", "a", "b", "b", "c", "c"]
     assert [domain.prior_density(v) for v in "abc"] == [3 * 3 / 8, 3 / 8, 3 * 4 / 8]
-    assert [domain.from_unit(u) for u in (0.0, 0.34, 0.7)] == ["a", "b", "c"]  # the unit interval stays even
+    assert [domain.from_unit(u) for u in (0.0, 0.34, 0.7)] == ["a", "b", "c"]  # the unit interval stays uniform
 
 
 def test_one_draw_in_five_is_even() -> None:
     domain = Float(0, 1, prior=Prior(0.9, width=0.01))
-    assert [domain.draw(u) for u in (0.0, 0.1, 0.15)] == [0.0, 0.1 / EVEN, pytest.approx(0.75)]
+    assert [domain.draw(u) for u in (0.0, 0.1, 0.15)] == [0.0, 0.1 / UNIFORM_SHARE, pytest.approx(0.75)]
     assert all(0.85 < domain.draw(u) < 0.95 for u in np.linspace(0.21, 0.99, 50))
     assert domain.draw(0.6) == pytest.approx(0.9)  # the middle of the normal part
-    assert domain.prior_density(0.1) == pytest.approx(EVEN)
-    assert domain.prior_density(0.9) == pytest.approx(EVEN + 0.8 / (0.01 * (2 * np.pi) ** 0.5))
+    assert domain.prior_density(0.1) == pytest.approx(UNIFORM_SHARE)
+    assert domain.prior_density(0.9) == pytest.approx(UNIFORM_SHARE + 0.8 / (0.01 * (2 * np.pi) ** 0.5))
 
 
 def test_a_normal_cut_off_at_its_middle_is_half_a_normal() -> None:
-    bell = Bell(0.0, 0.1)
-    assert bell.place(EVEN) == pytest.approx(0, abs=1e-12)
-    assert bell.place(EVEN + 0.8 * 0.6826894921) == pytest.approx(0.1)  # one standard deviation
+    bell = TruncatedNormal(0.0, 0.1)
+    assert bell.quantile(UNIFORM_SHARE) == pytest.approx(0, abs=1e-12)
+    assert bell.quantile(UNIFORM_SHARE + 0.8 * 0.6826894921) == pytest.approx(0.1)  # one standard deviation
     assert bell.density(0, 1) == pytest.approx(1)
-    assert bell.density(0, 0.1) == pytest.approx(EVEN + 0.8 * 6.826894921)
+    assert bell.density(0, 0.1) == pytest.approx(UNIFORM_SHARE + 0.8 * 6.826894921)
 
 
-@given(middle=st.floats(0, 1), width=st.floats(1e-9, 1), even=st.floats(0, 1, exclude_max=True))
-def test_every_draw_is_a_place(middle: float, width: float, even: float) -> None:
-    bell = Bell(middle, width)
-    assert 0 <= bell.place(even) <= 1
-    assert 0 <= bell.place(0.0) < bell.place(EVEN * 0.999) <= 1
+@given(middle=st.floats(0, 1), width=st.floats(1e-9, 1), uniform=st.floats(0, 1, exclude_max=True))
+def test_every_draw_is_a_place(middle: float, width: float, uniform: float) -> None:
+    bell = TruncatedNormal(middle, width)
+    assert 0 <= bell.quantile(uniform) <= 1
+    assert 0 <= bell.quantile(0.0) < bell.quantile(UNIFORM_SHARE * 0.999) <= 1
     assert bell.density(0, 1) == pytest.approx(1)
 
 
 @given(data=st.data())
 def test_draws_lie_in_the_domain_and_no_value_is_excluded(data: Any, any_domain: Any) -> None:
-    domain, even = data.draw(any_domain), data.draw(st.floats(0, 1, exclude_max=True))
-    assert domain.draw(even) in domain
-    least = min(domain.prior) / sum(domain.prior) if isinstance(domain, Choice) and domain.prior else EVEN
+    domain, uniform = data.draw(any_domain), data.draw(st.floats(0, 1, exclude_max=True))
+    assert domain.draw(uniform) in domain
+    least = min(domain.prior) / sum(domain.prior) if isinstance(domain, Choice) and domain.prior else UNIFORM_SHARE
     assert domain.prior_density(domain.from_unit(data.draw(st.floats(0, 1)))) >= least * (1 - 1e-9)
     if domain.prior is None:
-        assert repr(domain.draw(even)) == repr(domain.from_unit(even))
-        assert domain.prior_density(domain.from_unit(even)) == 1
+        assert repr(domain.draw(uniform)) == repr(domain.from_unit(uniform))
+        assert domain.prior_density(domain.from_unit(uniform)) == 1
 
 
 @pytest.mark.parametrize("domain", LEANING, ids=str)
@@ -117,11 +117,11 @@ def test_a_prior_is_written_in_one_way() -> None:
         (lambda: Prior(float("nan")), "Prior value must be a finite number, got nan"),
         (lambda: Prior(1, width=0), r"Prior width must be in \(0, 1\].*got 0"),
         (lambda: Prior(1, width=1.5), r"Prior width must be in \(0, 1\].*got 1.5"),
-        (lambda: Int(1, 4, prior=Prior(9)), "its prior prefers 9, which is not in it"),
-        (lambda: Int(1, 4, prior=Prior(2.5)), "its prior prefers 2.5"),
-        (lambda: Float(0, 1, step=0.5, prior=Prior(0.3)), "its prior prefers 0.3"),
-        (lambda: Float(0, 1, prior=0.3), r"its prior must be Prior\(value, width=…\), got 0.3"),
-        (lambda: Choice("a", "b", prior=(1,)), r"one positive weight for each of its 2 values, got \(1,\)"),
+        (lambda: Int(1, 4, prior=Prior(9)), "the prior's value 9 is not in the domain"),
+        (lambda: Int(1, 4, prior=Prior(2.5)), "the prior's value 2.5 is not"),
+        (lambda: Float(0, 1, step=0.5, prior=Prior(0.3)), "the prior's value 0.3 is not"),
+        (lambda: Float(0, 1, prior=0.3), r"prior must be Prior\(value, width=…\), got 0.3"),
+        (lambda: Choice("a", "b", prior=(1,)), r"one positive weight for each of the 2 values, got \(1,\)"),
         (lambda: Choice("a", "b", prior=(1, 0)), "one positive weight for each"),
         (lambda: Choice("a", "b", prior=(1, True)), "one positive weight for each"),
         (lambda: Choice("a", "b", prior=(1, float("inf"))), "one positive weight for each"),
@@ -129,6 +129,6 @@ def test_a_prior_is_written_in_one_way() -> None:
         (lambda: Choice(1, 2, prior=Prior(1)), "one positive weight for each"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_remedy(make: Any, says: str) -> None:
+def test_what_is_invalid_is_refused_with_a_fix(make: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         make()

@@ -132,7 +132,7 @@ def test_conditions_nest_and_fall_with_their_parents() -> None:
 @pytest.mark.parametrize(
     ("change", "parameter", "says"),
     [
-        ({"layers": ...}, "layers", r"'layers' is missing; give a value of Int\(low=1, high=3"),
+        ({"layers": ...}, "layers", r"'layers' is missing; add a value of Int\(low=1, high=3"),
         ({"layres": 1}, "layres", "unknown parameter 'layres'; known: .*; did you mean 'layers'"),
         ({"layers": 4}, "layers", r"'layers' is 4, which is not in Int\(low=1, high=3"),
         ({"layers": True}, "layers", "'layers' is True, which is not in Int"),
@@ -178,24 +178,24 @@ def test_numpy_scalars_are_legal_values() -> None:
             lambda: Space(layers=Int(1, 2), a=When("layer > 1", Int(0, 1))),
             "unknown parameter 'layer'; known: a, layers; did you mean 'layers'",
         ),
-        (lambda: Space(a=When("a > 1", Int(0, 1))), "the conditions of a wait for each other"),
+        (lambda: Space(a=When("a > 1", Int(0, 1))), "the conditions of a depend on each other"),
         (
             lambda: Space(a=When("b > 0", Int(0, 1)), b=When("c > 0", Int(0, 1)), c=When("a > 0", Int(0, 1)), d=1),
-            "the conditions of a, b, c wait for each other; break the circle",
+            "the conditions of a, b, c depend on each other; remove one",
         ),
-        (lambda: Space(a=When("__import__('os')", Int(0, 1))), "only names, constants"),
+        (lambda: Space(a=When("__import__('os')", Int(0, 1))), "use names, constants"),
         (lambda: Space({"a": 1}, a=2), "'a' is declared twice"),
-        (lambda: Space({1: 2}), "a parameter's name must be text, got 1"),
-        (lambda: Space({"": 2}), "a parameter's name must be text"),
-        (lambda: Space(a=[1, 2]), r"'a' is \[1, 2\]; give a domain such as Choice"),
-        (lambda: Space(a=max), "give a domain such as"),
-        (lambda: Space(a=Int), "give a domain such as"),
-        (lambda: Space(a=math.nan), "is not finite"),
+        (lambda: Space({1: 2}), "a parameter's name must be a non-empty string, got 1"),
+        (lambda: Space({"": 2}), "a parameter's name must be a non-empty string"),
+        (lambda: Space(a=[1, 2]), r"'a' must be a domain .* got \[1, 2\]"),
+        (lambda: Space(a=max), "must be a domain"),
+        (lambda: Space(a=Int), "must be a domain"),
+        (lambda: Space(a=math.nan), "must be finite"),
         (lambda: Space(a=1)["b"], "unknown parameter 'b'; known: a"),
         (lambda: Space(a=1, b=2) | Space(b=3), "'b' is declared by both spaces; rename one"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_declaration(declare: Any, says: str) -> None:
+def test_what_is_invalid_is_refused_at_declaration(declare: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says):
         declare()
 

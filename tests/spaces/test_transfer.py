@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsearch import Choice, Float, Int, Prior, Repeat, Space, SpaceError, When, constraint
-from archsearch.spaces.transfer import carried
+from archsearch.spaces.transfer import translate_config
 
 
 @given(data=st.data())
-def test_whatever_is_carried_is_legal_and_follows_from_its_arguments(data: Any, any_space: Any) -> None:
+def test_every_translated_config_is_legal_and_follows_from_its_arguments(data: Any, any_space: Any) -> None:
     """The spaces take their names from one list, so they share some, under other domains and conditions."""
     earlier, space = data.draw(any_space), data.draw(any_space)
     config = earlier.sample(np.random.default_rng(data.draw(st.integers(0, 2**32))))
-    made = carried(config, space)
+    made = translate_config(config, space)
     space.check(made)
     assert list(made) == [name for name in space if name in made]
-    assert repr(carried(dict(reversed(config.items())), space)) == repr(made)
+    assert repr(translate_config(dict(reversed(config.items())), space)) == repr(made)
     if not space.constraints:
         kept = {name for name in made if name in config and config[name] in space[name].domain}
         assert {name: repr(made[name]) for name in kept} == {name: repr(config[name]) for name in kept}
@@ -32,8 +32,8 @@ def test_whatever_is_carried_is_legal_and_follows_from_its_arguments(data: Any, 
 def test_a_config_of_the_same_space_is_unchanged(data: Any, any_space: Any) -> None:
     space = data.draw(any_space)
     config = space.sample(np.random.default_rng(data.draw(st.integers(0, 2**32))))
-    assert repr(carried(config, space)) == repr(config)
-    assert carried(config, space) is not config
+    assert repr(translate_config(config, space)) == repr(config)
+    assert translate_config(config, space) is not config
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_config_of_the_same_space_is_unchanged(data: Any, any_space: Any) -> N
     ids=str,
 )
 def test_a_number_outside_moves_to_the_nearest_value(domain: Any, value: Any, expected: Any) -> None:
-    assert repr(carried({"x": value}, Space(x=domain))) == repr({"x": expected})
+    assert repr(translate_config({"x": value}, Space(x=domain))) == repr({"x": expected})
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_a_number_outside_moves_to_the_nearest_value(domain: Any, value: Any, ex
     ids=str,
 )
 @pytest.mark.parametrize("config", [{}, {"x": "of no meaning"}, {"x": True}, {"x": math.nan}], ids=str)
-def test_what_is_new_or_means_nothing_stands_where_it_is_expected(domain: Any, expected: Any, config: Any) -> None:
-    assert carried(config, Space(x=domain)) == {"x": expected}
+def test_new_and_meaningless_values_are_the_expected_ones(domain: Any, expected: Any, config: Any) -> None:
+    assert translate_config(config, Space(x=domain)) == {"x": expected}
 
 
 def test_the_conditions_of_the_new_space_decide_what_is_active() -> None:
@@ -83,8 +83,8 @@ def test_the_conditions_of_the_new_space_decide_what_is_active() -> None:
     )
     config = {"optimizer": "lion", "beta": 0.9, "units.times": 7, "units_1": 64, "units_2": 16}
     made = {"optimizer": "sgd", "momentum": 0.9, "units.times": 3, "units_1": 64, "units_2": 32, "units_3": 32}
-    assert carried(config, space) == made
-    assert carried({**config, "optimizer": "adam", "units.times": 1}, space) == {
+    assert translate_config(config, space) == made
+    assert translate_config({**config, "optimizer": "adam", "units.times": 1}, space) == {
         "optimizer": "adam",
         "units.times": 1,
         "units_1": 64,
@@ -93,8 +93,8 @@ def test_the_conditions_of_the_new_space_decide_what_is_active() -> None:
 
 def test_a_broken_constraint_is_mended_nearby() -> None:
     space = Space(constraint("low < high"), low=Int(1, 9), high=Int(1, 9), other=Float(0, 1))
-    made: Any = carried({"low": 5, "high": 5, "other": 0.25}, space)
+    made: Any = translate_config({"low": 5, "high": 5, "other": 0.25}, space)
     assert (made["low"], made["high"]) in ((4, 5), (5, 6))
     assert made["other"] == 0.25
     with pytest.raises(SpaceError, match="no legal config, or hardly any"):
-        carried({}, Space(constraint("x > 1"), x=Float(0, 1)))
+        translate_config({}, Space(constraint("x > 1"), x=Float(0, 1)))

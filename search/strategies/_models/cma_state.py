@@ -87,7 +87,7 @@ class Generations:
         for _ in range(_TRIES):
             encoded, place = self._cma.ask()
             config = self._config(space, encoded, rng)
-            if not space.broken(config) and is_new(space, tried, config):
+            if not space.violated(config) and is_new(space, tried, config):
                 return config, place.tolist()
         legal = repair(space, config, rng)
         mended = untried(space, tried, (legal, *(neighbour(space, legal, rng) for _ in range(_TRIES))))

@@ -154,7 +154,7 @@ class _Legal(BaseAcquisitionFunc):
         configs = [self._encoding.decode(p) for p in np.where(self._unordered, (points + 0.5) / self._sizes, points)]
         active = torch.tensor([[name in config for name in self._encoding.columns] for config in configs])
         active = active.reshape(x.shape)
-        legal = torch.tensor([not self._space.broken(config) for config in configs])
+        legal = torch.tensor([not self._space.violated(config) for config in configs])
         promise = self._inner.eval_acqf(torch.where(active, x, self._middle))
         if self._lean:
             promise = promise + torch.where(active, self._lean(x), 0.0).sum(dim=-1)

@@ -192,7 +192,7 @@ class Mirror:
         def candidates() -> Iterator[Config]:
             for _ in range(_TRIES):
                 suggested.append(self._suggestion())
-                if not self._space.broken(suggested[-1]):
+                if not self._space.violated(suggested[-1]):
                     yield suggested[-1]
             legal = repair(self._space, suggested[-1], rng)
             yield legal

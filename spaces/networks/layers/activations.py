@@ -1,4 +1,4 @@
-"""The activations by the names that a config gives them."""
+"""The activation functions by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "sigmoid": torch.sigmoid,
     "silu": functional.silu,
-    "swish": functional.silu,  # the same function; both names are in use
+    "swish": functional.silu,  # another name of silu
     "tanh": torch.tanh,
 }
-SATURATING = frozenset({"sigmoid", "tanh"})  # flat at both ends; the others are near the identity for positive inputs
+SATURATING = frozenset({"sigmoid", "tanh"})  # the others are close to the identity for positive inputs

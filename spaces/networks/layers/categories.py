@@ -1,6 +1,4 @@
-"""Categorical columns of a table as vectors that are learned (Guo and Berkhahn, 2016, "Entity embeddings of categorical
-variables").
-"""
+"""Learned vectors for categorical columns (Guo and Berkhahn, 2016, "Entity embeddings of categorical variables")."""
 
 from __future__ import annotations
 
@@ -14,12 +12,11 @@ from archsearch.spaces.networks.layers.initialization import normal
 
 
 class Categories(nn.Module):
-    """A table (K, batch, columns) → (K, batch, features): its numbers as they are, and then of each categorical column
-    the vector that belongs to its code.
+    """Numeric columns, then a vector for each categorical one: (K, batch, columns) → (K, batch, features).
 
-    A column of n codes has vectors of `width` numbers, or of n - 1 where that is less: more say nothing more. Code 0,
-    a value that training has not seen, is a vector of zeros, as where categories are one-hot. The others start with a
-    length of about 1, as one-hot ones have.
+    A column of n codes has vectors of min(width, n - 1) numbers, since more cannot represent more. Code 0, a value that
+    the training data does not have, is a vector of zeros, as in one-hot encoding. The other vectors have an initial
+    length of about 1, also as in one-hot encoding.
     """
 
     column: Tensor
@@ -31,12 +28,12 @@ class Categories(nn.Module):
         known = [codes - 1 for codes in inputs.categories]
         widths = [min(width, codes) for codes in known]
         tables: list[Tensor] = [normal((n * w,), w**-0.5, generators) for n, w in zip(known, widths, strict=True)]
-        # One flat tensor for all columns, (K, numbers): a lookup in each column's own costs three times as much.
+        # One flat tensor for all columns, (K, numbers): separate lookups for each column take three times as long.
         self.weight = nn.Parameter(torch.cat(tables, dim=1).detach())
         self.numbers = inputs.shape[0] - len(known)
         self.features = self.numbers + sum(widths)
 
-        # Feature f of code c, in its column, stands at start + c * stride; there is no place for code 0.
+        # Feature f of code c of its column is at start + c * stride; code 0 has none.
         places, first = [], 0
         for column, (codes, w) in enumerate(zip(known, widths, strict=True)):
             places += [(column, first - w + place, w) for place in range(w)]

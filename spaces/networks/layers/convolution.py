@@ -1,4 +1,4 @@
-"""Convolution over a stack: a grouped convolution in which each row's channels are groups of their own."""
+"""Convolution for a stack: a grouped convolution in which each row has its own groups."""
 
 from __future__ import annotations
 
@@ -8,15 +8,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archsearch.spaces.networks.layers.initialization import start
+from archsearch.spaces.networks.layers.initialization import initialize
 
 
 class Conv(nn.Module):
-    """(batch, K * channels_in, *space) → (batch, K * channels_out, *space), over one or two dimensions of space.
+    """(batch, K * channels_in, *space) → (batch, K * channels_out, *space), for one or two dimensions of space.
 
-    kernel: its size in each dimension, padded so that a stride of 1 keeps the size (an even one by one more at the
-    end). groups: of each row's channels; channels_in of them make a depthwise convolution. `activation` names what
-    follows, for a start that fits it.
+    Args:
+        channels_in: Input channels of each row.
+        channels_out: Output channels of each row.
+        kernel: Its size in each dimension. Inputs are padded so that a stride of 1 keeps the size; for an even kernel,
+            there is one more at the end.
+        generators: One for each row, for the initialization.
+        dimensions: 1 or 2.
+        stride: In each dimension.
+        groups: Of each row's channels; with channels_in groups, the convolution is depthwise.
+        activation: The name of the activation that follows, which the initialization takes into account.
+        scheme: A name in INITIALIZATIONS.
+        bias: Whether there is one.
     """
 
     def __init__(
@@ -37,12 +46,14 @@ class Conv(nn.Module):
         window = (kernel,) * dimensions
         fan_in, fan_out = channels_in // groups * kernel**dimensions, channels_out // groups * kernel**dimensions
         shape = (channels_out, channels_in // groups, *window)
-        self.weight = start(scheme, shape, fan_in, fan_out, activation, generators)  # (K, out, in / groups, *window)
+        self.weight = initialize(
+            scheme, shape, fan_in, fan_out, activation, generators
+        )  # (K, out, in / groups, *window)
         self.bias = nn.Parameter(torch.zeros(len(generators), channels_out)) if bias else None
         self._convolve = functional.conv1d if dimensions == 1 else functional.conv2d
         self._groups, self._stride = groups * len(generators), stride
         self._before = (kernel - 1) // 2
-        self._uneven = (0, (kernel - 1) % 2) * dimensions  # as functional.pad takes it
+        self._uneven = (0, (kernel - 1) % 2) * dimensions  # in the form of functional.pad
 
     def forward(self, x: Tensor) -> Tensor:
         if any(self._uneven):
@@ -54,9 +65,10 @@ class Conv(nn.Module):
 
 
 class SeparableConv(nn.Module):
-    """A convolution within each channel, then one of 1x1 across the channels: the shapes of `Conv` with far fewer
-    weights (Chollet, 2017, "Xception: deep learning with depthwise separable convolutions", section 1.2; with nothing
-    between the two, as in section 4.7). The first has the kernel and the stride, the second the bias.
+    """A depthwise convolution, then one of 1x1: the shapes of `Conv` with far fewer weights.
+
+    See Chollet, 2017, "Xception: deep learning with depthwise separable convolutions", section 1.2; there is no
+    activation in between, as in section 4.7. The first has the kernel and the stride, the second the bias.
     """
 
     def __init__(

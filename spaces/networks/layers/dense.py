@@ -1,4 +1,4 @@
-"""A hidden layer of fully connected units: linear → activation → dropout."""
+"""A fully connected hidden layer: linear → activation → dropout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archsearch.spaces.networks.layers.linear import Linear
 
 
 class Dense(nn.Module):
-    """(K, batch, fan_in) → (K, batch, width), with a dropout rate for each row."""
+    """(K, batch, fan_in) → (K, batch, width), with one dropout rate for each row."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Dropout over a stack: a rate and a noise of its own for each row."""
+"""Dropout for a stack: each row has its own rate and random numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from archsearch.spaces.networks.layers.layouts import to_maps
 
 
 class Dropout(nn.Module):
-    """Inverted dropout of (K, …), with a rate for each row (Srivastava et al., 2014, section 10), off in evaluation.
+    """Inverted dropout of (K, …), with one rate for each row.
 
-    Each row's noise comes from its own generator, in blocks of many steps, since one call for each row and step would
-    cost more than the step. A block's size depends on the layer's shape alone, so neighbours do not change the noise.
+    See Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from overfitting", section 10. Each
+    row has its own random generator. It draws numbers for many steps at a time, because a call for each row and step
+    would cost more than the step. The size of these blocks depends on the layer's shape alone, so that a row's numbers
+    do not depend on the other rows.
     """
 
     keep: Tensor
@@ -26,9 +28,9 @@ class Dropout(nn.Module):
         super().__init__()
         self.register_buffer("keep", 1 - torch.tensor(rates).view(-1, 1))  # (K, 1)
         self._drops = any(rate > 0 for rate in rates)
-        # Taken at any rate: what a row draws next must not depend on its neighbours' rates.
+        # Drawn even if all rates are 0, so that what a row draws next does not depend on the rates of other rows.
         self._seeds = [0 if on_meta() else int(torch.randint(2**63 - 1, (), generator=g)) for g in generators]
-        self._generators: list[torch.Generator] = []  # made where the noise is needed, which is known at the first step
+        self._generators: list[torch.Generator] = []  # made at the first step, on the device of the inputs
         self._noise = torch.empty(len(rates), 0)  # (K, block): 0 where dropped, 1 / keep elsewhere
         self._used = 0
 
@@ -36,14 +38,14 @@ class Dropout(nn.Module):
         return x * self.noise(x.shape, x) if self.training and self._drops else x
 
     def noise(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """What the activations are multiplied by at the next step, of shape (K, …)."""
+        """The factors for the activations at the next step, of shape (K, …)."""
         needed = torch.Size(shape[1:]).numel()
         if self._used + needed > self._noise.shape[1]:
             self._draw(max(needed, self.BLOCK), like)
         start, self._used = self._used, self._used + needed
         return self._noise[:, start : self._used].view(shape)
 
-    # Of the noise, state_dict() then holds what is drawn and not used, and where to draw on.
+    # state_dict() then holds the numbers that are drawn but not used yet, and the states of the generators.
     def get_extra_state(self) -> dict[str, Any]:
         generators = [generator.get_state() for generator in self._generators]
         return {"noise": self._noise.to("cpu", copy=True), "used": self._used, "generators": generators}
@@ -66,8 +68,9 @@ class Dropout(nn.Module):
 
 
 class MapDropout(Dropout):
-    """Drops whole channels of maps (batch, K * channels, …), since neighbouring pixels say the same (Tompson et al.,
-    2015, "Efficient object localization using convolutional networks", section 3.2).
+    """Drops whole channels of maps (batch, K * channels, …), because neighbouring pixels are strongly correlated.
+
+    See Tompson et al., 2015, "Efficient object localization using convolutional networks", section 3.2.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Embedding: a table of vectors for each row of a stack."""
+"""Embedding for a stack: each row has its own table of vectors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from archsearch.spaces.networks.layers.initialization import normal
 
 
 class Embedding(nn.Module):
-    """Codes (K, …) below `codes` → vectors (K, …, width), which start normal with deviation `std`.
+    """Codes (K, …) below `codes` → vectors (K, …, width).
 
-    1 is what torch's own embedding takes. padding: the code, if any, whose vector is 0 and stays it.
+    Args:
+        codes: The number of codes.
+        width: The length of a vector.
+        generators: One for each row, for the initialization.
+        std: The standard deviation of the initial vectors; 1 as in torch.nn.Embedding.
+        padding: The code, if any, whose vector is always 0.
     """
 
     offset: Tensor

@@ -1,13 +1,13 @@
-"""How weights start.
+"""The initialization of weights.
 
 - he: normal, variance 2 / fan-in (He et al., 2015, "Delving deep into rectifiers", eq. 10)
 - xavier: normal, variance 2 / (fan-in + fan-out) (Glorot and Bengio, 2010, "Understanding the difficulty of training
   deep feedforward networks", section 4.2.1)
 - orthogonal: a random (semi-)orthogonal matrix (Saxe et al., 2014, "Exact solutions to the nonlinear dynamics of
   learning in deep linear neural networks"), times √2 before activations that are near the identity for positive inputs
-- small_normal: normal, deviation 0.01, as was the custom before these
-- zeros: all the same, so that the units of a layer can never become different; to show why one does not
-- auto: he before activations that are near the identity for positive inputs, xavier before the others and before none
+- small_normal: normal, standard deviation 0.01, as was common before these
+- zeros: the units of a layer can then never become different; useful only to demonstrate that
+- auto: he before activations that are close to the identity for positive inputs, else xavier
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from archsearch.spaces.networks.layers.activations import SATURATING
 INITIALIZATIONS = ("auto", "he", "orthogonal", "small_normal", "xavier", "zeros")
 
 
-def start(
+def initialize(
     scheme: str,
     shape: tuple[int, ...],
     fan_in: int,
@@ -31,10 +31,16 @@ def start(
     activation: str | None,
     generators: Sequence[torch.Generator],
 ) -> nn.Parameter:
-    """Weights (K, *shape), row k drawn from `generators[k]` alone.
+    """Weights (K, *shape), of which row k is drawn from `generators[k]` alone.
 
-    activation: the name of what follows the layer, or None. The first axis of `shape` is a matrix's own for
-    orthogonal starts, the rest are taken together.
+    Args:
+        scheme: A name in INITIALIZATIONS.
+        shape: Of the weights of one row. An orthogonal matrix has the first axis as its rows, and all others,
+            flattened, as its columns.
+        fan_in: Inputs of each output of the layer.
+        fan_out: Outputs that each input of the layer contributes to.
+        activation: The name of the activation that follows the layer, or None.
+        generators: One for each row.
     """
     if on_meta():
         return nn.Parameter(torch.empty(len(generators), *shape))
@@ -46,14 +52,14 @@ def start(
 
 
 def normal(shape: tuple[int, ...], std: float, generators: Sequence[torch.Generator]) -> nn.Parameter:
-    """(K, *shape) from a normal distribution around 0."""
+    """Weights (K, *shape) from a normal distribution with mean 0; row k is drawn from `generators[k]` alone."""
     if on_meta():
         return nn.Parameter(torch.empty(len(generators), *shape))
     return nn.Parameter(torch.stack([torch.randn(shape, generator=generator) * std for generator in generators]))
 
 
 def on_meta() -> bool:
-    """Are tensors made without memory? Then nothing can be drawn."""
+    """Whether the default device is meta, on which tensors have no values, so that nothing can be drawn."""
     return torch.get_default_device().type == "meta"
 
 
@@ -73,4 +79,4 @@ def _row(
         case "zeros":
             return torch.zeros(shape)
         case _:
-            raise ValueError(f"no start is named {scheme!r}")
+            raise ValueError(f"unknown initialization {scheme!r}")

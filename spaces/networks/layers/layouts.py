@@ -1,4 +1,4 @@
-"""The two layouts of a stack's activations, and the way from one to the other. Free for a stack of one."""
+"""Conversion between the two layouts of a stack's activations. It copies nothing for a stack of one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def to_maps(x: Tensor) -> Tensor:
 def to_rows(x: Tensor, rows: int) -> Tensor:
     """(batch, K * channels, …) → (K, batch, channels, …), contiguous.
 
-    Contiguous, as it is at K = 1: some activations (gelu) round otherwise over a strided tensor.
+    Contiguous as for K = 1, because some activations (gelu) round differently for a strided tensor.
     """
     return x.view(len(x), rows, -1, *x.shape[2:]).transpose(0, 1).contiguous()

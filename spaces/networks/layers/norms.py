@@ -1,4 +1,4 @@
-"""Normalisation over a stack, with torch's constants."""
+"""Normalization layers for a stack, with torch's constants."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ EPSILON = 1e-5
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation of each row's channels (Ioffe and Szegedy, 2015, algorithms 1 and 2), over maps
-    (batch, K * channels, …).
+    """Batch normalization of maps (batch, K * channels, …).
 
-    Training normalises with the batch's own mean and variance, and keeps running ones, which evaluation uses. A
-    channel of one value, as in an epoch's last batch of one, has no variance: it is normalised to the bias, and not
-    remembered.
+    See Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal covariate
+    shift", algorithms 1 and 2. Training uses the statistics of the batch and updates running ones, which evaluation
+    uses. A channel with a single value, as in a last batch of one sample, has no variance: its output is the bias, and
+    the running statistics are not updated.
     """
 
     running_mean: Tensor
@@ -30,13 +30,13 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(rows, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        remembers = x.numel() > x.shape[1] or not self.training
+        updates = x.numel() > x.shape[1] or not self.training
         return torch.batch_norm(
             x,
             self.weight.reshape(-1),
             self.bias.reshape(-1),
-            self.running_mean.view(-1) if remembers else None,
-            self.running_var.view(-1) if remembers else None,
+            self.running_mean.view(-1) if updates else None,
+            self.running_var.view(-1) if updates else None,
             self.training,
             self.MOMENTUM,
             EPSILON,
@@ -45,7 +45,7 @@ class BatchNorm(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Layer normalisation over the last axis of (K, batch, …, width) (Ba et al., 2016, section 3)."""
+    """Layer normalization over the last axis of (K, batch, …, width) (Ba et al., 2016, "Layer normalization")."""
 
     def __init__(self, rows: int, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Positions: what tells a transformer where in its text a token stands, since attention alone does not see it."""
+"""Positional encodings for transformers, since attention alone does not depend on the order of tokens."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ POSITIONS = ("learned", "sinusoidal")
 
 
 class LearnedPositions(nn.Module):
-    """(K, batch, tokens, width) → the same plus a vector for each position, learned like a token's (Gehring et al.,
-    2017, "Convolutional sequence to sequence learning", section 3.1). length: the most tokens of a text.
+    """Adds a learned vector for each position: (K, batch, tokens, width) → the same.
+
+    See Gehring et al., 2017, "Convolutional sequence to sequence learning", section 3.1. `length` is the maximum number
+    of tokens.
     """
 
     def __init__(self, length: int, width: int, generators: Sequence[torch.Generator], *, std: float) -> None:
@@ -27,13 +29,15 @@ class LearnedPositions(nn.Module):
 
 
 class SinusoidalPositions(nn.Module):
-    """(K, batch, tokens, width) → the same plus sines and cosines of the position, with wavelengths from 2π to
-    20,000π (Vaswani et al., 2017, "Attention is all you need", section 3.5). Nothing is learned.
+    """Adds sines and cosines of the position: (K, batch, tokens, width) → the same. Wavelengths are 2π to 20,000π.
+
+    See Vaswani et al., 2017, "Attention is all you need", section 3.5. Nothing is learned.
     """
 
     waves: Tensor
-    # In the paper 1, with tokens scaled up to it (section 3.4). Our tokens start small and grow, which these cannot: at
-    # 1 they drown the words in the first epochs, and at the tokens' start the order of words is hardly ever learned.
+    # 1 in the paper, which scales the token vectors up (section 3.4). Here, token vectors are initially small and grow,
+    # while these do not: with 1 they dominate the tokens in the first epochs, and with the initial size of the token
+    # vectors the order of words is hardly learned.
     AMPLITUDE = 0.3
 
     def __init__(self, length: int, width: int, rows: int) -> None:

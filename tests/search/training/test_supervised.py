@@ -343,6 +343,7 @@ def test_it_tells_the_fingerprint_and_the_summary_of_its_data(blobs, objective_o
     ("members", "message"),
     [
         ({"space": {"u": Int(1, 8)}, "build": print}, r"`space` must be a Space, got \{'u': .*; write Space\(...\)"),
+        ({"space": Recipe().space, "bild": print}, r"has the member 'bild', .*; did you mean 'build'\?"),
         ({"space": Recipe().space}, r"has no `build`; write def build\(self, config, inputs, outputs\)"),
     ],
 )

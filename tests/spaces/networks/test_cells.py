@@ -62,7 +62,7 @@ def test_three_nodes_are_the_edges_of_nas_bench_201():
         ({"norm": "layer"}, "unknown norm 'layer'; known: batch, none"),
         ({"activation": "rellu"}, "did you mean 'relu'?"),
         ({"dropout": 1.0}, r"Cells dropout must be a number in \[0, 1\), got 1.0"),
-        ({"initialisation": "kaiming"}, "unknown initialisation 'kaiming'"),
+        ({"initialization": "kaiming"}, "unknown initialization 'kaiming'"),
     ],
 )
 def test_illegal_values_fail_at_construction(arguments, message):
@@ -174,7 +174,7 @@ def test_stages_halve_the_size_and_double_the_channels():
 
 BASE = {
     "nodes": 2, "cells": 1, "channels": 4, "operation": "conv", "stages": 2, "kernel": 3, "norm": "none",
-    "activation": "relu", "dropout": 0.0, "initialisation": "auto",
+    "activation": "relu", "dropout": 0.0, "initialization": "auto",
 }  # fmt: skip
 OTHERS = {
     "nodes": [1, 3],
@@ -186,7 +186,7 @@ OTHERS = {
     "norm": ["batch"],
     "activation": ["tanh", "silu"],
     "dropout": [0.5],
-    "initialisation": ["xavier", "orthogonal", "small_normal", "zeros"],
+    "initialization": ["xavier", "orthogonal", "small_normal", "zeros"],
 }
 
 

@@ -47,7 +47,7 @@ def test_fixed_arguments_are_in_every_config():
     assert sampled(CNN(blocks=2, channels=8)) == {
         "blocks": 2, "channels_1": 8, "channels_2": 8, "block": "plain", "convolutions": 1, "kernel": 3,
         "pooling": "max", "norm": "none", "activation": "relu", "head": "average", "dense_layers": 0,
-        "channel_dropout": 0.0, "dropout": 0.0, "initialisation": "auto",
+        "channel_dropout": 0.0, "dropout": 0.0, "initialization": "auto",
     }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_fixed_arguments_are_in_every_config():
         ({"dense_layers": -1}, "CNN dense_layers must be a whole number of at least 0, got -1"),
         ({"units": 0}, "CNN units must be a whole number of at least 1, got 0"),
         ({"dropout": Float(-0.1, 0.5)}, "CNN dropout .* got -0.1 from Float"),
-        ({"initialisation": "kaiming"}, "unknown initialisation 'kaiming'; known: auto, he"),
+        ({"initialization": "kaiming"}, "unknown initialization 'kaiming'; known: auto, he"),
     ],
 )
 def test_illegal_values_fail_at_construction(arguments, message):
@@ -146,7 +146,7 @@ def test_without_pooling_the_size_stays():
 BASE = {
     "blocks": 2, "channels": 6, "block": "plain", "convolutions": 2, "kernel": 3, "pooling": "max", "norm": "none",
     "activation": "relu", "channel_dropout": 0.0, "head": "average", "dense_layers": 1, "units": 7, "dropout": 0.0,
-    "initialisation": "auto",
+    "initialization": "auto",
 }  # fmt: skip
 OTHERS = {
     "blocks": [1, 3],
@@ -162,7 +162,7 @@ OTHERS = {
     "dense_layers": [0, 2],
     "units": [8],
     "dropout": [0.5],
-    "initialisation": ["xavier", "orthogonal", "small_normal", "zeros"],
+    "initialization": ["xavier", "orthogonal", "small_normal", "zeros"],
 }
 RATES = {"channel_dropout", "dropout"}
 

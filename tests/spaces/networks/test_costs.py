@@ -204,7 +204,7 @@ def test_an_error_is_raised_as_it_is_and_names_the_layer():
 
 
 def test_outputs_of_another_shape_are_an_error():
-    with pytest.raises(ValueError, match=r"have shape \(2, 4\), and must have \(2, 3\); let its last layer give 3"):
+    with pytest.raises(ValueError, match=r"must have shape \(2, 3\), got \(2, 4\); the last layer needs 3"):
         of(lambda: nn.Linear(5, 4))
 
 

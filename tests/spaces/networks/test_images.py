@@ -14,12 +14,12 @@ from archsearch.search.protocols import TrialContext
 from archsearch.search.training.loop import Diverged
 from archsearch.spaces.networks.base import stacked
 from archsearch.spaces.networks.cnn import BLOCKS, HEADS, POOLINGS
-from archsearch.spaces.networks.images import NORMS, Block, Style, halved, image_maps
+from archsearch.spaces.networks.images import NORMS, Block, ConvOptions, halved, image_maps
 from archsearch.spaces.networks.layers import (
     ACTIVATIONS,
-    HALVINGS,
+    HALVING_POOLINGS,
     INITIALIZATIONS,
-    SMOOTHINGS,
+    SAME_SIZE_POOLINGS,
     SeparableConv,
     to_maps,
     to_rows,
@@ -32,12 +32,12 @@ WIDE = {
         blocks=Int(1, 6), channels=Int(1, 6), block=Choice(*BLOCKS), convolutions=Int(1, 2), kernel=Int(1, 5),
         pooling=Choice(*POOLINGS), norm=Choice(*NORMS), activation=Choice(*ACTIVATIONS),
         channel_dropout=Float(0, 0.9), head=Choice(*HEADS), dense_layers=Int(0, 2), units=Int(1, 9),
-        dropout=Float(0, 0.9), initialisation=Choice(*sorted(set(INITIALIZATIONS) - {"zeros"})),
+        dropout=Float(0, 0.9), initialization=Choice(*sorted(set(INITIALIZATIONS) - {"zeros"})),
     ),
     "Cells": Cells(
         nodes=Int(1, 4), cells=Int(1, 2), channels=Int(1, 4), stages=Int(1, 4), kernel=Int(1, 5), norm=Choice(*NORMS),
         activation=Choice(*ACTIVATIONS), dropout=Float(0, 0.9),
-        initialisation=Choice(*sorted(set(INITIALIZATIONS) - {"zeros"})),
+        initialization=Choice(*sorted(set(INITIALIZATIONS) - {"zeros"})),
     ),
 }  # fmt: skip
 SMALL = {
@@ -65,8 +65,8 @@ def sampled(family, seed):
     return family.space.sample(np.random.default_rng(seed))
 
 
-def style(norm="batch", activation="relu"):
-    return Style(norm, activation, "auto", generators(*range(ROWS)))
+def options(norm="batch", activation="relu"):
+    return ConvOptions(norm, activation, "auto", generators(*range(ROWS)))
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,9 @@ def trial(family, seed, device="cpu", **changes):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (Inputs((5,)), r"reads images, \(height, width\) or .*, got inputs of shape \(5,\); give .* as MLP"),
-        (Inputs((2, 3, 8, 8)), r"got inputs of shape \(2, 3, 8, 8\); give"),
-        (Inputs((40,), vocabulary=99), "got texts; give it data of such a shape, or take .* as TextCNN"),
+        (Inputs((5,)), r"needs images, \(height, width\) or .*, got inputs of shape \(5,\); use .* such as MLP"),
+        (Inputs((2, 3, 8, 8)), r"got inputs of shape \(2, 3, 8, 8\); use"),
+        (Inputs((40,), vocabulary=99), "got texts; use data of such a shape, or .* such as TextCNN"),
         (Inputs((7, 2), categories=(3,)), r"got inputs of shape \(7, 2\)"),
     ],
 )
@@ -134,16 +134,16 @@ def test_a_separable_convolution_is_torchs_two():
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
-@pytest.mark.parametrize("pool", HALVINGS)
+@pytest.mark.parametrize("pool", HALVING_POOLINGS)
 def test_halves_round_up_and_count_what_is_there(pool, size):
-    halves = HALVINGS[pool](torch.ones(1, 1, size, 7))
+    halves = HALVING_POOLINGS[pool](torch.ones(1, 1, size, 7))
     assert halves.shape[2:] == (halved(size), 4)
     assert torch.equal(halves, torch.ones_like(halves))
 
 
-@pytest.mark.parametrize("pool", SMOOTHINGS)
+@pytest.mark.parametrize("pool", SAME_SIZE_POOLINGS)
 def test_smoothing_keeps_the_size_and_counts_what_is_there(pool):
-    smooth = SMOOTHINGS[pool](-torch.ones(1, 1, 1, 4))
+    smooth = SAME_SIZE_POOLINGS[pool](-torch.ones(1, 1, 1, 4))
     assert torch.equal(smooth, -torch.ones(1, 1, 1, 4))
 
 
@@ -164,7 +164,7 @@ def torchs(ours, row):
 
 @pytest.mark.parametrize(("wide", "stride"), [(4, 1), (4, 2), (6, 1)])
 def test_a_residual_block_is_torchs_layers_around_a_shortcut(wide, stride):
-    block = Block(wide, 6, 3, style(), convolutions=2, stride=stride, residual=True)
+    block = Block(wide, 6, 3, options(), convolutions=2, stride=stride, residual=True)
     for norm in (layer for layer in block.modules() if hasattr(layer, "running_mean")):
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
@@ -180,9 +180,9 @@ def test_a_residual_block_is_torchs_layers_around_a_shortcut(wide, stride):
 
 def test_a_block_ends_in_its_activation_and_the_norm_takes_the_bias_away():
     x = to_maps(images(ROWS, 5, 4, 9, 9))
-    assert (Block(4, 6, 3, style(), convolutions=2)(x) >= 0).all()
+    assert (Block(4, 6, 3, options(), convolutions=2)(x) >= 0).all()
     biases = [
-        [conv.convolution.bias for conv in Block(4, 6, 3, style(norm)).convolutions] for norm in ("batch", "none")
+        [conv.convolution.bias for conv in Block(4, 6, 3, options(norm)).convolutions] for norm in ("batch", "none")
     ]
     assert biases[0] == [None]
     assert biases[1][0].shape == (ROWS, 6)

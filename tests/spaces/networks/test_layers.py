@@ -17,7 +17,7 @@ from archsearch.spaces.networks.layers import (
     Linear,
     MapDropout,
     Output,
-    start,
+    initialize,
     to_maps,
     to_rows,
 )
@@ -170,14 +170,14 @@ SCHEMES = [
 
 @pytest.mark.parametrize(("scheme", "activation", "variance"), SCHEMES)
 def test_how_weights_start(scheme, activation, variance):
-    weight = start(scheme, (200, 100), 200, 100, activation, generators(2))
+    weight = initialize(scheme, (200, 100), 200, 100, activation, generators(2))
     assert weight.var((1, 2)).tolist() == pytest.approx([variance] * 2, rel=0.06)
-    assert torch.equal(weight[1:], start(scheme, (200, 100), 200, 100, activation, generators(2)[1:]))
+    assert torch.equal(weight[1:], initialize(scheme, (200, 100), 200, 100, activation, generators(2)[1:]))
 
 
 @pytest.mark.parametrize(("activation", "gain"), [("relu", 2.0), ("tanh", 1.0), (None, 1.0)])
 def test_orthogonal_starts_are_orthogonal(activation, gain):
-    weight = start("orthogonal", (30, 20), 30, 20, activation, generators(1))[0]
+    weight = initialize("orthogonal", (30, 20), 30, 20, activation, generators(1))[0]
     torch.testing.assert_close(weight.T @ weight, torch.eye(20) * gain, atol=1e-5, rtol=1e-5)
 
 

@@ -15,13 +15,16 @@ from archsearch.spaces.networks.layers.linear import LowRank
 from archsearch.spaces.networks.mlp import NORMS, SHAPES
 
 FIXED = {"layers": 2, "units_1": 16, "units_2": 8, "activation": "relu", "dropout": 0.0, "norm": "none"}
-EVEN = {name: FIXED[name] for name in ("layers", "activation", "dropout", "norm")} | {"shape": "constant", "units": 16}
+EQUAL_WIDTHS = {name: FIXED[name] for name in ("layers", "activation", "dropout", "norm")} | {
+    "shape": "constant",
+    "units": 16,
+}
 
 # Every argument that can be searched, as a domain.
 ANY = {
     "layers": Int(1, 4), "units": Choice(16, 48, 64), "activation": Choice(*ACTIVATIONS), "dropout": Float(0, 0.5),
     "norm": Choice(*NORMS), "shape": Choice(*SHAPES), "residual": Choice(False, True),
-    "initialisation": Choice(*INITIALIZATIONS), "rank": Choice(None, 2, 16),
+    "initialization": Choice(*INITIALIZATIONS), "rank": Choice(None, 2, 16),
 }  # fmt: skip
 PLAIN, CODED = Inputs((5,)), Inputs((5,), categories=(4, 3))  # three numbers, and then two columns of codes
 
@@ -64,9 +67,9 @@ def test_the_space_holds_each_parameter_and_each_layers_own_width():
 
 def test_fixed_arguments_are_in_every_config_and_additions_only_where_asked_for():
     assert draw(MLP(layers=2, units=8), 0) == FIXED | {"units_1": 8, "units_2": 8}
-    assert draw(MLP(layers=2, units=16, shape="constant"), 0) == EVEN
-    additions = {"residual": True, "initialisation": "he", "rank": 4, "embedding": 2}
-    assert draw(MLP(layers=2, units=16, shape="constant", **additions), 0) == EVEN | additions
+    assert draw(MLP(layers=2, units=16, shape="constant"), 0) == EQUAL_WIDTHS
+    additions = {"residual": True, "initialization": "he", "rank": 4, "embedding": 2}
+    assert draw(MLP(layers=2, units=16, shape="constant", **additions), 0) == EQUAL_WIDTHS | additions
 
 
 def test_a_shape_decides_whether_layers_share_their_width():
@@ -109,15 +112,15 @@ def test_residual_is_searched_only_where_a_layer_can_be_gone_around():
         ({"activation": "rellu"}, "unknown activation 'rellu'; known: .*; did you mean 'relu'?"),
         ({"activation": Choice("relu", "gelo")}, "did you mean 'gelu'?"),
         ({"shape": "tunnel"}, "unknown shape 'tunnel'; .*did you mean 'funnel'?"),
-        ({"shape": "funnel"}, "MLP shape 'funnel' needs at least 2 layers, got layers=1; allow more layers, or"),
+        ({"shape": "funnel"}, "MLP shape 'funnel' needs at least 2 layers, got layers=1; raise layers, or"),
         ({"shape": "bottleneck", "layers": Int(1, 2)}, r"needs at least 3 layers, got layers=Int\(low=1, high=2"),
         ({"residual": 1}, "MLP residual must be True, False or Choice"),
         (
             {"residual": Choice(False, True)},
-            "MLP residual goes around layers .* none is with layers=1 and shape='free'",
+            "MLP residual needs layers .* none with layers=1 and shape='free'",
         ),
-        ({"residual": True, "layers": 3, "shape": "funnel"}, "none is with layers=3 and shape='funnel'; allow 2"),
-        ({"initialisation": "hee"}, "unknown initialisation 'hee'; .*did you mean 'he'?"),
+        ({"residual": True, "layers": 3, "shape": "funnel"}, "none with layers=3 and shape='funnel'; use at least 2"),
+        ({"initialization": "hee"}, "unknown initialization 'hee'; .*did you mean 'he'?"),
         ({"rank": -1}, "MLP rank must be a whole number of at least 0 or None, got -1"),
         ({"rank": Choice(None, 0.5)}, r"got 0.5 from Choice\(None, 0.5\)"),
         ({"embedding": 0}, "MLP embedding must be a whole number of at least 1, got 0"),
@@ -132,13 +135,17 @@ def test_illegal_values_fail_at_construction(arguments, message):
 @pytest.mark.parametrize(
     ("inputs", "arguments", "message"),
     [
-        (PLAIN, {"embedding": 8}, "MLP embedding=8 needs columns of categories as codes, got data without; read them"),
+        (
+            PLAIN,
+            {"embedding": 8},
+            "MLP embedding=8 needs data with categories as codes, got data without; read the data",
+        ),
         (
             CODED,
             {},
-            r"MLP got 2 columns of categories as codes, .*; say how wide their vectors are, as MLP\(\.\.\., emb",
+            r"MLP needs embedding= for data with categories as codes, got 2 such columns; write MLP\(\.\.\., emb",
         ),
-        (Inputs((9,), vocabulary=50), {}, "MLP reads numbers, got texts as tokens; take a family for texts"),
+        (Inputs((9,), vocabulary=50), {}, "MLP needs numbers, got text; use a family for text"),
     ],
 )
 def test_inputs_that_it_cannot_take_are_told(inputs, arguments, message):
@@ -175,7 +182,7 @@ def test_shapes_of_what_goes_in_and_out(rows, shape, outputs):
     ],
 )
 def test_the_widths_of_each_shape(shape, layers, units, outputs, widths):
-    model = build(EVEN | {"shape": shape, "layers": layers, "units": units}, outputs=outputs)
+    model = build(EQUAL_WIDTHS | {"shape": shape, "layers": layers, "units": units}, outputs=outputs)
     assert [layer.linear.weight.shape[2] for layer in model.hidden] == widths
 
 
@@ -183,13 +190,13 @@ THREE = 8 * 3 + 3  # the output layer after 8 units
 COUNTS = [
     (FIXED, PLAIN, (5 * 16 + 16) + (16 * 8 + 8) + THREE),
     (without(FIXED, "units_2", layers=1), PLAIN, (5 * 16 + 16) + (16 * 3 + 3)),
-    (FIXED | {"dropout": 0.5, "activation": "elu", "initialisation": "he"}, PLAIN, 96 + 136 + THREE),
+    (FIXED | {"dropout": 0.5, "activation": "elu", "initialization": "he"}, PLAIN, 96 + 136 + THREE),
     (FIXED | {"norm": "batch"}, PLAIN, (5 * 16 + 2 * 16) + (16 * 8 + 2 * 8) + THREE),
     (FIXED | {"norm": "layer"}, PLAIN, (96 + 2 * 16) + (136 + 2 * 8) + THREE),
-    (EVEN | {"layers": 3}, PLAIN, 96 + 2 * (16 * 16 + 16) + (16 * 3 + 3)),
-    (EVEN | {"layers": 3, "residual": True}, PLAIN, 96 + 2 * (16 * 16 + 16) + (16 * 3 + 3)),
-    (EVEN | {"layers": 3, "shape": "funnel"}, PLAIN, 96 + (16 * 12 + 12) + (12 * 8 + 8) + THREE),
-    (EVEN | {"layers": 3, "shape": "bottleneck"}, PLAIN, 96 + (16 * 4 + 4) + (4 * 16 + 16) + (16 * 3 + 3)),
+    (EQUAL_WIDTHS | {"layers": 3}, PLAIN, 96 + 2 * (16 * 16 + 16) + (16 * 3 + 3)),
+    (EQUAL_WIDTHS | {"layers": 3, "residual": True}, PLAIN, 96 + 2 * (16 * 16 + 16) + (16 * 3 + 3)),
+    (EQUAL_WIDTHS | {"layers": 3, "shape": "funnel"}, PLAIN, 96 + (16 * 12 + 12) + (12 * 8 + 8) + THREE),
+    (EQUAL_WIDTHS | {"layers": 3, "shape": "bottleneck"}, PLAIN, 96 + (16 * 4 + 4) + (4 * 16 + 16) + (16 * 3 + 3)),
     (FIXED | {"rank": 0}, PLAIN, 96 + 136 + THREE),
     (FIXED | {"rank": 4}, PLAIN, (5 * 4 + 4 * 16 + 16) + (16 * 4 + 4 * 8 + 8) + THREE),
     (FIXED | {"rank": 5}, PLAIN, 96 + (16 * 5 + 5 * 8 + 8) + THREE),  # 5 inputs have rank 5 anyway
@@ -212,8 +219,8 @@ CHANGES = {
     "units_2": (FREE, FREE | {"units_2": 17}),
     "units_3": (FREE, FREE | {"units_3": 17}),
     "units_4": (FREE, FREE | {"units_4": 17}),
-    "shape": (EVEN | {"layers": 3}, EVEN | {"layers": 3, "shape": "bottleneck"}),
-    "units": (EVEN, EVEN | {"units": 17}),
+    "shape": (EQUAL_WIDTHS | {"layers": 3}, EQUAL_WIDTHS | {"layers": 3, "shape": "bottleneck"}),
+    "units": (EQUAL_WIDTHS, EQUAL_WIDTHS | {"units": 17}),
     "activation": (FIXED, FIXED | {"activation": "silu"}),
     "dropout": (FIXED, FIXED | {"dropout": 0.5}),
     "dropout_1": (FREE, FREE | {"dropout_1": 0.5}),
@@ -221,8 +228,8 @@ CHANGES = {
     "dropout_3": (FREE, FREE | {"dropout_3": 0.5}),
     "dropout_4": (FREE, FREE | {"dropout_4": 0.5}),
     "norm": (FIXED, FIXED | {"norm": "batch"}),
-    "residual": (EVEN, EVEN | {"residual": True}),
-    "initialisation": (FIXED, FIXED | {"initialisation": "xavier"}),
+    "residual": (EQUAL_WIDTHS, EQUAL_WIDTHS | {"residual": True}),
+    "initialization": (FIXED, FIXED | {"initialization": "xavier"}),
     "rank": (FIXED, FIXED | {"rank": 4}),
     "embedding": (FIXED | {"embedding": 2}, FIXED | {"embedding": 3}),
 }
@@ -241,8 +248,8 @@ def test_every_parameter_changes_the_network(name):
     assert not torch.allclose(first, second, atol=1e-4)
 
 
-VALUES = [("activation", FIXED, ACTIVATIONS), ("norm", FIXED, NORMS), ("initialisation", FIXED, INITIALIZATIONS)]
-VALUES += [("shape", EVEN | {"layers": 3}, [shape for shape in SHAPES if shape != "free"])]
+VALUES = [("activation", FIXED, ACTIVATIONS), ("norm", FIXED, NORMS), ("initialization", FIXED, INITIALIZATIONS)]
+VALUES += [("shape", EQUAL_WIDTHS | {"layers": 3}, [shape for shape in SHAPES if shape != "free"])]
 
 
 @pytest.mark.parametrize(("name", "config", "values"), VALUES)
@@ -299,9 +306,9 @@ def shaken(model):
         (FIXED | {"norm": "batch"}, {"norm": "batch"}),
         (FIXED | {"norm": "layer"}, {"norm": "layer"}),
         (FIXED | {"rank": 4}, {}),
-        (EVEN | {"layers": 3, "residual": True}, {"residual": True}),
+        (EQUAL_WIDTHS | {"layers": 3, "residual": True}, {"residual": True}),
         (FREE | {"units_3": 8, "units_4": 8, "residual": True}, {"residual": True}),
-        (EVEN | {"rank": 4, "norm": "layer", "residual": True}, {"norm": "layer", "residual": True}),
+        (EQUAL_WIDTHS | {"rank": 4, "norm": "layer", "residual": True}, {"norm": "layer", "residual": True}),
     ],
 )
 def test_a_row_is_the_network_that_torch_would_build(config, features):
@@ -312,15 +319,15 @@ def test_a_row_is_the_network_that_torch_would_build(config, features):
 
 def test_the_first_layer_is_not_gone_around_though_the_inputs_are_as_wide():
     inputs = Inputs((16,))
-    model, x = shaken(build(EVEN | {"residual": True}, inputs=inputs)), samples(inputs=inputs)
+    model, x = shaken(build(EQUAL_WIDTHS | {"residual": True}, inputs=inputs)), samples(inputs=inputs)
     torch.testing.assert_close(model(x)[0], plain(model, 0, residual=True)(x[0]), atol=1e-5, rtol=1e-5)
 
 
 def test_a_low_rank_layer_starts_as_a_projection_and_a_layer_of_its_own():
-    linear = build(EVEN | {"rank": 8}, inputs=Inputs((40,))).hidden[0].linear
+    linear = build(EQUAL_WIDTHS | {"rank": 8}, inputs=Inputs((40,))).hidden[0].linear
     torch.testing.assert_close(linear.first.weight[0].T @ linear.first.weight[0], torch.eye(8), atol=1e-5, rtol=1e-5)
     for scheme, variance in (("auto", 2 / 100), ("small_normal", 1e-4)):
-        config = EVEN | {"rank": 100, "units": 400, "initialisation": scheme}
+        config = EQUAL_WIDTHS | {"rank": 100, "units": 400, "initialization": scheme}
         second = build(config, inputs=Inputs((300,))).hidden[0].linear.second
         assert second.weight.var().item() == pytest.approx(variance, rel=0.05)
 
@@ -364,7 +371,7 @@ def test_start_variance(activation, variance):
 
 
 def test_zeros_are_zeros():
-    model = build(FIXED | {"initialisation": "zeros"})
+    model = build(FIXED | {"initialization": "zeros"})
     assert not model(samples()).any()
 
 
@@ -375,8 +382,14 @@ def test_stack_key_tells_apart_what_cannot_share_a_graph():
     key = MLP(layers=1, units=1).stack_key
     alike = [CHANGES[name][1] for name in ("dropout", "dropout_1", "dropout_4")] + [FREE, FIXED]
     assert len({key(config) for config in alike}) == 2
-    configs = [*CHANGES["layers"], CHANGES["shape"][1], EVEN, EVEN | {"units": 32}, CHANGES["residual"][1]]
-    configs += [CHANGES[name][1] for name in ("units_1", "units_4", "activation", "norm", "initialisation", "rank")]
+    configs = [
+        *CHANGES["layers"],
+        CHANGES["shape"][1],
+        EQUAL_WIDTHS,
+        EQUAL_WIDTHS | {"units": 32},
+        CHANGES["residual"][1],
+    ]
+    configs += [CHANGES[name][1] for name in ("units_1", "units_4", "activation", "norm", "initialization", "rank")]
     configs += CHANGES["embedding"]
     assert len({key(config) for config in configs}) == len(configs)
     assert key(FIXED | {"rank": None}) == key(FIXED | {"rank": 0}) == key(FIXED)
@@ -387,7 +400,7 @@ def test_a_stack_of_unlike_graphs_is_refused():
         build(FIXED, FIXED | {"units_1": 4})
 
 
-@pytest.mark.parametrize("addition", [{"rank": 4}, {"embedding": 2}, {"norm": "batch"}, {"initialisation": "he"}])
+@pytest.mark.parametrize("addition", [{"rank": 4}, {"embedding": 2}, {"norm": "batch"}, {"initialization": "he"}])
 def test_a_rows_start_depends_on_its_generator_alone(addition):
     inputs, config = CODED if "embedding" in addition else PLAIN, FIXED | addition
     together = build(config, config | {"dropout": 0.5}, seeds=[1, 2], inputs=inputs)
@@ -397,7 +410,7 @@ def test_a_rows_start_depends_on_its_generator_alone(addition):
 
 
 def test_all_of_a_stack_has_its_rows_in_front():
-    config = EVEN | {"norm": "batch", "rank": 4, "embedding": 2}
+    config = EQUAL_WIDTHS | {"norm": "batch", "rank": 4, "embedding": 2}
     model = build(*[config] * 3, inputs=CODED)
     assert all(len(tensor) == 3 for tensor in [*model.parameters(), *model.buffers()])
 
@@ -466,7 +479,7 @@ GRAPHS = [
     {"norm": "layer", "residual": True},
     {"norm": "batch", "residual": True, "rank": 16},
     {"rank": 16, "activation": "gelu"},
-    {"initialisation": "orthogonal"},
+    {"initialization": "orthogonal"},
 ]
 
 

@@ -273,8 +273,8 @@ def test_its_space():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"module_factory": Backbone()}, "needs a function that returns the module, got the Backbone itself"),
-        ({"module_factory": "resnet"}, "needs a function that returns the module, got 'resnet'"),
+        ({"module_factory": Backbone()}, "must be a function that returns the module, got the Backbone itself"),
+        ({"module_factory": "resnet"}, "must be a function that returns the module, got 'resnet'"),
         (
             {"module_factory": lambda weights: None},
             "without arguments: missing a required argument: 'weights'; wrap it",
@@ -305,19 +305,19 @@ def test_a_share_of_one_is_legal():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"freeze": Int(0, 9)}, "freeze may be 9, but .*: stem, norm, layer, classifier.1; freeze at most 4"),
-        ({"freeze": Choice(0, 2), "blocks": ["layer"]}, "freeze may be 2, but .*: layer; freeze at most 1"),
+        ({"freeze": Int(0, 9)}, r"freeze must be at most 4, .* \(stem, norm, layer, classifier.1\), got 9; lower it"),
+        ({"freeze": Choice(0, 2), "blocks": ["layer"]}, r"freeze must be at most 1, .* \(layer\), got 2; lower it"),
         ({"replace": "fc"}, "unknown layer to replace 'fc'; known: classifier.1, classifier.3"),
         ({"replace": "layer"}, "unknown layer to replace 'layer'"),
         ({"replace": ""}, "unknown layer to replace ''"),
         ({"blocks": ["layer.2"]}, "unknown layer in blocks 'layer.2'; known: layer.0, layer.1"),
         ({"blocks": ["lyer"]}, "unknown layer in blocks 'lyer'; known: classifier, layer, .*; did you mean 'layer'?"),
         ({"blocks": ["classifier.3"]}, "unknown layer in blocks 'classifier.3'"),
-        ({"blocks": []}, "has no layers but those that the head takes the place of"),
+        ({"blocks": []}, "has no layers but those that the new head replaces"),
         ({"module_factory": lambda: nn.Conv2d(3, 4, 3)}, "the pretrained Conv2d has no nn.Linear that a new head"),
-        ({"module_factory": lambda: nn.Linear(3, 4)}, "the pretrained Linear has no layers but those that the head"),
-        ({"module_factory": lambda: None}, "function .*lambda.* must return a torch module, got None"),
-        ({"channels": 4}, r"channels=4 is for images, grey or of 4 channels, got samples of shape \(3, 6, 6\); drop"),
+        ({"module_factory": lambda: nn.Linear(3, 4)}, "the pretrained Linear has no layers but those that"),
+        ({"module_factory": lambda: None}, "factory .*lambda.* must return a torch module, got None"),
+        ({"channels": 4}, r"channels=4 needs images, .* got samples of shape \(3, 6, 6\); leave out"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_the_module_is_told(arguments, message):

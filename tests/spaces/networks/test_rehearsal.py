@@ -53,5 +53,5 @@ def test_outputs_are_looked_at():
         def build(self, config, inputs, outputs):
             return super().build(config, inputs, outputs - 1)
 
-    with pytest.raises(ValueError, match=r"shape \(2, 2\), and must have \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(2, 3\), got \(2, 2\)"):
         rehearse(Narrow(), {"width": 4}, Inputs((5,)), 3, torch.ones(2, 5))

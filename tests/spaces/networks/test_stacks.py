@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from archsearch import Choice, Inputs, Int, Space, SpaceError
 from archsearch.spaces.networks.base import stack_key, stacked
-from archsearch.spaces.networks.stacks import Alone, Mapped
+from archsearch.spaces.networks.stacks import SingleStack, VmapStack
 
 
 class Own:
@@ -61,7 +61,7 @@ def generators(*seeds):
 def test_a_family_without_a_key_is_alone():
     assert stack_key(Own(), CONFIG) is None
     model = stacked(Own(), [CONFIG], INPUTS, 3, generators(1))
-    assert isinstance(model, Alone)
+    assert isinstance(model, SingleStack)
     assert model(torch.randn(1, 7, 5)).shape == (1, 7, 3)
     with pytest.raises(ValueError, match="one stack_key"):
         stacked(Own(), [CONFIG, CONFIG], INPUTS, 3, generators(1, 2))
@@ -105,7 +105,7 @@ NOISES = {
 @pytest.mark.parametrize("mode", [True, False])
 def test_noise_alone_comes_from_the_seed_and_leaves_torchs_generator_alone(noise, mode):
     module, x = Doing(NOISES[noise]).train(mode), torch.randn(1, 7, 5)
-    first, again, other = (Alone(copy.deepcopy(module), seed) for seed in (1, 1, 2))
+    first, again, other = (SingleStack(copy.deepcopy(module), seed) for seed in (1, 1, 2))
     outputs = [first(x), first(x)]
     assert not torch.equal(*outputs)  # another noise at each call
     torch.rand(100)
@@ -119,7 +119,7 @@ def test_noise_alone_comes_from_the_seed_and_leaves_torchs_generator_alone(noise
 
 
 def test_noise_at_neighbouring_calls_is_independent():
-    model = Alone(Doing(lambda self, y, x: torch.rand(1000)))
+    model = SingleStack(Doing(lambda self, y, x: torch.rand(1000)))
     draws = torch.stack([model(torch.zeros(1, 1, 5))[0] for _ in range(50)])
     assert (torch.corrcoef(draws) - torch.eye(50)).abs().max().item() < 0.2  # six deviations
     assert draws.mean().item() == pytest.approx(0.5, abs=0.01)
@@ -129,7 +129,7 @@ def test_noise_at_neighbouring_calls_is_independent():
 def test_a_mapped_row_is_the_module_alone(norm):
     config = CONFIG | {"norm": norm}
     together = stacked(Stackable(), [config, config], INPUTS, 3, generators(1, 2))
-    assert isinstance(together, Mapped)
+    assert isinstance(together, VmapStack)
     x = torch.randn(2, 7, 5)
     for mode in (True, False):
         y = together.train(mode)(x)
@@ -141,7 +141,7 @@ def test_a_mapped_row_is_the_module_alone(norm):
 
 
 def test_a_mapped_stack_names_its_parameters_as_the_modules_do():
-    together = Mapped([nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4)) for _ in range(2)])
+    together = VmapStack([nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4)) for _ in range(2)])
     assert [name for name, _ in together.named_parameters()] == [
         "rows.0.weight", "rows.0.bias", "rows.1.weight", "rows.1.bias",
     ]  # fmt: skip
@@ -172,8 +172,8 @@ def test_a_mapped_stack_keeps_what_its_modules_keep(what):
         return module
 
     modules, x = [tied() for _ in range(2)], torch.randn(2, 7, 5)
-    alone = [Alone(copy.deepcopy(module)) for module in modules]
-    together = Mapped(modules)
+    alone = [SingleStack(copy.deepcopy(module)) for module in modules]
+    together = VmapStack(modules)
     for _ in range(3):
         outputs = together(x)
         for row, model in enumerate(alone):
@@ -182,7 +182,7 @@ def test_a_mapped_stack_keeps_what_its_modules_keep(what):
 
 
 def test_a_layer_with_noise_cannot_be_mapped():
-    with pytest.raises(ValueError, match="layer '1' draws noise, and cannot share a stack; let stack_key return None"):
+    with pytest.raises(ValueError, match=r"layer '1' draws random numbers, .*; return None as stack_key"):
         stacked(Noisy(), [CONFIG, CONFIG], INPUTS, 3, generators(1, 2))
 
 
@@ -197,9 +197,9 @@ def test_a_layer_with_noise_cannot_be_mapped():
     ],
 )
 def test_what_vmap_cannot_do_is_told_in_a_sentence_with_its_line(what, layers, message):
-    together = Mapped([Doing(what, *(make(*sizes) for make, *sizes in layers)) for _ in range(2)])
+    together = VmapStack([Doing(what, *(make(*sizes) for make, *sizes in layers)) for _ in range(2)])
     expected = (
-        rf"cannot share a stack, since vmap fails \(test_stacks.py, line \d+\): .*{message}.*; let stack_key return"
+        rf"cannot be stacked, because vmap fails \(test_stacks.py, line \d+\): .*{message}.*; return None as stack_key"
     )
     with pytest.raises(ValueError, match=expected) as caught:
         together(torch.randn(2, 7, 5))
@@ -237,14 +237,14 @@ def scaled(scale):
 )
 def test_modules_that_differ_cannot_be_mapped(one, other, where):
     for modules in ((one, other), (other, one), (one, one, other)):
-        with pytest.raises(ValueError, match=f"differ in '{where}'; put what differs into the key"):
-            Mapped(modules)
+        with pytest.raises(ValueError, match=f"differ in '{where}'; make it part of the key"):
+            VmapStack(modules)
 
 
 def test_rate_scales_follow_the_names_of_the_stack():
-    assert Alone(scaled(0.1)).rate_scales == {"module.weight": 0.1}
-    assert Mapped([scaled(0.1), scaled(0.1)]).rate_scales == {"rows.weight": 0.1}
-    assert Alone(nn.Linear(2, 3)).rate_scales == {}
+    assert SingleStack(scaled(0.1)).rate_scales == {"module.weight": 0.1}
+    assert VmapStack([scaled(0.1), scaled(0.1)]).rate_scales == {"rows.weight": 0.1}
+    assert SingleStack(nn.Linear(2, 3)).rate_scales == {}
 
 
 def test_mistaken_rate_scales_are_told():
@@ -253,9 +253,9 @@ def test_mistaken_rate_scales_are_told():
     with pytest.raises(
         SpaceError, match="unknown parameter in rate_scales 'wieght'; known: bias, weight; did you mean"
     ):
-        _ = Alone(module).rate_scales
-    with pytest.raises(SpaceError, match=r"rate_scales\['weight'\] must be a number above 0, got 0; freeze"):
-        _ = Alone(scaled(0)).rate_scales
+        _ = SingleStack(module).rate_scales
+    with pytest.raises(SpaceError, match=r"rate_scales\['weight'\] must be a number above 0, got 0; to freeze"):
+        _ = SingleStack(scaled(0)).rate_scales
 
 
 @pytest.mark.parametrize("rows", [1, 2])
@@ -272,7 +272,7 @@ def test_a_batch_of_one_is_normalised_by_the_running_statistics(rows):
 
     modules = [network() for _ in range(rows)]
     peers = copy.deepcopy(modules)
-    model = Mapped(modules) if rows > 1 else Alone(modules[0])
+    model = VmapStack(modules) if rows > 1 else SingleStack(modules[0])
     model(torch.randn(rows, 7, 5) + 1)
     for row, peer in enumerate(peers):
         peer.load_state_dict(state(row))
@@ -286,7 +286,7 @@ def test_a_batch_of_one_is_normalised_by_the_running_statistics(rows):
 
 
 def test_a_norm_that_is_frozen_stays_so_after_a_batch_of_one():
-    model = Alone(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4)))
+    model = SingleStack(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4)))
     model.module[1].eval()
     model(torch.randn(1, 1, 5))
     assert not model.module[1].training

@@ -17,7 +17,7 @@ def test_the_space_holds_every_argument():
     config = FIXED.space.sample(np.random.default_rng(0))
     assert config == {
         "embedding": 8, "filters": 6, "kernels": (3, 4, 5), "layers": 1, "activation": "relu", "pooling": "max",
-        "hidden": 0, "dropout": 0.0, "initialisation": "auto",
+        "hidden": 0, "dropout": 0.0, "initialization": "auto",
     }  # fmt: skip
 
 

@@ -15,15 +15,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from archsearch import Choice, Float, Inputs, Int, SpaceError, TextCNN, TextTransformer
 from archsearch.spaces.networks.base import stacked
 from archsearch.spaces.networks.layers import ACTIVATIONS, INITIALIZATIONS, POSITIONS, Dropout
-from archsearch.spaces.networks.text import POOLINGS, average, largest, present
+from archsearch.spaces.networks.text import POOLINGS, masked_max, masked_mean, token_mask
 
 CNN = {
     "embedding": 8, "filters": 6, "kernels": (3, 4, 5), "layers": 2, "activation": "relu", "pooling": "max",
-    "hidden": 10, "dropout": 0.0, "initialisation": "auto",
+    "hidden": 10, "dropout": 0.0, "initialization": "auto",
 }  # fmt: skip
 TRANSFORMER = {
     "layers": 2, "heads": 2, "head_width": 4, "feed_forward": 3, "positions": "learned", "pooling": "average",
-    "activation": "gelu", "pre_norm": True, "dropout": 0.0, "initialisation": "auto",
+    "activation": "gelu", "pre_norm": True, "dropout": 0.0, "initialization": "auto",
 }  # fmt: skip
 FIXED = {"cnn": CNN, "transformer": TRANSFORMER}
 WIDE = {
@@ -36,7 +36,7 @@ WIDE = {
         pooling=Choice(*POOLINGS),
         hidden=Choice(0, 1, 9),
         dropout=Float(0, 0.9),
-        initialisation=Choice(*INITIALIZATIONS),
+        initialization=Choice(*INITIALIZATIONS),
     ),
     "transformer": TextTransformer(
         layers=Int(1, 3),
@@ -48,7 +48,7 @@ WIDE = {
         activation=Choice(*ACTIVATIONS),
         pre_norm=Choice(True, False),
         dropout=Float(0, 0.9),
-        initialisation=Choice(*INITIALIZATIONS),
+        initialization=Choice(*INITIALIZATIONS),
     ),
 }
 # For each parameter the values that must make another network than FIXED.
@@ -62,7 +62,7 @@ OTHERS = {
         "pooling": sorted(set(POOLINGS) - {"max"}),
         "hidden": [0, 11],
         "dropout": [0.5],
-        "initialisation": sorted(set(INITIALIZATIONS) - {"auto"}),
+        "initialization": sorted(set(INITIALIZATIONS) - {"auto"}),
     },
     "transformer": {
         "layers": [1, 3],
@@ -74,7 +74,7 @@ OTHERS = {
         "activation": sorted(set(ACTIVATIONS) - {"gelu"}),
         "pre_norm": [False],
         "dropout": [0.5],
-        "initialisation": sorted(set(INITIALIZATIONS) - {"auto"}),
+        "initialization": sorted(set(INITIALIZATIONS) - {"auto"}),
     },
 }
 both = pytest.mark.parametrize("family", ["cnn", "transformer"])
@@ -230,9 +230,7 @@ def test_operations_counted_by_hand_without_drawing(family, change, flops):
 @both
 def test_inputs_that_are_no_text_are_refused(family):
     name = type(WIDE[family]).__name__
-    with pytest.raises(
-        SpaceError, match=rf"{name} reads texts, got inputs of shape \(8, 8\) without a vocabulary; give"
-    ):
+    with pytest.raises(SpaceError, match=rf"{name} needs text, got inputs of shape \(8, 8\) without a vocabulary; use"):
         stacked(WIDE[family], [FIXED[family]], Inputs((8, 8)), 3, [torch.Generator()])
 
 
@@ -251,7 +249,7 @@ def test_inputs_that_are_no_text_are_refused(family):
         (TextCNN, {"pooling": "averag"}, "unknown pooling 'averag'; known: average, max; did you mean 'average'?"),
         (TextCNN, {"hidden": -1}, "TextCNN hidden must be a whole number of at least 0, got -1"),
         (TextCNN, {"dropout": 1.0}, r"TextCNN dropout must be a number in \[0, 1\), got 1.0"),
-        (TextCNN, {"initialisation": "kaiming"}, "unknown initialisation 'kaiming'; known: auto, he"),
+        (TextCNN, {"initialization": "kaiming"}, "unknown initialization 'kaiming'; known: auto, he"),
         (TextTransformer, {"layers": 0}, "TextTransformer layers must be a whole number of at least 1, got 0"),
         (TextTransformer, {"heads": Choice(0, 2)}, "TextTransformer heads"),
         (TextTransformer, {"head_width": 2.5}, "TextTransformer head_width"),
@@ -261,7 +259,7 @@ def test_inputs_that_are_no_text_are_refused(family):
         (TextTransformer, {"activation": "gelo"}, "did you mean 'gelu'?"),
         (TextTransformer, {"pre_norm": 1}, "TextTransformer pre_norm must be True, False or"),
         (TextTransformer, {"dropout": Float(-0.1, 0.5)}, "TextTransformer dropout .* got -0.1 from Float"),
-        (TextTransformer, {"initialisation": "hee"}, "did you mean 'he'?"),
+        (TextTransformer, {"initialization": "hee"}, "did you mean 'he'?"),
     ],
 )
 def test_illegal_values_fail_at_construction(make, arguments, message):
@@ -273,9 +271,9 @@ def test_illegal_values_fail_at_construction(make, arguments, message):
 def test_pooling_sees_what_is_present_alone():
     x = torch.tensor([[[1.0, -5.0], [3.0, -7.0], [100.0, 100.0]]])
     mask = torch.tensor([[True, True, False]])
-    assert average(x, mask).tolist() == [[2.0, -6.0]]
-    assert largest(x, mask).tolist() == [[3.0, -5.0]]
-    assert present(torch.tensor([[0, 0, 0], [4, 0, 5]])).tolist() == [[True, False, False], [True, False, True]]
+    assert masked_mean(x, mask).tolist() == [[2.0, -6.0]]
+    assert masked_max(x, mask).tolist() == [[3.0, -5.0]]
+    assert token_mask(torch.tensor([[0, 0, 0], [4, 0, 5]])).tolist() == [[True, False, False], [True, False, True]]
 
 
 @both

@@ -50,7 +50,7 @@ def test_the_space_holds_every_argument():
     config = TextTransformer(layers=1, heads=2, head_width=4).space.sample(np.random.default_rng(0))
     assert config == {
         "layers": 1, "heads": 2, "head_width": 4, "feed_forward": 4, "positions": "learned", "pooling": "average",
-        "activation": "gelu", "pre_norm": True, "dropout": 0.0, "initialisation": "auto",
+        "activation": "gelu", "pre_norm": True, "dropout": 0.0, "initialization": "auto",
     }  # fmt: skip
 
 

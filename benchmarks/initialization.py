@@ -1,6 +1,6 @@
 """How much does the start of the weights matter? 784-256-128-10 on MNIST, as a table for the docs.
 
-    python benchmarks/initialisation.py MNIST_FOLDER [--epochs 5] [--seeds 5]
+    python benchmarks/initialization.py MNIST_FOLDER [--epochs 5] [--seeds 5]
 
 For each start: the accuracy on the official test part after that many epochs (mean, and the lowest and highest of the
 seeds), the training loss at the end, and the seconds that an epoch takes. The seeds train as one stack, so the seconds
@@ -45,12 +45,12 @@ def main() -> None:
     print(f"| start | accuracy after {options.epochs} epochs | lowest … highest | training loss | seconds an epoch |")
     print("| --- | --- | --- | --- | --- |")
     for start in INITIALIZATIONS:
-        network = MLP(layers=2, units=256, initialisation=start)
+        network = MLP(layers=2, units=256, initialization=start)
         objective = Supervised(data, network, Recipe(optimizer="sgd", learning_rate=0.05, batch_size=128))
         objective.attach(objective.prepare())
         config = {
             "layers": 2, "units_1": 256, "units_2": 128, "activation": "relu", "dropout": 0.0, "norm": "none",
-            "initialisation": start, "optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9, "batch_size": 128,
+            "initialization": start, "optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9, "batch_size": 128,
             "weight_decay": 0.0,
         }  # fmt: skip
         started = time.perf_counter()
