@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.search.cli.display import clock, number, one_line
 from archsearch.search.engine.stopping import further
 from archsearch.spaces import ArchsearchError, StoreError
+from archsearch.studies.formatting import count, duration, number, one_line
 from archsearch.studies.goals import OutcomeConstraint, order
 from archsearch.studies.history import History
 from archsearch.studies.records import Report, Trial
@@ -106,7 +106,7 @@ def study_table(history: History) -> RenderableType:
         ("strategy", study.strategy),
         ("pruner", study.pruner),
         ("trials", counts),
-        ("worked", clock(history.elapsed_s)),
+        ("worked", duration(history.elapsed_s)),
         ("last session", history.session_ended.reason if history.session_ended else "still open, or killed"),
     )
     holding = sorted(history.open_trials("paused"), key=lambda trial: (-trial.step, history.loss(trial), trial.number))
@@ -217,7 +217,7 @@ def without_best(history: History) -> str:
     """Why there is no best trial yet."""
     if finished := len(history.in_state("finished")):
         kept = ", ".join(map(str, history.study.outcome_constraints))
-        return f"none of {finished} finished trials keeps {kept}"
+        return f"none of {count(finished, 'finished trial')} keeps {kept}"
     return "no trial has finished yet"
 
 
@@ -248,7 +248,7 @@ def result(history: History, store: Path) -> RenderableType:
     """What a run or resume ends with."""
     reason = history.session_ended.reason if history.session_ended else "every trial is done"
     counts = ", ".join(f"{count} {state}" for state, count in history.counts().items())
-    head = Text(f"{history.study.name}: {reason}; {counts}; worked {clock(history.elapsed_s)}")
+    head = Text(f"{history.study.name}: {reason}; {counts}; worked {duration(history.elapsed_s)}")
     parts: list[RenderableType] = [head]
     if history.best is not None:
         parts.append(trial_table(history, history.best))
@@ -268,7 +268,7 @@ def _mean(values: Sequence[float]) -> str:
     """The value, and of a trial with repeats what it is the mean of."""
     if len(values) == 1:
         return number(values[0])
-    return f"{number(fmean(values))}, mean of {len(values)} runs: {' '.join(map(number, values))}"
+    return f"{number(fmean(values))}, mean of {count(len(values), 'run')}: {' '.join(map(number, values))}"
 
 
 def _listed(broken: Sequence[OutcomeConstraint]) -> str:
@@ -278,8 +278,8 @@ def _listed(broken: Sequence[OutcomeConstraint]) -> str:
 def made_by(meta: Mapping[str, Any]) -> dict[str, str]:
     """What a store says of the machine and the packages that made it, in words."""
     hardware = meta["hardware"]
-    gpus = f", {hardware['gpus']} GPUs" if hardware["gpus"] else ""
-    facts = {"machine": f"{hardware['processor'] or hardware['machine']}, {hardware['cores']} cores{gpus}"}
+    gpus = f", {count(hardware['gpus'], 'GPU')}" if hardware["gpus"] else ""
+    facts = {"machine": f"{hardware['processor'] or hardware['machine']}, {count(hardware['cores'], 'core')}{gpus}"}
     if meta["commit"]:
         facts["commit of the spec"] = meta["commit"]
     return {**facts, **meta["versions"]}

@@ -26,6 +26,7 @@ from archsearch.search.executors.checkpoints import Checkpoints, Clearing
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.errors import unknown
+from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
 from archsearch.studies.store import FORMAT, Store
@@ -268,7 +269,7 @@ class Driver:
     def _check_gpus(self) -> None:
         if self.study.gpus and self.settings.address is None and (have := gpu_count()) < self.study.gpus:
             raise SpecError(
-                f"each trial asks for {self.study.gpus:g} GPUs, this machine has {have}; lower Study(gpus=…)"
+                f"each trial asks for {count(self.study.gpus, 'GPU')}, this machine has {have}; lower Study(gpus=…)"
             )
 
     def _check_extension(self, history: History, session: SessionStarted) -> None:

@@ -10,6 +10,7 @@ from archsearch.search.protocols import Continue, Stop, Verdict
 from archsearch.search.pruners._comparison import by_rank, compared, standing
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
+from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 
@@ -48,5 +49,5 @@ class Percentile:
         how = "by rank" if by_rank(study) else f"({study.goal.loss(needed):.4g} needed)"
         return Stop(
             f"step {trial.step}: best {standing(found.report, study)} is not in the best {self.percentile:g}% of "
-            f"{len(found.others)} finished trials {how}"
+            f"{count(len(found.others), 'finished trial')} {how}"
         )

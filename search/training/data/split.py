@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from archsearch.search.training.data.split_folds import fold_rows
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 Rows = npt.NDArray[np.int64]
 
@@ -204,9 +205,9 @@ def _carve(
         counts = np.bincount(labels[rows], minlength=len(classes))
         rarest = int(counts.argmin())
         raise DataError(
-            f"{len(rows)} rows of {len(classes)} classes cannot give a stratified part of {size} (class "
-            f"'{classes[rarest]}' has {counts[rarest]} of them); give more rows, join rare classes, or change the "
-            "fractions of Split (task='regression' if the target is a quantity)"
+            f"{count(len(rows), 'row')} of {count(len(classes), 'class', 'classes')} cannot give a stratified part of "
+            f"{size} (class '{classes[rarest]}' has {counts[rarest]} of them); give more rows, join rare classes, or "
+            "change the fractions of Split (task='regression' if the target is a quantity)"
         ) from error
     return others, carved
 
@@ -216,9 +217,9 @@ def _check_counts(labels: npt.NDArray[np.int64], classes: Sequence[str], parts: 
     rarest = int(counts.argmin())
     if counts[rarest] < parts:
         raise DataError(
-            f"class '{classes[rarest]}' has {_samples(counts[rarest])} {told.format(parts)} need at least one each; "
-            "give more of it, or leave it out or join it with another class (task='regression' if the target is a "
-            "quantity)"
+            f"class '{classes[rarest]}' has {count(counts[rarest], 'sample')} {told.format(parts)} need at least one "
+            "each; give more of it, or leave it out or join it with another class (task='regression' if the target "
+            "is a quantity)"
         )
 
 
@@ -230,10 +231,6 @@ def _check_trained(labels: npt.NDArray[np.int64], train: Rows, classes: Sequence
         mend = "make the other parts smaller" if split.folds is None else "take fewer folds"
         again = "" if split.groups is None else ", or try another Split seed"
         raise DataError(
-            f"class '{name}' has {_samples((labels == index).sum())} and got none in the training part; "
+            f"class '{name}' has {count((labels == index).sum(), 'sample')} and got none in the training part; "
             f"give more of it, or {mend}{again}"
         )
-
-
-def _samples(count: int) -> str:
-    return f"{count} sample" if count == 1 else f"{count} samples"

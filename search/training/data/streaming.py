@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import file_size
 
 Empty = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]  # as np.empty: an array to be filled
 
@@ -77,8 +78,8 @@ class Scratch:
             # Asked first, since a mapped file that finds the disk full ends the process without a word.
             if needed >= free:
                 raise DataError(
-                    f"data of {needed / 1e9:,.1f} GB is larger than memory and streams from a file, but "
-                    f"'{self._parent}' has {free / 1e9:,.1f} GB free; name a larger place, "
+                    f"data of {file_size(needed)} is larger than memory and streams from a file, but "
+                    f"'{self._parent}' has {file_size(free)} free; name a larger place, "
                     "streaming=Streaming(folder=...)"
                 )
             if self.folder is None:

@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_used_is_told(tmp_path, monkeypatch):
         arrays(IMAGES, LABELS, streaming=Streaming(0, tmp_path / "nowhere")).prepare()
     full = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(streaming_module.shutil, "disk_usage", lambda _: full)
-    with pytest.raises(DataError, match=r"has 0\.0 GB free; name a larger place"):
+    with pytest.raises(DataError, match=r"has 1000 B free; name a larger place"):
         arrays(IMAGES, LABELS, streaming=Streaming(0, tmp_path)).prepare()
     for limit in (-1, 0.5, True):
         with pytest.raises(DataError, match="above_bytes must be a whole number of bytes"):
