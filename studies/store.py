@@ -19,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from archsearch.spaces import StoreError
 from archsearch.studies.codec import decode, encode
+from archsearch.studies.formatting import file_size
 from archsearch.studies.history import History
+from archsearch.studies.locking import StoreLock, held_here
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
 
 APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
@@ -33,13 +33,21 @@ FREE_DISK_BYTES = 64 * 2**20  # less than this free, and a study is not begun
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
+class StoreExistsError(StoreError):
+    """There is a store already where a new one was to be made; `path` is its file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} exists already")
+        self.path = path
+
+
 class Store:
     """An open store. `create` and `open` make one; use it in a `with` block.
 
     Raises StoreError with cause and remedy for whatever is wrong with the file, its folder or its disk.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock | None) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: StoreLock | None) -> None:
         self.path = path
         self._db = connection
         self._lock = lock
@@ -146,11 +154,10 @@ class Store:
         return not self._check
 
     def discard(self) -> None:
-        """Delete an empty store and its lock file; the store must still be open for writing, and be closed after."""
+        """Delete an empty store, which must still be open for writing, and be closed afterwards."""
         if not self.empty or self._lock is None:
             raise StoreError(f"{self.path} holds events or is not ours to delete; nothing was deleted")
         self.path.unlink()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def copy(self, destination: str | Path) -> None:
         """A whole copy at this moment, also while a driver writes, with the files beside it. An existing one is left.
@@ -239,7 +246,7 @@ def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
     _drop_side_files(path)
     try:
         with closing(sqlite3.connect(draft)) as db:
-            schema = resources.files("studies").joinpath("schema.sql").read_text(encoding="utf-8")
+            schema = resources.files("archsearch.studies").joinpath("schema.sql").read_text(encoding="utf-8")
             db.executescript(f"BEGIN; {schema} COMMIT;")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {FORMAT}")
@@ -258,6 +265,9 @@ def _drop_side_files(path: Path) -> None:
 
 
 def _check_format(path: Path) -> None:
+    if held_here(path):
+        # Closing a file gives back all locks that the process has on it (POSIX), those of its driver's SQLite too.
+        return
     # From the header, which has both before the file gets its name: SQLite cannot read what a kill left half done
     # without putting it in order, and a file that is not ours is not to be touched.
     with _explained(path), path.open("rb") as file:
@@ -284,10 +294,8 @@ def _check_absent(path: Path) -> None:
     try:
         _check_format(path)
     except StoreError as error:
-        raise StoreError(f"{path} exists already, and is no store; name another file with --store") from error
-    raise StoreError(
-        f"{path} exists already; go on with it: archsearch resume {path}, or name another file with --store"
-    )
+        raise StoreError(f"{path} exists already, and is no store; name another file") from error
+    raise StoreExistsError(path)
 
 
 def _check_folder(path: Path) -> None:
@@ -297,24 +305,22 @@ def _check_folder(path: Path) -> None:
     if not found:
         raise StoreError(f"the folder {folder} of {path.name} does not exist; make it first: mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
-        raise StoreError(f"the folder {folder} is not writable; name a file elsewhere with --store")
+        raise StoreError(f"the folder {folder} is not writable; name a file elsewhere")
     free = shutil.disk_usage(folder).free
     if free < FREE_DISK_BYTES:
         raise StoreError(
-            f"the disk of {folder} has {free / 2**20:.0f} MB free, {FREE_DISK_BYTES / 2**20:.0f} MB are wanted; "
-            "free some, or name a file on another disk with --store"
+            f"the disk of {folder} has {file_size(free)} free, and a study wants {file_size(FREE_DISK_BYTES)}; "
+            "free some, or name a file on another disk"
         )
 
 
-def _lock(path: Path) -> FileLock:
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
+def _lock(path: Path) -> StoreLock:
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
+        return StoreLock(path)
+    except TimeoutError as error:
         raise StoreError(f"{path} is in use by another driver{_holder(path)}; stop that one first") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be locked: {error}") from error
-    return lock
 
 
 def _holder(path: Path) -> str:
@@ -347,8 +353,8 @@ def _explained(path: Path) -> Iterator[None]:
             ) from error
         if "full" in text:
             raise StoreError(
-                f"no room left for {path} ({text}); everything decided so far is kept: free some disk space, then "
-                f"archsearch resume {path}"
+                f"no room left for {path} ({text}); everything decided so far is kept: free some disk "
+                "space, then resume the study"
             ) from error
         raise StoreError(f"{path}: {text}") from error
     except OSError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from archsearch.spaces.errors import ArchsearchError, SpecError, StudyFailed
+from archsearch.spaces.errors import ArchsearchError, SpecError, StoreError, StudyFailed
 
 if TYPE_CHECKING:
     from archsearch.search.engine.driver import Driver, Settings
@@ -84,13 +84,19 @@ def run(
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import Driver, overridden, store_path
     from archsearch.search.engine.spec import SpecFile
+    from archsearch.studies.store import StoreExistsError
 
     settings = _settings(**session)
     source = SpecFile.from_path(spec)
     overrides = {name: value for name, value in (("seed", seed), ("strategy", strategy)) if value is not None}
     study = overridden(source.load(), overrides)
     driver = Driver(study, source, store_path(study, store), settings, progress(quiet=quiet), overrides)
-    _work(driver, driver.run, as_json)
+    try:
+        _work(driver, driver.run, as_json)
+    except StoreExistsError as error:
+        raise StoreError(
+            f"{error}; resume it: archsearch resume {error.path}, or name another file: --store"
+        ) from error
 
 
 @cli.command()

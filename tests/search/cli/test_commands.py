@@ -53,7 +53,7 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
 
     again = archsearch("run", spec)
     assert again.returncode == 2
-    assert "tiny.db exists already; go on with it: archsearch resume tiny.db" in again.stderr
+    assert "tiny.db exists already; resume it: archsearch resume tiny.db, or name another file: --store" in again.stderr
 
     extended = archsearch("resume", "tiny.db", "--trials", 6, "--json", "--quiet")
     assert extended.returncode == 0
@@ -374,7 +374,7 @@ def test_ctrl_c_between_any_two_steps_leaves_a_store_in_order(
 def test_what_is_no_store_is_not_resumed(archsearch: Any, spec: Path, tmp_path: Path) -> None:
     ran = archsearch("run", spec, "--store", "tiny.py")
     assert ran.returncode == 2
-    assert "tiny.py exists already, and is no store; name another file with --store" in ran.stderr
+    assert "tiny.py exists already, and is no store; name another file" in ran.stderr
     assert spec.read_text() == GOOD
 
 
