@@ -114,21 +114,53 @@ class Driver:
             start += [config for config in found if config not in start]
         return replace(record, start=tuple(start))
 
+    def run_or_resume(self) -> History:
+        """Begin the study, or go on with its store where there is one, as the study is declared now.
+
+        Raises:
+            StoreError: The store is of a study that was declared otherwise.
+        """
+        if not self.store_path.exists():
+            return self.run()
+        with Store.open(self.store_path, write=True) as store:
+            history = store.history()
+            if changes := self._changes(history.study):
+                lines = "".join(f"\n  {change}" for change in changes)
+                raise StoreError(
+                    f"{store.path} is of a study that was declared otherwise; name another store, or declare it as it "
+                    f"was:{lines}"
+                )
+            return self._go_on(store, history, self._session_started(None))
+
+    def _changes(self, before: StudyRecord) -> list[str]:
+        """What the study declares otherwise than the one in the store, beside the limits and the resources."""
+        now = self.study.record()
+        changes = [str(change) for change in before.space.diff(now.space)]
+        # Those of warm starts come after the study's own, and are as the earlier studies were then.
+        start = before.start[: len(now.start)] if self.study.warm_stores else before.start
+        before = replace(before, start=start)
+        for name in ("aim", "budget", "seed", "repeats", "start", "strategy", "pruner"):
+            if getattr(before, name) != getattr(now, name):
+                changes.append(f"its {name} is {getattr(now, name)}, and was {getattr(before, name)}")
+        return changes
+
     def resume(self) -> History:
         """Go on where the store ends: trials that ran are run again, those that ended are not."""
         with Store.open(self.store_path, write=True) as store:
             history = store.history()
-            live = self.study.record().space
-            if differences := history.study.space.diff(live):
+            if differences := history.study.space.diff(self.study.record().space):
                 lines = "".join(f"\n  {change}" for change in differences)
                 raise StoreError(f"{store.path}: the spec now declares another space; run it anew:{lines}")
-            # The same space, and with its Python functions, which the store cannot hold.
-            history = replace(history, study=replace(history.study, space=live))
-            session = self._session_started(history.session_started)
-            self._check_extension(history, session)
-            if session.trials == len(history.trials) and not self._may_go_on(history):
-                return self._checked(history, store)
-            return self._work(store, history, session)
+            return self._go_on(store, history, self._session_started(history.session_started))
+
+    def _go_on(self, store: Store, history: History, session: SessionStarted) -> History:
+        # The same space, and with its Python functions, which the store cannot hold.
+        live = self.study.record().space
+        history = replace(history, study=replace(history.study, space=live))
+        self._check_extension(history, session)
+        if session.trials == len(history.trials) and not self._may_go_on(history):
+            return self._checked(history, store)
+        return self._work(store, history, session)
 
     def _may_go_on(self, history: History) -> bool:
         """Are there trials that wait, or would the strategy let one go on that holds?"""

@@ -12,7 +12,6 @@ from itertools import islice
 
 from archsearch.search.training.data.files import read_bytes
 from archsearch.spaces.errors import DataError
-from archsearch.studies.formatting import count
 
 # A Chinese character of GBK passes for one of UTF-8 in one case of seven: so many never all do.
 SURE = 8
@@ -62,7 +61,7 @@ def read_records(
     )
     if len(columns) != width:
         raise DataError(
-            f"'{path}' has {count(width, 'column')}, but names= gives {len(columns)}; give one name per column, "
+            f"'{path}' has {width} columns, but names= gives {len(columns)}; give one name per column, "
             f"and check delimiter={delimiter!r}"
         )
     columns = tuple(name or f"c{index}" for index, name in enumerate(columns))

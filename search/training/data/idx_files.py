@@ -20,7 +20,6 @@ from archsearch.search.training.data.files import map_bytes
 from archsearch.search.training.data.raw import Raw
 from archsearch.search.training.data.streaming import Empty
 from archsearch.spaces.errors import DataError
-from archsearch.studies.formatting import count
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -38,7 +37,7 @@ class ImageFiles:
         swapped = "; are the image and the label file swapped?" if images.ndim == 1 and labels.ndim > 1 else ""
         if images.ndim < 3:
             raise DataError(
-                f"'{self.images}', byte 3: got {count(images.ndim, 'dimension')}, expected at least 3 for images"
+                f"'{self.images}', byte 3: got {images.ndim} dimension(s), expected at least 3 for images"
                 f"{swapped or '; give an image file'}"
             )
         if labels.ndim != 1:

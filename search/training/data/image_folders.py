@@ -17,7 +17,6 @@ import numpy.typing as npt
 from archsearch.search.training.data.raw import Raw
 from archsearch.search.training.data.streaming import Empty
 from archsearch.spaces.errors import DataError, unknown
-from archsearch.studies.formatting import count
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -122,8 +121,7 @@ def _find(folder: str) -> list[tuple[str, Path]]:
     classes = [entry for entry in entries if entry.is_dir()]
     if not classes:
         raise DataError(
-            f"'{folder}' has no folder in it, but {count(len(others), 'file')}; expected a folder per class, "
-            "with its images"
+            f"'{folder}' has no folder in it, but {len(others):,} file(s); expected a folder per class, with its images"
         )
     for kind in classes:
         inside = _listed(kind)
@@ -155,8 +153,8 @@ def _no_image(folder: Path, inside: Sequence[Path]) -> DataError:
             f"pass image_folder('{folder}')"
         )
     return DataError(
-        f"class folder '{folder}' has no image, but {count(len(inside), 'other file')}; add images "
-        f"({', '.join(ENDINGS)}), or remove the folder"
+        f"class folder '{folder}' has no image, but {len(inside):,} other file(s); add images ({', '.join(ENDINGS)}), "
+        "or remove the folder"
     )
 
 

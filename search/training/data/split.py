@@ -205,9 +205,9 @@ def _carve(
         counts = np.bincount(labels[rows], minlength=len(classes))
         rarest = int(counts.argmin())
         raise DataError(
-            f"{count(len(rows), 'row')} of {count(len(classes), 'class', 'classes')} cannot give a stratified part of "
-            f"{size} (class '{classes[rarest]}' has {counts[rarest]} of them); give more rows, join rare classes, or "
-            "change the fractions of Split (task='regression' if the target is a quantity)"
+            f"{len(rows)} rows of {len(classes)} classes cannot give a stratified part of {size} (class "
+            f"'{classes[rarest]}' has {counts[rarest]} of them); give more rows, join rare classes, or change the "
+            "fractions of Split (task='regression' if the target is a quantity)"
         ) from error
     return others, carved
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from archsearch.search.training.data.raw import Raw, Table, Words
 from archsearch.search.training.data.split import Labels, Split
 from archsearch.spaces.errors import DataError, unknown
-from archsearch.studies.formatting import count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +77,7 @@ def _check_complete(column: Words | npt.NDArray[np.float64], name: str) -> None:
         missing = np.isnan(column)
     if missing.any():
         raise DataError(
-            f"column '{name}', which the split goes by, has no value in {count(missing.sum(), 'row')}, the first row "
+            f"column '{name}', which the split goes by, has no value in {missing.sum():,} rows, the first row "
             f"{missing.argmax()}; fill it in or remove those rows"
         )
 

@@ -17,7 +17,6 @@ from archsearch.search.training.data.raw import Raw
 from archsearch.search.training.data.streaming import Empty
 from archsearch.search.training.data.targets import check_task
 from archsearch.spaces.errors import DataError
-from archsearch.studies.formatting import count
 
 UNKNOWN_ROWS = 1024  # to begin with; the room is doubled as they come
 
@@ -70,7 +69,7 @@ def _collect(dataset: Any, empty: Empty, part: str) -> Pair:
     for row, item in enumerate(_items(dataset)):
         what = f"{part}item {row}"
         if not isinstance(item, tuple | list) or len(item) != 2:
-            got = count(len(item), "value") if isinstance(item, tuple | list) else f"a {type(item).__name__}"
+            got = f"{len(item)} values" if isinstance(item, tuple | list) else f"a {type(item).__name__}"
             raise DataError(f"{what} of the dataset is {got}, expected a pair (input, target); wrap the dataset")
         for values, new, name in ((inputs, item[0], "input"), (targets, item[1], "target")):
             array = _array(new, f"{name} of {what}")

@@ -167,16 +167,16 @@ def test_pixels_of_more_than_8_bits_are_not_cut_off(tmp_path):
 
 def test_folders_that_hold_no_classes(tmp_path):
     assert f"no folder '{tmp_path / 'absent'}' (looked at" in error(image_folder(tmp_path / "absent"))
-    assert "has no folder in it, but 0 files; expected a folder per class" in error(image_folder(tmp_path))
+    assert "has no folder in it, but 0 file(s); expected a folder per class" in error(image_folder(tmp_path))
     save(tmp_path / "0.png", GREY[0])
-    assert "no folder in it, but 1 file;" in error(image_folder(tmp_path))
+    assert "no folder in it, but 1 file(s)" in error(image_folder(tmp_path))
     fill(tmp_path / "data" / "train")
     text = error(image_folder(tmp_path / "data"))
     assert "train' has no image, but folders such as 'cat'; if these are the classes, pass image_folder('" in text
     fill(tmp_path / "more")
     (tmp_path / "more" / "fish").mkdir()
     (tmp_path / "more" / "fish" / "a.txt").write_text("x")
-    assert "fish' has no image, but 1 other file; add images (.bmp, .gif," in error(image_folder(tmp_path / "more"))
+    assert "fish' has no image, but 1 other file(s); add images (.bmp, .gif," in error(image_folder(tmp_path / "more"))
 
 
 def test_one_class_and_a_class_with_one_image(tmp_path):

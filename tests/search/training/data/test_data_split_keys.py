@@ -122,7 +122,7 @@ def test_a_group_in_the_official_test_part_and_outside_it():
         ({"patient": ["a"] * 60}, {"groups": "patent"}, "unknown column 'patent'; known: patient, x; did you mean"),
         ({}, {"groups": "x"}, "the split takes 'x', the only column beside the target"),
         ({"p": ["a"] * 30 + ["NA"] * 30}, {"groups": "p"}, "column 'p', which .* has no value in 30 rows"),
-        ({"t": [*range(59), ""]}, {"by_time": "t"}, "column 't', which .* has no value in 1 row,"),
+        ({"t": [*range(59), ""]}, {"by_time": "t"}, "column 't', which .* has no value in 1 rows"),
         ({"p": ["a", "b"] * 30}, {"groups": "p"}, "2 groups are too few"),
         ({"t": ["31/01/2024"] * 60}, {"by_time": "t"}, "column 't': got '31/01/2024', expected a time like 2024-01-31"),
     ],
