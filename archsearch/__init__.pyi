@@ -70,5 +70,7 @@ from .spaces.networks.text_transformer import TextTransformer as TextTransformer
 from .spaces.priors import Prior as Prior
 from .spaces.space import Config as Config
 from .spaces.space import Space as Space
+from .studies.stored_study import StoredStudy as StoredStudy
+from .studies.stored_study import open_study as open_study
 
 __version__: str

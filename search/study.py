@@ -86,6 +86,28 @@ class Study(Declaration):
                 f"{error}; go on with it: study.run(resume=True), or name another file: study.run(store=...)"
             ) from error
 
+    def __repr__(self) -> str:
+        limits = ", ".join(f"{name}={value!r}" for name, value in self._limits().items())
+        return f"<Study {self.name}, {self.record().aim}: {self.strategy!r}, {limits}>"
+
+    def _repr_html_(self) -> str:
+        from archsearch.studies.notebook import facts_html, table_html
+
+        record = self.record()
+        facts = {
+            "goals" if len(self.goals) > 1 else "goal": record.aim,
+            "strategy": record.strategy,
+            "pruner": record.pruner,
+            **self._limits(),
+        }
+        domains = [(parameter.name, parameter.domain) for parameter in record.space.free]
+        return facts_html(self.name, facts) + table_html(("parameter", "domain"), domains)
+
+    def _limits(self) -> dict[str, object]:
+        """What ends the study and its trials, as far as it is given."""
+        names = ("trials", "timeout", "gpu_hours", "target", "patience", "budget")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
 
 def resume(
     store: str | Path,

@@ -10,7 +10,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from archsearch.studies.best import summary
 from archsearch.studies.goals import ObjectiveVector, OutcomeConstraint
 from archsearch.studies.records import (
     Ended,
@@ -34,6 +36,9 @@ from archsearch.studies.records import (
     StudyRecord,
     Trial,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,20 @@ class History:
         for event in events:
             fold.add(event)
         return fold.history()
+
+    def __repr__(self) -> str:
+        return f"<History of {summary(self)}>"
+
+    def _repr_html_(self) -> str:
+        from archsearch.studies.notebook import history_html  # here: only a notebook asks for it
+
+        return history_html(self)
+
+    def frame(self) -> pd.DataFrame:
+        """The trials as a pandas DataFrame, one row each, as `StoredStudy.frame` gives them."""
+        from archsearch.studies.dataframe import trials_frame
+
+        return trials_frame(self)
 
     def apply(self, event: Event) -> History:
         """The history after one more event."""

@@ -106,12 +106,14 @@ class Store:
         with _explained(self.path), self._db:
             self._db.execute("INSERT INTO meta VALUES (?, ?)", (key, json.dumps(value, ensure_ascii=False)))
 
-    def events(self) -> Iterator[Event]:
-        """Every event in order; StoreError at the first row that does not fit the chain."""
-        check = ""
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """The events in order, those after number `after`; StoreError at the first that does not fit the chain."""
+        check = self.digest(after) or ""
         with _explained(self.path):
-            cursor = self._db.execute('SELECT seq, kind, trial, at, body, "check" FROM events ORDER BY seq')
-            for place, (seq, kind, trial, at, body, stored) in enumerate(cursor, start=1):
+            cursor = self._db.execute(
+                'SELECT seq, kind, trial, at, body, "check" FROM events WHERE seq > ? ORDER BY seq', (after,)
+            )
+            for place, (seq, kind, trial, at, body, stored) in enumerate(cursor, start=after + 1):
                 check = _chain(check, kind, trial, at, body)
                 if check != stored or seq != place:
                     raise StoreError(
@@ -124,6 +126,14 @@ class Store:
                     raise StoreError(
                         f"{self.path}: event {seq} cannot be read ({error}); it was written by another version"
                     ) from error
+
+    def digest(self, seq: int) -> str | None:
+        """The digest of all events up to number `seq`; None where there are fewer."""
+        if seq == 0:
+            return ""
+        with _explained(self.path):
+            row = self._db.execute('SELECT "check" FROM events WHERE seq = ?', (seq,)).fetchone()
+        return row[0] if row else None
 
     def history(self) -> History:
         """The fold of all events."""

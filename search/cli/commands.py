@@ -139,18 +139,13 @@ def check(spec: Path, samples: int, as_json: bool) -> None:
 @_debug
 def report(stores: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     """Write one offline HTML page about a study, or comparing several."""
-    from archsearch.search.cli import tables
     from archsearch.studies.reports import write
-    from archsearch.studies.store import Store
+    from archsearch.studies.stored_study import open_study
 
-    histories, metadata = [], []
-    for path in stores:
-        with Store.open(path) as store:
-            histories.append(store.history())
-            metadata.append(tables.made_by(store.meta))
+    studies = [open_study(path) for path in stores]
     output = output or Path(f"{stores[0].stem}.html")
     try:
-        written = write(histories, output, metadata=metadata)
+        written = write([each.history for each in studies], output, metadata=[each.made_with for each in studies])
     except OSError as error:
         raise ArchsearchError(f"cannot write {output}: {error.strerror}; name a file elsewhere with -o") from error
     _answer({"report": str(written)}, f"report: {written}", as_json)
@@ -200,6 +195,7 @@ def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
 def best(store: Path, as_json: bool) -> None:
     """Show the best trial: its value and its configuration; with several goals also the Pareto front."""
     from archsearch.search.cli import tables
+    from archsearch.studies.best import without_best
     from archsearch.studies.store import Store
 
     with Store.open(store) as opened:
@@ -207,7 +203,7 @@ def best(store: Path, as_json: bool) -> None:
     if history.best is None:
         paused = len(history.open_trials("paused"))
         more = f"; {paused} are paused: archsearch show {store}" if paused else ""
-        raise StudyFailed(f"{store}: {tables.without_best(history)}{more}")
+        raise StudyFailed(f"{store}: {without_best(history)}{more}")
     _answer(tables.best_json(history, history.best), tables.best_table(history, history.best), as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from archsearch.search.engine.stopping import further
 from archsearch.spaces import ArchsearchError, StoreError
+from archsearch.studies.best import ranked, without_best
 from archsearch.studies.formatting import count, duration, number, one_line
 from archsearch.studies.goals import OutcomeConstraint, order
 from archsearch.studies.history import History
@@ -125,14 +126,11 @@ def _leaders(history: History) -> list[RenderableType]:
     """
     if len(history.study.goals) > 1 and history.front:
         return front_table(history, BEST_SHOWN)
-    finished = [
-        (point, trial) for trial in history.in_state("finished") if (point := history.objectives(trial)) is not None
-    ]
-    ranked = [trial for _, trial in sorted(finished, key=lambda each: (each[0], each[1].number))]
-    title = f"best {min(BEST_SHOWN, len(ranked))} of {len(ranked)} finished"
+    finished = ranked(history)
+    title = f"best {min(BEST_SHOWN, len(finished))} of {len(finished)} finished"
     if history.best is None:
         title = f"{without_best(history)}; those that come nearest"
-    return _ranking(history, ranked[:BEST_SHOWN], title)
+    return _ranking(history, finished[:BEST_SHOWN], title)
 
 
 def front_table(history: History, most: int | None = None) -> list[RenderableType]:
@@ -213,14 +211,6 @@ def best_table(history: History, best: Trial) -> RenderableType:
     return told if len(history.study.goals) == 1 else Group(told, *front_table(history))
 
 
-def without_best(history: History) -> str:
-    """Why there is no best trial yet."""
-    if finished := len(history.in_state("finished")):
-        kept = ", ".join(map(str, history.study.outcome_constraints))
-        return f"none of {count(finished, 'finished trial')} keeps {kept}"
-    return "no trial has finished yet"
-
-
 def trial_table(history: History, trial: Trial) -> RenderableType:
     last = trial.reports[-1].metrics if trial.reports else {}
     metrics = dict.fromkeys((*history.study.metrics, *last))
@@ -273,16 +263,6 @@ def _mean(values: Sequence[float]) -> str:
 
 def _listed(broken: Sequence[OutcomeConstraint]) -> str:
     return ", ".join(map(str, broken))
-
-
-def made_by(meta: Mapping[str, Any]) -> dict[str, str]:
-    """What a store says of the machine and the packages that made it, in words."""
-    hardware = meta["hardware"]
-    gpus = f", {count(hardware['gpus'], 'GPU')}" if hardware["gpus"] else ""
-    facts = {"machine": f"{hardware['processor'] or hardware['machine']}, {count(hardware['cores'], 'core')}{gpus}"}
-    if meta["commit"]:
-        facts["commit of the spec"] = meta["commit"]
-    return {**facts, **meta["versions"]}
 
 
 def _facts(*rows: tuple[str, str]) -> Table:
