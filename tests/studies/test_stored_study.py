@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -268,10 +269,12 @@ def test_the_frame_has_a_row_for_each_trial(store: Store, path: Path) -> None:
 
 
 def test_the_frame_of_no_trial_has_the_columns_too() -> None:
-    frame = of().frame()
-    assert len(frame) == 0
-    assert "params.layers" in frame.columns
-    assert frame["metrics.accuracy"].dtype == float
+    assert len(of().frame()) == 0
+    assert "params.layers" in of().frame().columns
+
+
+def test_a_metric_is_a_number_also_where_no_trial_has_it() -> None:
+    assert of(*trial(0, Failed("no"))).frame()["metrics.accuracy"].dtype == float
 
 
 def test_a_short_repr(store: Store, path: Path) -> None:
@@ -298,8 +301,11 @@ def test_a_history_in_a_notebook(store: Store, path: Path) -> None:
 
 
 def test_a_history_in_a_notebook_shows_a_few_trials_alone() -> None:
-    long = of(*(event for number in range(100) for event in trial(number, Finished(), accuracy=number / 100)))
-    assert long._repr_html_().count("<td>sgd</td>") == 5
+    long = of(*(event for number in range(100) for event in trial(number, Finished(), accuracy=37 * number % 100)))
+    page = long._repr_html_()
+    assert page.count("<td>sgd</td>") == 5
+    best_first = sorted(range(100), key=lambda number: 37 * number % 100, reverse=True)
+    assert re.findall(r"<tr><td>(\d+)</td>", page) == [str(number) for number in best_first[:5]]
     constrained = replace(RECORD, outcome_constraints=(OutcomeConstraint.from_text("accuracy < 0"),))
     assert "none of 1 finished trial keeps accuracy &lt; 0" in of(*EVENTS[:6], study=constrained)._repr_html_()
 
