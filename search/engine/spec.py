@@ -53,7 +53,13 @@ class SpecFile:
 
         Raises SpecError for a syntax error, for whatever the file raises (with its line), and for a missing `study`.
         """
-        return _study_of(self.execute(), Path(self.path).name)
+        names, name = self.execute(), Path(self.path).name
+        if "study" not in names and self.binds_study_when_run:
+            raise SpecError(
+                f"{name} makes its study under if __name__ == '__main__': only; run it with python {name}, or move "
+                "study = Study(...) above that line"
+            )
+        return _study_of(names, name)
 
     def execute(self) -> dict[str, Any]:
         """Execute the file as a module of its own; its names. Raises SpecError as `load` does."""

@@ -93,6 +93,14 @@ def test_a_script_may_make_its_study_when_it_is_run(
     assert numbers_and_source(tmp_path / "main.db")[0] == [0, 1, 2, 3]
 
 
+def test_the_command_tells_of_a_study_that_is_made_when_the_script_is_run(tmp_path: Path, archsearch: Any) -> None:
+    (tmp_path / "neighbour.py").write_text("SHIFT = 100\n")
+    (tmp_path / "script.py").write_text(MADE_IN_MAIN.replace("EXECUTOR", "inline").replace("WORKERS", "None"))
+    told = archsearch("run", "script.py")
+    assert told.returncode == 2
+    assert "script.py makes its study under if __name__ == '__main__': only; run it with python" in told.stderr
+
+
 def test_a_study_that_the_main_block_replaces_is_the_one_that_runs(tmp_path: Path, python: Python) -> None:
     (tmp_path / "script.py").write_text(
         """

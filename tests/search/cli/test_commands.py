@@ -293,6 +293,18 @@ def test_files_of_the_users_with_our_folders_names_are_no_matter(archsearch: Any
     assert archsearch("--help").returncode == 0  # python -m puts this folder first
 
 
+def test_the_store_and_the_page_are_in_the_current_folder(spec: Path, tmp_path: Path, archsearch: Any) -> None:
+    for name in ("specs", "here"):
+        (tmp_path / name).mkdir()
+    spec.rename(tmp_path / "specs" / spec.name)
+    for command in (["run", f"../specs/{spec.name}", "--quiet"], ["report", "tiny.db"]):
+        done = archsearch(*command, folder="here")
+        assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"tiny.db", "tiny.html"}
+    assert [path.name for path in (tmp_path / "specs").iterdir()] == [spec.name]
+    assert {path.name for path in tmp_path.iterdir()} == {"specs", "here"}
+
+
 def test_help_loads_neither_torch_nor_ray(root: Path) -> None:
     code = (
         "import sys; sys.argv = ['archsearch', '--help']\n"
