@@ -1,8 +1,8 @@
 """The append-only event store of one study: one SQLite file, one writer, any number of readers at any time.
 
-Each batch of events is one transaction, committed before anyone acts on it, so killing any process loses nothing that
-was decided. Only the driver writes; a lock file keeps a second driver out. Rows are chained by a digest, so that a
-damaged or edited file is noticed when it is opened.
+Each batch of events is one transaction, which is committed before anyone acts on it, so killing any process loses no
+decision. Only the driver writes, and a lock keeps a second driver out (`archsearch.studies.locking`). Rows are chained
+by a digest, so that a damaged or edited file is noticed when it is read.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ from archsearch.studies.records import Event, SessionStarted, StudyRecord
 
 APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
 FORMAT = 4
-FREE_DISK_BYTES = 64 * 2**20  # less than this free, and a study is not begun
+FREE_DISK_BYTES = 64 * 2**20  # a study is not started with less free disk space
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 class StoreExistsError(StoreError):
-    """There is a store already where a new one was to be made; `path` is its file."""
+    """A new store was to be created where there is one already.
+
+    Attributes:
+        path: The existing store.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} exists already")
@@ -42,9 +46,12 @@ class StoreExistsError(StoreError):
 
 
 class Store:
-    """An open store. `create` and `open` make one; use it in a `with` block.
+    """An open store. Use `create` or `open` to get one, in a `with` block.
 
-    Raises StoreError with cause and remedy for whatever is wrong with the file, its folder or its disk.
+    Whatever is wrong with the file, its folder or its disk is a StoreError that says what to do.
+
+    Attributes:
+        path: The file, as it was given.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: StoreLock | None) -> None:
@@ -55,7 +62,17 @@ class Store:
 
     @classmethod
     def create(cls, path: str | Path, study: StudyRecord, meta: Mapping[str, Any]) -> Store:
-        """A new store for a study, opened for writing. `meta` is JSON about its origin: spec, versions, hardware."""
+        """Create a store for a study, and open it for writing.
+
+        Args:
+            path: The file, which must not exist. It appears under this name whole or not at all.
+            study: The study's record.
+            meta: What is known of its provenance, as JSON: spec, versions of packages, hardware.
+
+        Raises:
+            StoreExistsError: There is a store of this name.
+            StoreError: The file cannot be made, or another driver holds the lock.
+        """
         path = Path(path)
         _check_folder(path)
         _check_absent(path)
@@ -71,7 +88,15 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path, *, write: bool = False) -> Store:
-        """An existing store, to read at any time or, with `write`, to go on as its only driver."""
+        """Open an existing store.
+
+        Args:
+            path: The file.
+            write: Open it as its only driver. Reading is possible at any time, also while a driver writes.
+
+        Raises:
+            StoreError: There is no such file, it is not a store, or another driver holds the lock.
+        """
         path = Path(path)
         with _explained(path):
             found = path.is_file()
@@ -90,7 +115,7 @@ class Store:
             raise
 
     def append(self, events: Sequence[Event]) -> None:
-        """All of the events or none of them, on disk when this returns."""
+        """Append all of the events, or none of them. They are on disk when this returns."""
         check = self._check
         rows = []
         for event in events:
@@ -102,12 +127,19 @@ class Store:
         self._check = check
 
     def note(self, key: str, value: Any) -> None:
-        """Add what was learnt of the study's origin since `create`. What `meta` has is never changed."""
+        """Add to `meta` what was learnt since `create`. Entries that exist are never changed."""
         with _explained(self.path), self._db:
             self._db.execute("INSERT INTO meta VALUES (?, ?)", (key, json.dumps(value, ensure_ascii=False)))
 
     def events(self, after: int = 0) -> Iterator[Event]:
-        """The events in order, those after number `after`; StoreError at the first that does not fit the chain."""
+        """The events in order.
+
+        Args:
+            after: Leave out the events up to this number, counted from 1.
+
+        Raises:
+            StoreError: While iterating, at the first event that does not fit the chain of digests.
+        """
         check = self.digest(after) or ""
         with _explained(self.path):
             cursor = self._db.execute(
@@ -145,12 +177,12 @@ class Store:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known of the study's origin: format, study, spec, versions, hardware, the data's fingerprint."""
+        """What is known of the study's provenance: format, study, spec, versions, hardware, the data's fingerprint."""
         with _explained(self.path):
             return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
 
     def log(self, trial: int) -> str:
-        """What the trial printed, over all its attempts."""
+        """What the trial printed, over all its attempts; empty for a trial that does not exist."""
         with _explained(self.path):
             rows = self._db.execute(
                 "SELECT body FROM events WHERE trial = ? AND kind = 'logged' ORDER BY seq", (trial,)
@@ -160,19 +192,22 @@ class Store:
 
     @property
     def empty(self) -> bool:
-        """No event was ever appended."""
+        """Whether no event was ever appended."""
         return not self._check
 
     def discard(self) -> None:
-        """Delete an empty store, which must still be open for writing, and be closed afterwards."""
+        """Delete an empty store. It must be open for writing, and still has to be closed."""
         if not self.empty or self._lock is None:
             raise StoreError(f"{self.path} holds events or is not ours to delete; nothing was deleted")
         self.path.unlink()
 
     def copy(self, destination: str | Path) -> None:
-        """A whole copy at this moment, also while a driver writes, with the files beside it. An existing one is left.
+        """Copy the store as it is at this moment, also while a driver writes, with the files beside it.
 
-        A checkpoint that is replaced meanwhile may be missing there; its trial then begins anew.
+        A checkpoint that is replaced meanwhile may be missing in the copy; its trial then starts again.
+
+        Raises:
+            StoreError: The destination exists already, or cannot be written.
         """
         destination = Path(destination)
         if destination.exists():
@@ -184,8 +219,9 @@ class Store:
                 shutil.copytree(files_beside(self.path), files_beside(destination), ignore=_drafts)
 
     def close(self) -> None:
+        """Close the store, and give the lock back."""
         if self._lock is not None:
-            # One plain file is left, readable from a read-only folder too. A reader at work keeps the WAL for now.
+            # Leave one plain file, which can be read in a read-only folder too. A reader at work keeps the WAL for now.
             with suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
@@ -208,7 +244,7 @@ class Store:
 
 
 def files_beside(store: Path) -> Path:
-    """The folder for what belongs to a store and is too large for it, such as checkpoints; it need not exist."""
+    """The folder for what belongs to a store and is too large for it, such as checkpoints. It may not exist."""
     return store.absolute().with_name(f"{store.name}.files")
 
 
@@ -223,7 +259,7 @@ def _chain(check: str, kind: str, trial: int | None, at: float, body: str) -> st
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     with _explained(path):
-        # The thirty seconds are for a person's shell that holds the file; drivers never meet, by the lock.
+        # The timeout is for someone's sqlite3 shell that holds the file; drivers exclude each other by the lock.
         # A Session may be asked from several threads, one at a time.
         connection = sqlite3.connect(
             f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30, check_same_thread=mode != "rw"
@@ -238,7 +274,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             connection.close()
             if "readonly" not in str(error):
                 raise
-            # A driver was killed at the moment of opening or closing; only who may write can put the file in order.
+            # A driver was killed while it opened or closed the store. SQLite must write to recover the file.
             connection = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=30)
             connection.execute("PRAGMA query_only = ON")
         return connection
@@ -251,7 +287,7 @@ def _quoted(path: Path) -> str:
 def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
     """The file appears under its name whole or not at all."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)  # numbers of processes come again, in containers at once
+    draft.unlink(missing_ok=True)  # process ids are reused, in containers at once
     _drop_side_files(draft)
     _drop_side_files(path)
     try:
@@ -278,8 +314,7 @@ def _check_format(path: Path) -> None:
     if held_here(path):
         # Closing a file gives back all locks that the process has on it (POSIX), those of its driver's SQLite too.
         return
-    # From the header, which has both before the file gets its name: SQLite cannot read what a kill left half done
-    # without putting it in order, and a file that is not ours is not to be touched.
+    # Read from the header: SQLite might have to recover the file first, and would write to a file that is not ours.
     with _explained(path), path.open("rb") as file:
         header = file.read(100)
     if header and not header.startswith(b"SQLite format 3\0"):

@@ -68,7 +68,7 @@ class SpecFile:
             code = compile(self.text, self.path, "exec", dont_inherit=True)  # without our own __future__
         except (SyntaxError, ValueError) as error:
             where = f"{name}, line {error.lineno}, column {error.offset}" if isinstance(error, SyntaxError) else name
-            raise SpecError(f"{where}: {error.args[0]}; mend the syntax") from error
+            raise SpecError(f"{where}: {error.args[0]}; fix the syntax") from error
         module = types.ModuleType(MODULE)
         module.__file__ = self.path
         sys.modules[MODULE] = module
@@ -209,7 +209,7 @@ def _mistaken_name(error: BaseException, namespace: Mapping[str, Any]) -> str | 
     if isinstance(error, NameError) and error.name:
         return _near("name", error.name, {*namespace, *vars(builtins)})
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"no module named '{error.name}'; install it, or mend the name"
+        return f"no module named '{error.name}'; install it, or fix the name"
     if match := re.match(r"cannot import name '(\w+)' from '([\w.]+)'", text):
         return _near(f"name in {match[2]}", match[1], dir(sys.modules.get(match[2])))
     if match := re.match(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", text):
