@@ -29,8 +29,9 @@ def without_best(history: History) -> str:
         return f"none of {count(finished, 'finished trial')} keeps {kept}"
     failed = history.in_state("failed")
     if failed and len(failed) == len(history.trials):
-        all_of_them = "its only trial" if len(failed) == 1 else f"all {count(len(failed), 'trial')}"
-        return f"{all_of_them} failed, the last with: {failed[-1].reason}"
+        them = "its only trial" if len(failed) == 1 else f"all {count(len(failed), 'trial')}"
+        alike = len({trial.reason for trial in failed}) == 1
+        return f"{them} failed{'' if alike else ', the last'} with: {failed[-1].reason}"
     return "no trial has finished yet"
 
 

@@ -193,7 +193,7 @@ def test_another_process_may_look_while_it_runs(store: Store, path: Path, comman
     [
         ([], "no trial has finished yet"),
         (trial(0, None, accuracy=0.5), "no trial has finished yet"),
-        (trial(0, Failed("ValueError: no")), "its only trial failed, the last with: ValueError: no"),
+        (trial(0, Failed("ValueError: no")), "its only trial failed with: ValueError: no"),
         (
             [*trial(0, Failed("KeyError: 1")), *trial(1, Failed("KeyError: 2"))],
             "all 2 trials failed, the last with: KeyError: 2",
