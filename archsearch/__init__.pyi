@@ -1,5 +1,10 @@
 # The public names of archsearch, each with the module that defines it: the one list of them.
 
+from .search.protocols import Continue as Continue
+from .search.protocols import Pruner as Pruner
+from .search.protocols import Stop as Stop
+from .search.protocols import Strategy as Strategy
+from .search.protocols import TrialContext as TrialContext
 from .search.pruners.extrapolation import Extrapolation as Extrapolation
 from .search.pruners.halving import SuccessiveHalving as SuccessiveHalving
 from .search.pruners.median import Median as Median
@@ -70,6 +75,11 @@ from .spaces.networks.text_transformer import TextTransformer as TextTransformer
 from .spaces.priors import Prior as Prior
 from .spaces.space import Config as Config
 from .spaces.space import Space as Space
+from .studies.history import History as History
+from .studies.records import Extension as Extension
+from .studies.records import Proposal as Proposal
+from .studies.records import Report as Report
+from .studies.records import Trial as Trial
 from .studies.stored_study import StoredStudy as StoredStudy
 from .studies.stored_study import open_study as open_study
 

@@ -1,4 +1,4 @@
-"""Declaration: what a spec file says of its study, checked at construction."""
+"""Declaration: the fields of a study, checked when it is constructed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from archsearch.search.executors import EXECUTORS
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
+from archsearch.search.validation import check_metrics, check_part, stable_repr
 from archsearch.spaces import Config, Constraint, Space, SpecError, carried
-from archsearch.spaces.errors import unknown
+from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
+from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 # True while a spec file is being executed for its `study`; then a call of `study.run()` there would never end.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
@@ -26,9 +29,14 @@ loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spe
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """The fields of a Study, checked; `Study` documents them, and adds `run`.
+    """The fields of a `Study`, which documents them and adds `run`.
 
-    Apart from it so that what a session is put together from (spec, driver) need not import what starts one.
+    It is a class of its own so that the modules that run a study need not import the one that starts them.
+
+    Attributes:
+        stopping: What ends the study: `trials` to `patience`.
+        checkpoint_every_s: Seconds; infinite for never.
+        goals: What is maximized, then what is minimized.
     """
 
     name: str
@@ -57,8 +65,8 @@ class Declaration:
     repeats: int = 1
     checkpoint_every: str | float | None = "1m"
     executor: str = "ray"
-    timeout_s: float | None = field(init=False)
-    checkpoint_every_s: float = field(init=False)  # infinite for never
+    stopping: StoppingCriteria = field(init=False)
+    checkpoint_every_s: float = field(init=False)
     goals: tuple[Goal, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,10 +77,11 @@ class Declaration:
         self._settle_parts()
         self._settle("space", self._space())
         self._settle("goals", self._goals())
-        self._settle("timeout_s", duration_s(self.timeout))
+        self._settle("stopping", StoppingCriteria.from_arguments(vars(self)))
         self._settle("checkpoint_every_s", self._checkpoint_every_s())
         for name, least in _WHOLE.items():
-            self._check_number(name, least, optional=name in ("trials", "budget", "workers", "patience"))
+            if not (getattr(self, name) is None and name in ("budget", "workers")):
+                self._settle(name, whole_number(getattr(self, name), name, least=least))
         self._check_resources()
         self._check_end()
         self._check_record()
@@ -82,8 +91,10 @@ class Declaration:
                     f"this {what} needs to know how long to train: give Study a budget, e.g. budget=20 (epochs; folds, "
                     "where it cross-validates)"
                 )
-        if hasattr(self.strategy, "check_study"):
-            self.strategy.check_study(self.record(), self.trials)
+        if (known_metrics := getattr(self.objective, "known_metrics", None)) is not None:
+            check_metrics(self.record().metrics, known_metrics(), self.objective)
+        if isinstance(self.strategy, Strategy):  # as it is: names were resolved
+            self.strategy.check_study(self.record(), self.stopping.trials)
 
     @property
     def warm_stores(self) -> list[Path]:
@@ -91,22 +102,22 @@ class Declaration:
         return [*map(Path, _several(self.warm_start))]
 
     def record(self) -> StudyRecord:
-        """What of the declaration goes into the store."""
+        """What goes into the store."""
         return StudyRecord(
             name=self.name,
             space=self.space or Space(),
             goals=self.goals,
             budget=self.budget,
             seed=self.seed,
-            strategy=repr(self.strategy),
-            pruner=repr(self.pruner),
+            strategy=stable_repr(self.strategy),
+            pruner=stable_repr(self.pruner),
             outcome_constraints=tuple(map(OutcomeConstraint.from_text, _several(self.outcome_constraints))),
             start=tuple({repr(config): config for config in map(self._started, self.start)}.values()),
             repeats=self.repeats,
         )
 
     def _started(self, config: Mapping[str, Any]) -> Config:
-        """A config of `start`, with what it leaves out. Raises SpecError where it says what the space does not have."""
+        """A config of `start`, completed. Raises SpecError for a parameter or value that the space does not have."""
         space = self.space or Space()
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
@@ -116,14 +127,14 @@ class Declaration:
             if name not in whole:
                 why = f"its '{name}' is not active there; leave it out"
             elif config[name] not in space[name].domain:
-                why = f"its '{name}' must be of {space[name].domain!r}"
+                why = f"its '{name}' must lie in {space[name].domain!r}"
             else:
-                why = f"it breaks a constraint; {whole} is near it"
-            raise SpecError(f"Study start: {dict(config)} is no config of the space: {why}")
+                why = f"it breaks a constraint; a legal one nearby is {whole}"
+            raise SpecError(f"Study start: {dict(config)} is not in the space: {why}")
         return whole
 
     def _goals(self) -> tuple[Goal, ...]:
-        """The metrics and their directions, in the order in which they are given, what is maximised before the rest."""
+        """The goals in the order in which they are given; those to maximize come first."""
         goals = []
         for given, way in ((self.maximize, True), (self.minimize, False)):
             goals += [Goal(name, way) for name in _several(() if given is None else given)]
@@ -138,15 +149,15 @@ class Declaration:
         return tuple(goals)
 
     def _settle_parts(self) -> None:
-        """Names become what they name."""
+        """Replaces names by what they name, and checks objects of the user's own."""
         if self.shared is not None and not isinstance(self.objective, Sharing):
             self._settle("objective", self._sharing(self.shared))
         if isinstance(self.strategy, str):
             self._settle("strategy", strategy(self.strategy))
         if self.pruner is None or isinstance(self.pruner, str):
             self._settle("pruner", pruner(self.pruner or "none"))
-        _check_part("Study strategy", self.strategy, "ask", "TPE()")
-        _check_part("Study pruner", self.pruner, "judge", "Median()")
+        check_part("strategy", self.strategy, Strategy, required=("propose", "ask"), example="TPE()")
+        check_part("pruner", self.pruner, Pruner, required=("judge",), example="Median()")
 
     def _sharing(self, load: Callable[[], Any]) -> Sharing:
         if not callable(load):
@@ -159,7 +170,7 @@ class Declaration:
         if not isinstance(self.constraints, list | tuple):
             raise SpecError(f"Study constraints must be a list, got {self.constraints!r}; write [constraint('a < b')]")
         own = getattr(self.objective, "space", None)
-        # Equal to the objective's where this is a copy of a declaration, which has its space settled.
+        # They are equal where this is a copy of a declaration, whose space was taken from its objective.
         if self.space is not None and own is not None and self.space != own.constrained(*self.constraints):
             raise SpecError("Study was given a space, and its objective carries one; drop space=")
         space = self.space if own is None else own
@@ -174,23 +185,19 @@ class Declaration:
     def _check_resources(self) -> None:
         if self.executor not in EXECUTORS:
             raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
-        if isinstance(self.gpus, bool) or not isinstance(self.gpus, int | float) or self.gpus < 0:
-            raise SpecError(f"Study gpus must be a number of at least 0, got {self.gpus!r}")
-        if self.gpus > 1 and self.gpus != int(self.gpus):
-            raise SpecError(f"Study gpus must be a fraction of one GPU or a whole number, got {self.gpus!r}")
+        gpus = finite_number(self.gpus, "gpus")
+        if gpus < 0:
+            raise ArgumentError("gpus", f"must be a number of at least 0, got {self.gpus!r}")
+        if gpus > 1 and not gpus.is_integer():
+            raise ArgumentError("gpus", f"must be a fraction of one GPU or a whole number, got {self.gpus!r}")
+        self._settle("gpus", gpus)
 
     def _check_end(self) -> None:
-        """What ends the study makes sense, and something does."""
-        for name in ("gpu_hours", "target"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if value is not None and not (number and (name == "target" or value > 0)):
-                raise SpecError(f"Study {name} must be a number{' above 0' * (name != 'target')}, got {value!r}")
-        if self.gpu_hours is not None and not self.gpus:
-            raise SpecError("Study gpu_hours is for trials that use a GPU, and gpus is 0; give gpus=1, or a timeout")
-        if all(limit is None for limit in (self.trials, self.timeout_s, self.gpu_hours, self.patience)):
+        """Checks that the limits make sense, and that one of them is sure to end the study."""
+        self.stopping.check(gpus=self.gpus)
+        if self.stopping.endless:
             unsure = ": its target may never be reached" * (self.target is not None)
-            raise SpecError(f"Study has neither trials nor timeout, and would never end{unsure}; give one")
+            raise SpecError(f"the study has neither trials nor a timeout, and might never end{unsure}; give one")
 
     def _check_record(self) -> None:
         if not isinstance(self.start, list | tuple) or not all(isinstance(config, Mapping) for config in self.start):
@@ -205,47 +212,16 @@ class Declaration:
     def _checkpoint_every_s(self) -> float:
         if self.checkpoint_every == 0 and not isinstance(self.checkpoint_every, bool):
             return 0.0
-        seconds = duration_s(self.checkpoint_every, "Study checkpoint_every")
-        return math.inf if seconds is None else seconds
+        return math.inf if self.checkpoint_every is None else duration_s(self.checkpoint_every, "checkpoint_every")
 
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
-    def _check_number(self, name: str, least: int, optional: bool) -> None:
-        value = getattr(self, name)
-        if value is None and optional:
-            return
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise SpecError(f"Study {name} must be a whole number of at least {least}, got {value!r}")
-
 
 def _several(given: Any) -> Sequence[Any]:
-    """One stands for a list of one."""
+    """A single value stands for a list of one."""
     return given if isinstance(given, list | tuple) else [given]
 
 
-def _check_part(what: str, value: object, method: str, example: str) -> None:
-    """The commonest slip is the class where an instance is meant."""
-    if isinstance(value, type):
-        raise SpecError(f"{what} is the class {value.__name__}; write {value.__name__}()")
-    if not callable(getattr(value, method, None)):
-        raise SpecError(f"{what} must have `{method}`, got {value!r}; try {example}")
-
-
-_WHOLE = {"trials": 1, "budget": 1, "seed": 0, "workers": 1, "cpus": 1, "retries": 0, "patience": 1, "repeats": 1}
-_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration_s(text: str | float | None, what: str = "a time-out") -> float | None:
-    """Seconds of "90", "90s", "20m", "1h30m", "2d"; None stays None. Raises SpecError."""
-    if text is None:
-        return None
-    if isinstance(text, int | float) and not isinstance(text, bool):
-        seconds = float(text)
-    elif isinstance(text, str) and re.fullmatch(r"\s*(\d+(\.\d+)?[smhd]?\s*)+", text):
-        seconds = sum(float(n) * _UNITS_S[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd]?)", text))
-    else:
-        raise SpecError(f"{what} must be like 90s, 20m or 1h30m, got {text!r}")
-    if not 0 < seconds < float("inf"):
-        raise SpecError(f"{what} must be above 0, got {text!r}")
-    return seconds
+# The whole numbers, beside those that end the study, and their lowest values.
+_WHOLE = {"budget": 1, "seed": 0, "workers": 1, "cpus": 1, "retries": 0, "repeats": 1}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from archsearch.spaces import Config
+from archsearch.spaces import Config, repair
+from archsearch.spaces.deduplication import sure_to_be_new, untried
 from archsearch.studies.history import History
-from archsearch.studies.records import Event, Extension, Metrics, Proposal, SessionStarted, Trial
+from archsearch.studies.records import Event, Extension, Metrics, Proposal, SessionStarted, StudyRecord, Trial
 
 __all__ = [
     "UNSTAMPED",
@@ -21,7 +23,6 @@ __all__ = [
     "Job",
     "Metrics",
     "Objective",
-    "Promoting",
     "Pruner",
     "Stop",
     "Strategy",
@@ -30,36 +31,124 @@ __all__ = [
 ]
 
 
-class Strategy(Protocol):
-    """Chooses configurations, as a function of the history.
+class Strategy:
+    """Chooses configurations, as a function of the history. The base of every strategy.
 
-    A fresh instance given the history answers like one that was told trial by trial: `tell` may only warm a cache.
-    Strategies hold no generator, clock, file or store; randomness is the argument `rng`.
+    A subclass implements `propose`, which chooses one configuration; everything around it is done here:
+
+        class Annealing(Strategy):
+            def propose(self, history, rng):
+                space, best = history.study.space, history.best
+                return space.sample(rng) if best is None else mutate(space, best.config, rng)
+
+    A strategy that chooses several configurations jointly overrides `ask` instead.
+
+    A strategy is a value: what it answers depends on its settings, the history and `rng` alone. It may keep a cache
+    between two calls, but a fresh instance that is given the same history must answer the same; so a study can be
+    resumed, and every decision can be replayed. What it has to remember, it puts into `Proposal.state`, and finds in
+    the history. It holds no generator, clock, file or store.
+
+    `archsearch.search.testing.strategies.StrategyContract` tests all of this.
     """
+
+    __slots__ = ()
+
+    needs_budget: ClassVar[bool] = False  # True: a study without a budget is refused
+
+    def propose(self, history: History, rng: np.random.Generator) -> Proposal | Config | None:
+        """Choose one configuration.
+
+        A configuration that breaks a constraint of the space is repaired; one that was tried before is asked for anew,
+        20 times, and after that replaced by one that was not, as long as the space has any.
+
+        Args:
+            history: All trials so far, with those that still wait or run; trials proposed in the same turn are among
+                the waiting ones.
+            rng: The random numbers to use; seeded by the study's seed and the number of the trial.
+
+        Returns:
+            The configuration, or a `Proposal` with what is to be recorded beside it; None if nothing is left to try.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement propose() or ask()")
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """At most `n` proposals, aware of trials that still run. An empty list means "wait".
+        """Propose at most `n` trials; by default, one after the other by `propose`.
 
-        The first will be trial number `len(history.trials)`, and the engine's rng is seeded by the study's seed and
-        that number. An empty list while nothing runs ends the study.
+        Args:
+            history: All trials so far, with those that still wait or run.
+            n: How many workers are free.
+            rng: Seeded by the study's seed and the number of the first trial, `len(history.trials)`.
+
+        Returns:
+            The proposals. An empty list means "wait"; if no trial is running, it ends the study.
         """
-        ...
-
-    def tell(self, trial: Trial) -> None:
-        """A trial ended. Optional work ahead of the next `ask`; must not change its answer."""
-        ...
-
-
-class Promoting(Strategy, Protocol):
-    """A strategy that proposes budgets below the study's: such trials pause there, and it may let them go on.
-
-    Any strategy may also have `check_study(study, trials)`, which raises SpecError for a study (a StudyRecord) that it
-    cannot serve, and `needs_budget`, which refuses one without a budget: both before there is a store.
-    """
+        proposals: list[Proposal] = []
+        for each in history.generators(n, rng):
+            proposal = self._new(history.with_proposals(proposals), each)
+            if proposal is None:
+                break
+            proposals.append(proposal)
+        return proposals
 
     def promote(self, history: History, n: int) -> list[Extension]:
-        """At most `n` paused trials to go on. Called before each `ask`, which gets the slots that are left."""
-        ...
+        """Choose at most `n` paused trials to go on. Called before each `ask`, which gets the slots that are left.
+
+        Trials pause where a strategy proposes a budget below the study's. By default none goes on.
+        """
+        return []
+
+    def check_study(self, study: StudyRecord, trials: int | None) -> None:
+        """Check, before the study's store is made, that this strategy can serve it.
+
+        Args:
+            study: What the study declares.
+            trials: Its total number of trials; None if another limit ends it.
+
+        Raises:
+            SpecError: It cannot; by default it always can.
+        """
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """What of its settings does nothing in this study, in words; by default nothing is wrong.
+
+        `archsearch check` and the start of a run show them.
+
+        Args:
+            study: What the study declares.
+            trials: Its total number of trials; None if another limit ends it.
+        """
+        return []
+
+    def __repr__(self) -> str:
+        """The class and its public attributes; it is recorded in the store, and compared when a `Session` goes on."""
+        settings = (f"{name}={value!r}" for name, value in getattr(self, "__dict__", {}).items() if name[0] != "_")
+        return f"{type(self).__name__}({', '.join(settings)})"
+
+    def _new(self, history: History, rng: np.random.Generator) -> Proposal | None:
+        """A legal proposal of a configuration that was not tried, as long as there is one; None if nothing is left."""
+        space = history.study.space
+        made: list[Proposal] = []
+
+        def candidates() -> Iterator[Config]:
+            while len(made) < _PROPOSED_ANEW and (proposed := self.propose(history, rng)) is not None:
+                proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
+                if space.broken(proposal.config):
+                    proposal = replace(proposal, config=repair(space, proposal.config, rng))
+                made.append(replace(proposal, proposer=proposal.proposer or type(self).__name__.lower()))
+                yield proposal.config
+
+        drawn = candidates()
+        first = next(drawn, None)
+        if first is None:
+            return None
+        if sure_to_be_new(space, first):
+            return made[0]
+        config = untried(space, [trial.config for trial in history.trials], chain([first], drawn))
+        found = next((proposal for proposal in made if proposal.config is config), made[0])
+        return replace(found, config=config)
+
+
+_PROPOSED_ANEW = 21  # times that `propose` is asked, until another configuration is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +166,39 @@ class Stop:
 Verdict = Continue | Stop
 
 
-class Pruner(Protocol):
-    """Judges a trial at each of its reports, as a function of the history."""
+class Pruner:
+    """Judges a trial at each of its reports, as a function of the history. The base of every pruner.
 
-    def judge(self, trial: Trial, history: History) -> Verdict: ...
+        class Threshold(Pruner):
+            def judge(self, trial, history):
+                loss = history.loss(trial)
+                return Stop(f"loss {loss:.3g} is above 2") if loss is not None and loss > 2 else Continue()
+
+    `archsearch.search.testing.pruners.PrunerContract` tests what the engine relies on.
+    """
+
+    __slots__ = ()
+
+    def judge(self, trial: Trial, history: History) -> Verdict:
+        """Say whether the trial goes on.
+
+        Args:
+            trial: The trial, whose last report has just come: `trial.reports[-1]`.
+            history: All trials so far, this one included.
+
+        Returns:
+            `Continue()`, or `Stop(reason)`: the trial ends as pruned.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement judge()")
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """What of its settings does nothing in this study, in words; as that of `Strategy`."""
+        return []
+
+    def __repr__(self) -> str:
+        """The class and its public attributes; it is recorded in the store."""
+        settings = (f"{name}={value!r}" for name, value in getattr(self, "__dict__", {}).items() if name[0] != "_")
+        return f"{type(self).__name__}({', '.join(settings)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +299,8 @@ class Objective(Protocol):
     - `space: Space`: their own space, so that the study need not name one
     - `needs_budget: bool`: True refuses a study without a budget
     - `prepare() -> shared`: called once by the driver, before any worker starts; checks and loads the data
+    - `known_metrics() -> Sequence[str]`: the names that they may yield, as far as is known before `prepare`; another
+      goal is refused where the study is declared
     - `metrics_of(shared) -> Sequence[str]`: the names they yield; a misspelt goal is found before the first trial
     - `check_budget(budget, shared) -> None`: raises SpecError for a budget that they cannot have, before any worker
       starts

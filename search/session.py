@@ -1,4 +1,4 @@
-"""Session: the search turned inside out, for people who own their loop: they ask, train, report and tell."""
+"""Session: ask and tell, for code that has a training loop of its own."""
 
 from __future__ import annotations
 
@@ -40,10 +40,14 @@ from archsearch.studies.store import FORMAT, Store
 class Asked:
     """A trial to run.
 
-    config: the active parameters alone. steps: after so many reports it is to be told; None: whenever it is done.
-    seed: of this run. from_step: so many reports it has made before, where it was paused and may now go on, from the
-    state that you kept of it (or from the start, reporting what follows alone); 0 for one that begins. attempt: so
-    many times the trial was given out.
+    Attributes:
+        number: Of the trial, counted from 0.
+        config: The values of the active parameters.
+        steps: How many reports it is to make before it is told. None: as many as you like.
+        seed: Of this run.
+        from_step: How many reports it has made before. 0 for one that begins. More for one that was paused and may now
+            go on, from the state that you kept of it; or from the start, if you report only what follows that step.
+        attempt: How many times the trial was given out, this time included.
     """
 
     number: int
@@ -55,7 +59,9 @@ class Asked:
 
 
 class Session:
-    """A search whose trials you run yourself, in whatever loop.
+    """A search whose trials you run yourself, in a loop of your own.
+
+    Example:
 
         with Session(space, maximize="accuracy", strategy="tpe", pruner="median", budget=20, trials=50) as session:
             while (trial := session.ask()) is not None:
@@ -66,18 +72,23 @@ class Session:
                 session.tell(trial)
             print(session.best.config)
 
-    Several trials may be asked for before any is told, also from several threads. Nothing is decided otherwise than in
-    a `Study`: strategies, pruners, promotion, repeats and several goals are the same.
+    Several trials may be asked for before any is told, also from several threads. Strategies, pruners, promotion,
+    repeats and several goals work as in a `Study`.
 
-    - maximize, minimize, outcome_constraints, strategy, pruner, budget, seed, start, repeats: as in `Study`.
-    - trials: after so many `ask` has no new ones; None: it always has.
-    - store: a file that keeps everything; one that exists is gone on with: a trial that was asked for and never told is
-      given out again. It reads like any study's: `archsearch report`, `best`, `show`. None: nothing is kept.
-    - name: of the study, in the report.
+    Args:
+        space: What may vary.
+        maximize, minimize, outcome_constraints, constraints, strategy, pruner, budget, seed, start, repeats: As in
+            `Study`.
+        trials: After so many, `ask` has no new ones. None: there is no such limit.
+        store: A file that keeps everything. If it exists, the session goes on with it, and a trial that was asked for
+            and never told is given out again. `archsearch report`, `best` and `show` read it. None: nothing is kept.
+        name: Of the study, in the report.
 
-    Raises SpecError for whatever cannot be meant, StoreError for a store of another space, goal, budget, seed, start or
-    number of repeats. Later, as a `Study` does, ExecutionError where the strategy or the pruner breaks, and StudyFailed
-    where the first trials all fail alike.
+    Raises:
+        SpecError: Something is invalid.
+        StoreError: The store is of another space, goal, budget, seed, start, strategy, pruner or number of repeats.
+        ExecutionError: Later: the strategy or the pruner failed.
+        StudyFailed: Later: the first trials all failed alike.
     """
 
     def __init__(
@@ -125,7 +136,7 @@ class Session:
         self._hands = _Hands()
         self._engine = Engine(
             history,
-            SessionStarted(time.time(), trials, None, 1, "session", socket.gethostname(), os.getpid()),
+            SessionStarted(time.time(), declared.stopping, 1, "session", socket.gethostname(), os.getpid()),
             strategy=declared.strategy,  # type: ignore[arg-type]  # names were resolved at construction
             pruner=declared.pruner,  # type: ignore[arg-type]  # likewise
             executor=self._hands,
@@ -147,7 +158,7 @@ class Session:
         return self.history.best
 
     def ask(self) -> Asked | None:
-        """The next trial to run. None: there is none at this moment; where no trial is running, none will come."""
+        """The next trial to run. None: there is none at the moment; if no trial is running either, none will come."""
         with self._lock:
             self._check_open()
             self._hands.capacity = self._engine.in_flight + 1
@@ -165,11 +176,19 @@ class Session:
             return Asked(job.number, dict(job.config), job.last_step, job.seed, job.from_step, job.attempt)
 
     def report(self, trial: Asked, step: int, metrics: Mapping[str, float]) -> bool:
-        """What the trial has come to after its step, counted from 1. Returns whether it should go on.
+        """Report what a trial has come to.
 
-        It should not where the pruner has stopped it, where it has made its steps, or where a metric is no finite
-        number, which fails it. Steps may be left out. Raises SpecError for a trial that is not running, or a step that
-        is none of those to come.
+        Args:
+            trial: What `ask` returned.
+            step: Counted from 1. Steps may be left out.
+            metrics: Names and numbers. One that is not finite fails the trial.
+
+        Returns:
+            Whether the trial should go on. It should not if the pruner has stopped it, it has made all of its steps, or
+            it has failed.
+
+        Raises:
+            SpecError: The trial is not running, or the step is not one of those to come.
         """
         with self._lock:
             running = self._running(trial)
@@ -184,11 +203,16 @@ class Session:
             return going and step != trial.steps
 
     def tell(self, trial: Asked, metrics: Mapping[str, float] | None = None, *, failed: str | None = None) -> None:
-        """The trial is done: with its last report as its value, or with these metrics.
+        """Say that a trial is done. A trial that `report` has ended already may be told, and stays as it is.
 
-        failed: it is not, for this reason. A trial that `report` has ended already may be told, and stays as it is.
-        Raises SpecError for one that was told before, and for a value that the study must have and that is in neither:
-        the trial then still runs, and may be told again.
+        Args:
+            trial: What `ask` returned.
+            metrics: Its value. None: its last report is.
+            failed: Why it failed. None: it has not.
+
+        Raises:
+            SpecError: The trial was told before, or a metric that the study needs was neither reported nor told: then
+                the trial still runs, and may be told again.
         """
         with self._lock:
             if trial in self._stopped:
@@ -203,7 +227,7 @@ class Session:
             self._take(trial, last, metrics, Finished() if failed is None else Failed(failed))
 
     def close(self) -> None:
-        """The end of this session; a store may be gone on with by another. Trials that still run will wait there."""
+        """End this session. Another one may go on with its store, where trials that still run will wait."""
         with self._lock:
             if self._closed:
                 return
@@ -248,7 +272,7 @@ class Session:
             self._engine.commit()
 
     def _check_told(self, trial: Asked, metrics: Mapping[str, float]) -> None:
-        """A slip must not cost a trial that was trained."""
+        """A misspelt name must not cost a trial that was trained."""
         reported = {name for report in self._of(trial).run for name in report.metrics}
         for metric in self.history.study.metrics:
             if metric not in reported and metric not in metrics:
@@ -259,22 +283,22 @@ class Session:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise SpecError("the session is closed; make another, with the same store to go on")
+            raise SpecError("the session is closed; make another one, with the same store to go on")
 
     def _of(self, trial: Asked) -> Trial:
         self._check_open()
         if trial is None:
-            raise SpecError("None is no trial: ask() had none to give; loop while it gives one")
+            raise SpecError("got None for a trial: ask() had none; end the loop when it returns None")
         if not isinstance(trial, Asked) or trial.number >= len(self.history.trials):
-            raise SpecError(f"no trial of this session: {trial!r}; give what ask() returned")
+            raise SpecError(f"{trial!r} is no trial of this session; pass what ask() returned")
         return self.history.trials[trial.number]
 
     def _running(self, trial: Asked) -> Trial:
         found = self._of(trial)
         if found.state != "running":
-            raise SpecError(f"trial {trial.number} is {found.state}, and is not running; ask() for another")
+            raise SpecError(f"trial {trial.number} is not running but {found.state}; ask() for another one")
         if found.attempt != trial.attempt:
-            raise SpecError(f"trial {trial.number} was given out again since then; go on with what ask() returned last")
+            raise SpecError(f"trial {trial.number} was given out again since; go on with what ask() returned last")
         return found
 
     def _keep(self, history: History, events: Sequence[Event]) -> None:
@@ -286,14 +310,14 @@ class Session:
 
 
 class _Declared(Declaration):
-    """A declaration that need not end."""
+    """A declaration that needs no limit."""
 
     def _check_end(self) -> None:
-        """It ends when nobody asks."""
+        """A session ends when nobody asks any more."""
 
 
 class _Hands:
-    """The executor of a session: the jobs are the caller's to do."""
+    """The executor of a session: its caller does the jobs."""
 
     capacity = 0
 
@@ -320,11 +344,11 @@ class _Hands:
 
 
 def _by_hand(trial: object) -> NoReturn:
-    raise SpecError("the trials of a Session are run by who asks for them")
+    raise SpecError("the trials of a Session are run by its caller")
 
 
 def _store(path: Path, record: StudyRecord) -> Store:
-    """The session's store, new or to be gone on with."""
+    """The session's store: a new one, or the one to go on with."""
     if not path.exists():
         meta = {"format": FORMAT, "source": {"kind": "session"}, "overrides": {}, **origin(None, gpus=False)}
         return Store.create(path, record, meta)
@@ -337,5 +361,5 @@ def _store(path: Path, record: StudyRecord) -> Store:
     if differences:
         store.close()
         lines = "".join(f"\n  {change}" for change in differences)
-        raise StoreError(f"{path} is of another search; name another file, or say what was said then:{lines}")
+        raise StoreError(f"{path} holds another search; use another file, or the settings of then:{lines}")
     return store

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.search.declaration import Declaration, loading_spec
 from archsearch.spaces import SpecError, StoreError
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,38 +19,59 @@ if TYPE_CHECKING:
 class Study(Declaration):
     """What to search, how, and for how long.
 
-    name: also the store's file name, `NAME.db`.
-    objective: a `Supervised`, or a generator function of the trial that yields metrics, or a function returning them.
-    shared: for a function as objective, a function of no arguments that loads its data: called once, by the driver.
-        Every trial has what it returned as `trial.shared`, whose arrays lie once in a machine's memory.
-    space: what may vary; an objective that carries its own space needs none.
-    constraints: what its parameters may not combine, `[constraint("units_1 >= units_2")]`, beside the space's own.
-    maximize, minimize: the metric that the study is about, or a list of several; then there is no one best trial but a
-        front of them, `history.front`, of which `history.best` is the one that is best in the first goal.
-    outcome_constraints: what a trial's metrics must keep to count among the best, such as ["parameters < 1e6"].
-    strategy, pruner: objects, or names as on the command line. Default: Auto, which chooses among the others by
-        what the study shows, and no pruning, which cannot throw a late bloomer away.
-    trials: how many configurations, in total. None: until the time-out.
-    timeout: how long to work on the study in total, e.g. "20m", "1h30m", or seconds. None: until the trials are done.
-    gpu_hours: how long its trials may use GPUs in total, summed over them.
-    target: it ends once the first goal's value is as good as this.
-    patience: it ends once so many trials in a row have ended without one that is better than all before.
-    budget: reports (epochs, or folds) of a full trial. None: a trial ends when its objective does.
-    seed: of every random choice. The default is fixed, so that a spec file means one search.
-    workers: trials at a time. None: as many as the cores (or GPUs) carry.
-    cpus, gpus: what each trial uses; a fraction of a GPU is shared.
-    retries: how often a trial whose worker died is started again, from its last checkpoint where it has one.
-    start: configurations that are tried first, such as the one in use today.
-    warm_start: stores of earlier studies, one or a list, whose best configurations are tried after `start`. Their
-        spaces may differ: what does not fit is brought into this one.
-    repeats: under so many seeds a promising configuration is trained: one that no other beats by its mean so far. The
-        study's best is that of the best mean, not the one with the luckiest seed.
-    checkpoint_every: a trial keeps its state (`trial.save`; a `Supervised` does by itself) at most so often, which
-        bounds what a dead worker or driver costs. A minute is next to nothing of a trial that it would hurt to lose.
-        0: whenever it is saved; None: never.
-    executor: "ray", or "inline" for this process.
+    Example:
+        >>> from archsearch import Float, Space, Study
+        >>> study = Study(
+        ...     name="quadratic",
+        ...     objective=lambda trial: {"loss": (trial.config["x"] - 0.3) ** 2},
+        ...     space=Space(x=Float(0, 1)),
+        ...     minimize="loss",
+        ...     trials=20,
+        ...     executor="inline",
+        ... )
 
-    Raises SpecError for whatever cannot be meant.
+    Args:
+        name: Of the study, and of its store: `NAME.db`.
+        objective: A `Supervised`, a generator function of the trial that yields metrics, or a function that returns
+            them.
+        shared: For a function as objective: a function of no arguments that loads its data. The driver calls it once.
+            Every trial has what it returned as `trial.shared`; arrays are held once in a machine's memory.
+        space: What may vary. An objective that carries its own space needs none.
+        constraints: Combinations of parameters that are allowed, beside the space's own, such as
+            `[constraint("units_1 >= units_2")]`.
+        maximize: The metric to maximize, or a list of several. With more than one goal in all there is a Pareto front,
+            `history.front`; `history.best` is the trial of the front that is best in the first goal.
+        minimize: The metric to minimize, or a list of several. Goals of `maximize` come before those of `minimize`.
+        outcome_constraints: What a trial's metrics must satisfy to count among the best, such as
+            `["parameters < 1e6"]`.
+        strategy: Chooses configurations: an object such as `TPE()`, or a name as on the command line. The default,
+            `Auto`, chooses among the others by what it learns about the study.
+        pruner: Stops trials early: an object such as `Median()`, or a name. None stops none: a pruner may stop a trial
+            that would have improved late.
+        trials: How many configurations are tried in total. None: no such limit.
+        timeout: How long to work on the study in total: a text with units such as "90s", "20m" or "1h30m", or a number
+            of seconds. None: no such limit.
+        gpu_hours: How many hours its trials may use GPUs in total, summed over trials and GPUs. None: no such limit.
+        target: The study ends once the best value of the first goal is as good as this. None: no such limit.
+        patience: The study ends once so many trials in a row have ended without a new best one. None: no such limit.
+        budget: How many reports (epochs, or folds) a full trial makes. None: a trial ends when its objective does.
+        seed: Of every random choice. The default is fixed, so that a spec file always means the same search.
+        workers: Trials at a time. None: as many as the cores, or GPUs, carry.
+        cpus: Cores that each trial uses.
+        gpus: GPUs that each trial uses; with a fraction, trials share one.
+        retries: How often a trial is started again whose worker died; from its last checkpoint, if it has one.
+        start: Configurations to try first, such as the one in use today. What one leaves out is filled in.
+        warm_start: Stores of earlier studies, one or a list, whose best configurations are tried after `start`. Their
+            spaces may differ: configurations are adapted to this one.
+        repeats: With how many seeds a promising configuration is trained: one that no other beats by its mean so far.
+            The best trial then is the one with the best mean, not the one with the luckiest seed.
+        checkpoint_every: How often a trial keeps its state at most (with `trial.save`; a `Supervised` does it by
+            itself), as a duration like `timeout`. It bounds what a dead worker costs; writing once a minute costs next
+            to nothing. 0: whenever it is saved. None: never.
+        executor: "ray", or "inline" to run trials in this process, one at a time.
+
+    Raises:
+        SpecError: Something is invalid; an `ArgumentError` for a single argument of a wrong type or value.
     """
 
     def run(self, store: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> History:
@@ -122,14 +144,28 @@ def resume(
     address: str | None = None,
     quiet: bool = False,
 ) -> History:
-    """Go on with a study after any kind of stop, or extend it; returns its history.
+    """Go on with a study after any kind of stop, or extend it.
 
-    trials, timeout, gpu_hours, target, patience: the study's new totals and limits. All that is None stays as it was.
-    Raises ArchsearchError.
+    Args:
+        store: The file of the study.
+        trials, timeout, gpu_hours, target, patience: What ends the study, as in `Study`: totals over all sessions, not
+            additions. None: as before.
+        workers: Trials at a time. None: as before.
+        executor: "ray" or "inline". None: as before.
+        address: Of an existing Ray cluster, `HOST:PORT` or "auto".
+        quiet: Show no progress.
+
+    Returns:
+        The history of the study.
+
+    Raises:
+        ArgumentError: An argument is invalid. Nothing has been written then.
+        ArchsearchError: What the command line would print as an error.
     """
     from archsearch.search.cli.display import progress
-    from archsearch.search.declaration import duration_s
     from archsearch.search.engine.driver import Settings, stored
 
-    settings = Settings(trials, duration_s(timeout), workers, executor, gpu_hours, target, patience, address)
+    limits = {"trials": trials, "timeout": timeout, "gpu_hours": gpu_hours, "target": target, "patience": patience}
+    stopping = StoppingCriteria.from_arguments(limits)
+    settings = Settings(stopping=stopping, workers=workers, executor=executor, address=address)
     return stored(store, settings, progress(quiet=quiet)).resume()

@@ -1,23 +1,119 @@
-"""What strategies and pruners check of their own settings."""
+"""What is checked, and said, of the parts that a study is made of: strategies, pruners, objectives."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import fields
+from difflib import SequenceMatcher
+from inspect import getattr_static
 from typing import Any
 
 from archsearch.spaces import SpecError
+from archsearch.spaces.argument_checks import whole_number
+from archsearch.spaces.errors import ArgumentError, unknown
+
+# From which difflib ratio on a name is taken for another one misspelt: `metric_of` and `metrics_of` have 0.95, `judges`
+# and `judge` 0.91; `shape` and `space`, which are not meant, 0.8.
+_SIMILAR = 0.85
 
 
 def check_int(owner: Any, name: str, *, least: int, allow_none: bool = False) -> None:
-    """Raises SpecError unless that field of a dataclass is a whole number of at least so much; its default is usual.
+    """Checks a field of a frozen dataclass that must be a whole number, and makes it a plain int.
 
-    allow_none: None means something too.
+    Args:
+        owner: The dataclass; the field's default is recommended in the message.
+        name: The field's name.
+        least: The lowest value that is allowed.
+        allow_none: None has a meaning too.
+
+    Raises:
+        SpecError: The field is no whole number, or below `least`.
     """
     value = getattr(owner, name)
     if allow_none and value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    try:
+        object.__setattr__(owner, name, whole_number(value, name, least=least))
+    except ArgumentError as error:
         usual = next(field.default for field in fields(owner) if field.name == name)
+        raise SpecError(f"{type(owner).__name__} {error}; {usual} is usual") from None
+
+
+def check_part(role: str, part: Any, base: type, *, required: Collection[str], example: str) -> None:
+    """Checks that an object of the user's own is what the engine will use, before anything is trained.
+
+    Args:
+        role: The object's name as an argument of `Study`: "strategy".
+        part: The object.
+        base: The class that it must derive from, whose public members are the names of the seam.
+        required: The methods of the base of which it must implement at least one.
+        example: Something that would do, for the message: "TPE()".
+
+    Raises:
+        SpecError: It is a class, does not derive from the base, implements no required method, has a method that cannot
+            be called, or a member whose name is nearly one of the base's and which would therefore never be called.
+    """
+    if isinstance(part, type):
+        raise SpecError(f"{role} is the class {part.__name__}; write {part.__name__}()")
+    who = stable_repr(part)
+    if not isinstance(part, base):
         raise SpecError(
-            f"{type(owner).__name__} {name} must be a whole number of at least {least}, got {value!r}; {usual} is usual"
+            f"{role} must be a {base.__name__}, got {who}; try {example}, or derive its class from "
+            f"archsearch.{base.__name__}"
         )
+    names = [name for name in vars(base) if not name.startswith("_")]
+    implemented = [name for name in names if getattr_static(part, name) is not getattr_static(base, name)]
+    for name in names:
+        if name not in implemented and (near := _nearly(part, base, name)) is not None:
+            raise SpecError(
+                f"unknown member `{near}` of the {role} {who}; did you mean `{name}`? If not, begin its name with an "
+                "underscore"
+            )
+        if callable(getattr(base, name)) and not callable(getattr(part, name)):
+            raise SpecError(f"`{name}` of the {role} {who} must be a method, got {getattr(part, name)!r}")
+    if not any(name in implemented for name in required):
+        wanted = " or ".join(f"`{name}`" for name in required)
+        raise SpecError(f"{role} must have a method {wanted}, and {who} has none; see archsearch.{base.__name__}")
+
+
+def _nearly(part: Any, base: type, name: str) -> str | None:
+    """A public member of the object alone that nearly has the name of this member of the base, and is of its kind."""
+    for mine in dir(part):
+        if mine.startswith("_") or hasattr(base, mine):
+            continue
+        found = getattr_static(part, mine)  # a property is not computed
+        is_method = callable(found) or isinstance(found, classmethod)
+        if is_method == callable(getattr(base, name)) and SequenceMatcher(None, mine, name).ratio() >= _SIMILAR:
+            return mine
+    return None
+
+
+def check_metrics(wanted: Iterable[str], known: Collection[str], objective: Any) -> None:
+    """Checks that the objective yields the metrics that a study is about.
+
+    Args:
+        wanted: Those of the study's goals and outcome constraints.
+        known: Those that the objective yields.
+        objective: It; its `optional_metrics` are what it would yield if its argument `metrics` named them.
+
+    Raises:
+        SpecError: One of them is not known.
+    """
+    for metric in wanted:
+        if metric in known:
+            continue
+        if metric in (getattr(objective, "optional_metrics", None) or ()):
+            call = type(objective).__name__
+            raise SpecError(
+                f"metric '{metric}' is reported only where it is named; write {call}(..., metrics=('{metric}',))"
+            )
+        raise SpecError(unknown("metric", metric, known))
+
+
+def stable_repr(part: object) -> str:
+    """The repr of an object without addresses in memory, so that it is the same in every process.
+
+    An object without a `__repr__` of its own is the qualified name of its class.
+    """
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", re.sub(r"<([\w.<>]+) object at 0x[0-9a-fA-F]+>", r"\1", repr(part)))

@@ -1,9 +1,10 @@
-"""The error tree: every mistake that a person can mend is an ArchsearchError, and says what, got and fix.
+"""The error tree: every mistake that a user can fix is an ArchsearchError, and says what, got and fix.
 
 ArchsearchError
-├── SpaceError       a space, domain, condition or network family that cannot be meant
+├── SpaceError       a space, domain, condition or network family that is invalid
 ├── ConfigError      a configuration that does not lie in its space
 ├── SpecError        a spec file or Study declaration that cannot be run
+│   └── ArgumentError    an argument of a call, or an option of the command, that is invalid
 ├── DataError        a data file or array that is missing or malformed
 ├── StoreError       a store that is missing, locked, damaged, foreign or full
 ├── ExecutionError   workers that cannot be had or cannot load the study
@@ -15,6 +16,7 @@ The tree lives in `spaces` because that is the package which the other two impor
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -23,7 +25,7 @@ class ArchsearchError(Exception):
 
 
 class SpaceError(ArchsearchError):
-    """A space, domain, condition or network family that cannot be meant."""
+    """A space, domain, condition or network family that is invalid."""
 
 
 class ConfigError(ArchsearchError):
@@ -42,6 +44,28 @@ class SpecError(ArchsearchError):
     """A spec file or Study declaration that cannot be run."""
 
 
+class ArgumentError(SpecError):
+    """An argument of a Python call, or an option of the command line, that is invalid.
+
+    Attributes:
+        argument: Its name in Python, such as `gpu_hours`.
+        problem: What is wrong with it and how to fix it, without the name.
+    """
+
+    def __init__(self, argument: str, problem: str) -> None:
+        super().__init__(argument, problem)
+        self.argument = argument
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.argument} {self.problem}"
+
+    @property
+    def as_option(self) -> str:
+        """The message as the command line prints it: with `--gpu-hours` for `gpu_hours`."""
+        return f"--{self.argument.replace('_', '-')} {self.problem}"
+
+
 class DataError(ArchsearchError):
     """A data file or array that is missing or malformed."""
 
@@ -58,9 +82,64 @@ class StudyFailed(ArchsearchError):  # noqa: N818 - the study is what failed
     """The study ran, and failed: its first trials all failed alike, or none finished. The command exits with 1."""
 
 
+# What people write for short, and in full.
+_SHORT = {
+    "acc": "accuracy",
+    "act": "activation",
+    "aug": "augmentation",
+    "auc": "auroc",
+    "bs": "batch_size",
+    "bn": "batch_norm",
+    "err": "error",
+    "lr": "learning_rate",
+    "mom": "momentum",
+    "opt": "optimizer",
+    "optim": "optimizer",
+    "params": "parameters",
+    "sched": "schedule",
+    "scheduler": "schedule",
+    "valid": "val",
+    "validation": "val",
+    "wd": "weight_decay",
+}
+
+
 def unknown(what: str, got: str, known: Iterable[str]) -> str:
-    """`unknown WHAT 'GOT'; known: …; did you mean '…'?` — the one wording for every mistaken name."""
+    """The one wording for every mistaken name: `unknown WHAT 'GOT'; known: …; did you mean '…'?`.
+
+    Args:
+        what: What the name should name, such as "metric".
+        got: The name that was given.
+        known: The names that exist.
+    """
     names = sorted(known)
     text = f"unknown {what} '{got}'; known: {', '.join(names) or 'none'}"
-    close = difflib.get_close_matches(got, names, n=1)
-    return f"{text}; did you mean '{close[0]}'?" if close else text
+    near = nearest(got, names)
+    return text if near is None else f"{text}; did you mean '{near}'?"
+
+
+def nearest(got: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant; None when none is near.
+
+    The case of letters does not matter, nor do separators. Usual short names are known: `lr`, `acc`, `bs`, `wd`.
+    """
+    names = {_plain(name): name for name in sorted(known, reverse=True)}
+    short = _plain(got)
+    full = "_".join(_SHORT.get(word, word) for word in short.split("_"))
+    for wanted in (short, full, f"val_{short}", f"val_{full}"):
+        if wanted in names:
+            return names[wanted]
+    squeezed = {name.replace("_", ""): name for name in names}
+    for wanted in (full, short):
+        if wanted.replace("_", "") in squeezed:
+            return names[squeezed[wanted.replace("_", "")]]
+        if close := difflib.get_close_matches(wanted, names, n=1):
+            return names[close[0]]
+        if parts := [name for name in names if f"_{wanted}_" in f"_{name}_"]:
+            return names[parts[0]]
+    return None
+
+
+def _plain(name: str) -> str:
+    """`Weight-Decay` → `weight_decay`, `valLoss` → `val_loss`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[-\s.]+", "_", name).lower()

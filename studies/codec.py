@@ -28,10 +28,12 @@ from archsearch.studies.records import (
     SessionStarted,
     Started,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Row = tuple[str, int | None, float, str]  # kind, trial, at, body
 
-_SESSION_FIELDS = ("trials", "timeout_s", "workers", "executor", "host", "pid", "gpu_hours", "target", "patience")
+_PROPOSAL_FIELDS = ("budget", "proposer", "reason", "drawn_at_random", "state")
+_SESSION_FIELDS = ("workers", "executor", "host", "pid")
 
 
 def encode(event: Event) -> Row:
@@ -59,7 +61,10 @@ def _body(event: Event) -> dict[str, Any]:
             return {
                 "config": dict(proposal.config),
                 "budget": proposal.budget,
-                "note": dict(proposal.note),
+                "proposer": proposal.proposer,
+                "reason": proposal.reason,
+                "drawn_at_random": proposal.drawn_at_random,
+                "state": dict(proposal.state),
                 "seen": seen,
             }
         case Started(_, _, attempt, worker, from_step):
@@ -70,12 +75,12 @@ def _body(event: Event) -> dict[str, Any]:
             return {"reason": reason, "blame": blame}
         case Logged(_, _, text):
             return {"text": text}
-        case Extended(_, _, budget, note, seen):
-            return {"budget": budget, "note": dict(note), "seen": seen}
+        case Extended(_, _, budget, reason, state, seen):
+            return {"budget": budget, "reason": reason, "state": dict(state), "seen": seen}
         case Paused() | RunCompleted():
             return {}
         case SessionStarted():
-            return {name: getattr(event, name) for name in _SESSION_FIELDS}
+            return {"stopping": event.stopping.to_json(), **{name: getattr(event, name) for name in _SESSION_FIELDS}}
         case SessionEnded(_, reason):
             return {"reason": reason}
 
@@ -99,7 +104,8 @@ def decode(kind: str, trial: int, at: float, text: str) -> Event:
             return Reported(at, trial, report)
         case "proposed":
             config = {name: tupled(value) for name, value in body["config"].items()}
-            return Proposed(at, trial, Proposal(config, body["budget"], body["note"]), body["seen"])
+            proposal = Proposal(config, **{name: body[name] for name in _PROPOSAL_FIELDS})
+            return Proposed(at, trial, proposal, body["seen"])
         case "started":
             return Started(at, trial, body["attempt"], body["worker"], body["from_step"])
         case "ended":
@@ -109,13 +115,14 @@ def decode(kind: str, trial: int, at: float, text: str) -> Event:
         case "logged":
             return Logged(at, trial, body["text"])
         case "extended":
-            return Extended(at, trial, body["budget"], body["note"], body["seen"])
+            return Extended(at, trial, body["budget"], body["reason"], body["state"], body["seen"])
         case "paused":
             return Paused(at, trial)
         case "run_completed":
             return RunCompleted(at, trial)
         case "session_started":
-            return SessionStarted(at, **{name: body[name] for name in _SESSION_FIELDS})
+            stopping = StoppingCriteria.from_json(body["stopping"])
+            return SessionStarted(at, stopping, **{name: body[name] for name in _SESSION_FIELDS})
         case "session_ended":
             return SessionEnded(at, body["reason"])
         case _:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from archsearch.studies.best import summary
 from archsearch.studies.goals import ObjectiveVector, OutcomeConstraint
@@ -25,6 +27,7 @@ from archsearch.studies.records import (
     Lost,
     Outcome,
     Paused,
+    Proposal,
     Proposed,
     Pruned,
     Report,
@@ -93,6 +96,21 @@ class History:
         for event in events:
             fold.add(event)
         return fold.history()
+
+    def with_proposals(self, proposals: Sequence[Proposal]) -> History:
+        """The history in which these proposals are waiting trials."""
+        first = len(self.trials)
+        return self.apply_all(
+            Proposed(self.last_at, first + k, self.study.completed(each), self.seq) for k, each in enumerate(proposals)
+        )
+
+    def generators(self, n: int, rng: np.random.Generator) -> list[np.random.Generator]:
+        """A generator for each of the next `n` trials: `rng`, which is that of the first, and the others' own.
+
+        So a trial's configuration depends on its number, and not on how many workers were free when it was chosen.
+        """
+        number = len(self.trials)
+        return [rng, *(self.study.generator(number + offset) for offset in range(1, n))][:n]
 
     def in_state(self, *states: State) -> list[Trial]:
         """Trials in any of these states, by number."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +16,11 @@ import numpy as np
 from archsearch.spaces import Config, Space
 from archsearch.spaces.domains import tupled
 from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Metrics = Mapping[str, float]
 State = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
+STARTED_WITH = "start"  # the proposer of a configuration that the study was given to start with
 Blame = Literal["driver", "worker", "checkpoint"]
 
 
@@ -56,6 +58,10 @@ class StudyRecord:
         what it drew is known.
         """
         return np.random.default_rng([self.seed, number, *([len(self.start)] if self.start else [])])
+
+    def completed(self, proposal: Proposal) -> Proposal:
+        """The proposal with the study's budget, where it names none."""
+        return replace(proposal, budget=self.budget) if proposal.budget is None else proposal
 
     @property
     def metrics(self) -> list[str]:
@@ -95,25 +101,42 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A configuration to try. `note` is JSON that the strategy keeps with it.
+    """A configuration to try.
 
-    note["by"] names what chose it, and note["why"] may say in words why that was asked.
-
-    budget: after so many reports the trial ends; or pauses, where it is less than the study's.
+    Args:
+        config: The active parameters and their values.
+        budget: After so many reports the trial ends, or pauses where this is less than the study's budget. None: the
+            study's budget.
+        proposer: The name of what chose the configuration; empty for the name of the study's strategy.
+        reason: Why, in words, for the report.
+        drawn_at_random: Whether no model or earlier trial had a part in the choice. The report compares the others with
+            these, to say whether the search paid.
+        state: JSON that the strategy keeps with the proposal, and finds again in the history.
     """
 
     config: Config
-    budget: int | None
-    note: Mapping[str, Any] = field(default_factory=dict)
+    budget: int | None = None
+    proposer: str = ""
+    reason: str = ""
+    drawn_at_random: bool = False
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A paused trial that is to go on, to a larger budget. `note` as in Proposal."""
+    """A paused trial that is to go on, to a larger budget.
+
+    Args:
+        trial: Its number.
+        budget: After so many reports it ends, or pauses again; at most the study's budget.
+        reason: Why, in words, for the report.
+        state: JSON that the strategy keeps with it.
+    """
 
     trial: int
     budget: int
-    note: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,21 +252,23 @@ def _last(metric: str, reports: Sequence[Report]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """A driver began to work on the study, with these settings (totals of the study, not of the session).
+    """A driver began to work on the study, with these settings.
 
-    trials to patience are what ends the study: `archsearch.search.study.Study` says what each means.
+    Attributes:
+        at: Seconds since the epoch.
+        stopping: What ends the study: totals of the study, not of the session.
+        workers: Trials at a time.
+        executor: The name of the executor, such as "ray".
+        host: The name of the driver's machine.
+        pid: The driver's process there.
     """
 
     at: float
-    trials: int | None
-    timeout_s: float | None
+    stopping: StoppingCriteria
     workers: int
     executor: str
     host: str
     pid: int
-    gpu_hours: float | None = None
-    target: float | None = None
-    patience: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +330,8 @@ class Extended:
     at: float
     trial: int
     budget: int
-    note: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
     seen: int = 0
 
 

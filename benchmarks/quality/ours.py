@@ -13,6 +13,7 @@ from archsearch.search.strategies import strategy as strategy_named
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.records import SessionStarted, StudyRecord
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from quality.problem import Problem
 
 
@@ -42,10 +43,10 @@ def study(
     executor = SimulatedExecutor(curve)
     goal = Goal("loss", maximize=False)
     record = StudyRecord(problem.name, problem.space, (goal,), problem.budget, world, repr(strategy), repr(pruner))
-    limits = (None, float(trials * problem.budget)) if equal_steps else (trials, None)
+    stopping = StoppingCriteria(timeout_s=trials * problem.budget) if equal_steps else StoppingCriteria(trials=trials)
     return Engine(
         History(record),
-        SessionStarted(executor.clock(), *limits, executor.capacity, "simulated", "", 0),
+        SessionStarted(executor.clock(), stopping, executor.capacity, "simulated", "", 0),
         strategy=strategy,
         pruner=pruner,
         executor=executor,

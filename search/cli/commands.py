@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from archsearch.spaces.errors import ArchsearchError, SpecError, StoreError, StudyFailed
+from archsearch.spaces.errors import ArchsearchError, ArgumentError, SpecError, StoreError, StudyFailed
+from archsearch.studies.stopping_criteria import LIMITS, StoppingCriteria
 
 if TYPE_CHECKING:
     from archsearch.search.engine.driver import Driver, Settings
@@ -54,12 +55,8 @@ _debug = click.option(
     "--debug", is_flag=True, expose_value=False, is_eager=True, help="Show the traceback of an error."
 )
 _session = _options(
-    click.option("--trials", type=int, metavar="N", help="How many configurations, in total over all sessions."),
-    click.option("--timeout", metavar="TIME", help="How long to work, in total, e.g. 90s, 20m, 1h30m."),
+    *(click.option(each.option, type=each.type, metavar=each.metavar, help=each.help) for each in LIMITS.values()),
     click.option("--workers", type=int, metavar="N", help="Trials at a time; default: what the machine carries."),
-    click.option("--gpu-hours", type=float, metavar="HOURS", help="The study's GPU hours, in total."),
-    click.option("--target", type=float, metavar="VALUE", help="End once the best value is as good as this."),
-    click.option("--patience", type=int, metavar="N", help="End once N trials in a row were no better."),
     click.option("--executor", metavar="ray|inline", help="Where trials run; default: as the spec says."),
     click.option("--address", metavar="HOST:PORT", help="An existing Ray cluster, or `auto`."),
     click.option("--ray-log", is_flag=True, help="Let Ray log to the terminal."),
@@ -182,10 +179,14 @@ def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
             _answer(tables.study_json(history), tables.study_table(history), as_json)
         elif log:
             text = opened.log(tables.trial_of(history, trial).number)
-            _answer({"trial": trial, "log": text}, text.rstrip("\n") or "(it printed nothing)", as_json)
+            nothing = f"trial {trial} has printed nothing; see the trial itself: archsearch show {store} {trial}"
+            _answer({"trial": trial, "log": text}, text.rstrip("\n") or nothing, as_json)
         else:
             found = tables.trial_of(history, trial)
-            _answer(tables.trial_json(history, found), tables.trial_table(history, found), as_json)
+            shown = tables.trial_table(history, found)
+            if found.state == "failed":
+                shown = tables.with_hint(shown, f"its output and traceback: archsearch show {store} {trial} --log")
+            _answer(tables.trial_json(history, found), shown, as_json)
 
 
 @cli.command()
@@ -201,9 +202,7 @@ def best(store: Path, as_json: bool) -> None:
     with Store.open(store) as opened:
         history = opened.history()
     if history.best is None:
-        paused = len(history.open_trials("paused"))
-        more = f"; {paused} are paused: archsearch show {store}" if paused else ""
-        raise StudyFailed(f"{store}: {without_best(history)}{more}")
+        raise StudyFailed(f"{store}: {without_best(history)}{tables.hint_without_best(history, store)}")
     _answer(tables.best_json(history, history.best), tables.best_table(history, history.best), as_json)
 
 
@@ -221,11 +220,12 @@ def copy(store: Path, destination: Path, as_json: bool) -> None:
     _answer({"copy": str(destination)}, f"copied to {destination}", as_json)
 
 
-def _settings(timeout: str | None, **rest: Any) -> Settings:
-    from archsearch.search.declaration import duration_s
+def _settings(**options: Any) -> Settings:
+    """Of the options by their names in Python."""
     from archsearch.search.engine.driver import Settings
 
-    return Settings(timeout_s=duration_s(timeout), **rest)
+    others = {name: value for name, value in options.items() if name not in LIMITS}
+    return Settings(stopping=StoppingCriteria.from_arguments(options), **others)
 
 
 def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None:
@@ -279,5 +279,5 @@ def main() -> NoReturn:
 def _failed(error: Exception, debug: bool, code: int) -> int:
     if debug:
         traceback.print_exception(error)
-    click.echo(f"error: {error}", err=True)
+    click.echo(f"error: {error.as_option if isinstance(error, ArgumentError) else error}", err=True)
     return code

@@ -55,7 +55,7 @@ class Lines(Silent):
     def show(self, history: History, events: Sequence[Event]) -> None:
         for event in events:
             if isinstance(event, Ended | Paused) and history.trials[event.trial].state != "running":
-                of = f"/{self._session.trials}" if self._session.trials else ""
+                of = f"/{self._session.stopping.trials}" if self._session.stopping.trials else ""
                 self._line(f"{history.settled}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
             elif isinstance(event, Lost) and event.blame == "worker":
                 self._line(f"trial {event.trial} lost its worker: {event.reason}")
@@ -99,7 +99,7 @@ class Panel:
         running = history.open_trials("running")
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=self._session.trials, completed=history.settled, width=30),
+            ProgressBar(total=self._session.stopping.trials, completed=history.settled, width=30),
             Text(self._progress(history)),
             Text(self._time()),
         )
@@ -123,11 +123,8 @@ class Panel:
     def _progress(self, history: History) -> str:
         counts = history.counts()
         parts = [f"{counts[state]} {state}" for state in ("finished", "paused", "pruned", "failed") if state in counts]
-        what = (
-            f"{history.settled}/{self._session.trials} trials"
-            if self._session.trials
-            else count(history.settled, "trial")
-        )
+        asked = self._session.stopping.trials
+        what = f"{history.settled}/{asked} trials" if asked else count(history.settled, "trial")
         return what + (f" ({', '.join(parts)})" if parts else "")
 
     def _time(self) -> str:
@@ -140,16 +137,17 @@ class Panel:
 def _time_left(history: History, session: SessionStarted, settled_here: int, worked_s: float) -> float | None:
     """By the pace of this session, and at most what the time-out leaves. Paused trials that go on are not foreseen."""
     bounds = []
-    if session.trials is not None and settled_here > 0:
-        bounds.append((session.trials - history.settled) * worked_s / settled_here)
-    if session.timeout_s is not None:
-        bounds.append(max(0.0, session.timeout_s - history.worked_s - worked_s))
+    if session.stopping.trials is not None and settled_here > 0:
+        bounds.append((session.stopping.trials - history.settled) * worked_s / settled_here)
+    if session.stopping.timeout_s is not None:
+        bounds.append(max(0.0, session.stopping.timeout_s - history.worked_s - worked_s))
     return min(bounds, default=None)
 
 
 def _announce(console: Console, store: Path, history: History, session: SessionStarted) -> None:
-    trials = count(session.trials, "trial") if session.trials else "trials"
-    within = f" within {duration(session.timeout_s)}" if session.timeout_s else ""
+    stopping = session.stopping
+    trials = count(stopping.trials, "trial") if stopping.trials else "trials"
+    within = f" within {duration(stopping.timeout_s)}" if stopping.timeout_s else ""
     done = f", {history.settled} done before" if history.settled else ""
     on = "in this process" if session.executor == "inline" else f"on {count(session.workers, 'Ray worker')}"
     text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; kept in {store}"

@@ -12,13 +12,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.search.engine.stopping import further
 from archsearch.spaces import ArchsearchError, StoreError
 from archsearch.studies.best import ranked, without_best
 from archsearch.studies.formatting import count, duration, number, one_line
 from archsearch.studies.goals import OutcomeConstraint, order
 from archsearch.studies.history import History
 from archsearch.studies.records import Report, Trial
+from archsearch.studies.stopping_criteria import option_to_resume
 from archsearch.studies.store import Store
 
 BEST_SHOWN = 10
@@ -55,8 +55,8 @@ def _store_row(path: Path) -> StoreRow:
         return StoreRow(str(path), error=str(error))
     best = history.best
     asked = (
-        history.session_started.trials
-        if history.session_started and history.session_started.trials
+        history.session_started.stopping.trials
+        if history.session_started and history.session_started.stopping.trials
         else len(history.trials)
     )
     value = None if best is None else history.value(best)
@@ -88,7 +88,7 @@ def study_json(history: History) -> dict[str, Any]:
         "seed": study.seed,
         "budget": study.budget,
         "repeats": study.repeats,
-        "asked": history.session_started.trials if history.session_started else None,
+        "asked": history.session_started.stopping.trials if history.session_started else None,
         "trials": dict(history.counts()),
         "elapsed_s": round(history.elapsed_s, 3),
         "closed": history.session_ended.reason if history.session_ended else None,
@@ -184,7 +184,10 @@ def trial_json(history: History, trial: Trial) -> dict[str, Any]:
         "breaks": [str(each) for each in history.broken(trial)],
         "reason": trial.reason,
         "config": dict(trial.config),
-        "note": dict(trial.proposal.note),
+        "proposer": trial.proposal.proposer,
+        "proposal_reason": trial.proposal.reason,
+        "drawn_at_random": trial.proposal.drawn_at_random,
+        "proposal_state": dict(trial.proposal.state),
         "attempts": trial.attempt,
         "worker": trial.worker,
         "reports": _reports_json(trial.reports),
@@ -211,6 +214,21 @@ def best_table(history: History, best: Trial) -> RenderableType:
     return told if len(history.study.goals) == 1 else Group(told, *front_table(history))
 
 
+def hint_without_best(history: History, store: Path) -> str:
+    """What to look at where there is no best trial, to be put behind `without_best`."""
+    if paused := len(history.open_trials("paused")):
+        return f"; {paused} paused: archsearch show {store}"
+    failed = history.in_state("failed")
+    if failed and not history.in_state("finished"):
+        return f"; see its log: archsearch show {store} {failed[-1].number} --log"
+    return ""
+
+
+def with_hint(shown: RenderableType, hint: str) -> RenderableType:
+    """A table, and below it what to do next."""
+    return Group(shown, Text(f"\n{hint}"))
+
+
 def trial_table(history: History, trial: Trial) -> RenderableType:
     last = trial.reports[-1].metrics if trial.reports else {}
     metrics = dict.fromkeys((*history.study.metrics, *last))
@@ -225,13 +243,13 @@ def trial_table(history: History, trial: Trial) -> RenderableType:
         ("steps", str(trial.step)),
         *((name, number(value)) for name, value in trial.config.items() if name in free),
         *([("constant", one_line(constants))] if constants else []),
-        *([("proposed by", _proposer(trial))] if "by" in trial.proposal.note else []),
+        ("proposed by", _proposer(trial)),
     )
 
 
 def _proposer(trial: Trial) -> str:
-    note = trial.proposal.note
-    return f"{note['by']}: {note['why']}" if "why" in note else str(note["by"])
+    made = trial.proposal
+    return f"{made.proposer}: {made.reason}" if made.reason else made.proposer
 
 
 def result(history: History, store: Path) -> RenderableType:
@@ -245,7 +263,7 @@ def result(history: History, store: Path) -> RenderableType:
         parts += front_table(history, BEST_SHOWN) if len(history.study.goals) > 1 else []
     elif history.in_state("finished"):
         parts.append(Text(without_best(history)))
-    option = further(reason)
+    option = option_to_resume(reason)
     # Where a limit ended it, those that hold might have gone on.
     waiting = len(history.unfinished if option else history.open_trials("waiting", "running"))
     if waiting or option:

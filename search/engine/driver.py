@@ -1,11 +1,10 @@
-"""A session of work on a study: store, data, workers, engine, put together and taken apart in order.
+"""A session of work on a study: its store, data, workers and engine, set up and taken down in order.
 
 `archsearch run`, `archsearch resume`, `Study.run` and `archsearch.resume` all come here.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 import time
@@ -18,68 +17,89 @@ from typing import Any
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.interrupts import Interrupts
-from archsearch.search.engine.preflight import check_budget, check_goal, check_space, rehearse
+from archsearch.search.engine.preflight import check_budget, check_goal, check_space, rehearse, setting_warnings
 from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.spec import Source, source_from_json, source_of
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import Checkpoints, Clearing
-from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent
+from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
 from archsearch.spaces import SpecError, StoreError, StudyFailed
-from archsearch.spaces.errors import unknown
+from archsearch.spaces.argument_checks import whole_number
+from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import FORMAT, Store
 from archsearch.studies.transfer import best_configs
 
-WARM = 5  # configurations of each earlier study; few, for they come before anything is learnt here
+WARM = 5  # configurations of each earlier study; few, since they come before anything is learnt about this one
+
+NO_CHANGE = StoppingCriteria()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What may change from session to session. None: as the study (or its last session) says."""
+    """What may change from session to session. None: as in the last session, or as the study declares.
 
-    trials: int | None = None
-    timeout_s: float | None = None
+    Attributes:
+        stopping: The limits that replace those of the study.
+        workers: Trials at a time.
+        executor: Where trials run.
+        address: Of an existing Ray cluster. It is not kept, since it is the machine's and not the study's.
+        ray_log: Let Ray log to the terminal.
+
+    Raises:
+        ArgumentError: A setting is invalid.
+    """
+
+    stopping: StoppingCriteria = NO_CHANGE
     workers: int | None = None
     executor: str | None = None
-    gpu_hours: float | None = None
-    target: float | None = None
-    patience: int | None = None
-    address: str | None = None  # of an existing Ray cluster; not kept, since it is the machine's and not the study's
+    address: str | None = None
     ray_log: bool = False
 
     def __post_init__(self) -> None:
         if self.executor is not None and self.executor not in EXECUTORS:
-            raise SpecError(unknown("executor", self.executor, EXECUTORS))
-        for name in ("trials", "workers", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SpecError(f"--{name} must be at least 1, got {value}")
-        if self.gpu_hours is not None and not 0 < self.gpu_hours < math.inf:
-            raise SpecError(f"--gpu-hours must be above 0, got {self.gpu_hours}")
-        if self.target is not None and not math.isfinite(self.target):
-            raise SpecError(f"--target must be a finite number, got {self.target}")
+            raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
+        if self.workers is not None:
+            object.__setattr__(self, "workers", whole_number(self.workers, "workers", least=1))
 
 
 @dataclass(frozen=True)
 class Driver:
-    """A study, where it comes from, its store, and this session's settings."""
+    """Runs one session of a study.
+
+    Attributes:
+        study: What is declared.
+        source: Where the study comes from, so that workers and later sessions can load it.
+        store_path: Where it is kept.
+        settings: What this session has otherwise than the study.
+        show_progress: Makes the display; None shows nothing.
+        overrides: What the command line gave instead of the spec's `seed` and `strategy`.
+    """
 
     study: Declaration
     source: Source
     store_path: Path
     settings: Settings = Settings()
-    show_progress: ShowProgress | None = None  # None: nothing is shown
-    overrides: dict[str, Any] = field(default_factory=dict)  # of the command line, over the spec: seed, strategy
+    show_progress: ShowProgress | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_study(cls, study: Declaration, store: str | Path | None, show_progress: ShowProgress) -> Driver:
+    def from_study(
+        cls, study: Declaration, store: str | Path | None, show_progress: ShowProgress | None = None
+    ) -> Driver:
         """For a study made in Python."""
         return cls(study, source_of(study), store_path(study, store), show_progress=show_progress)
 
     def run(self) -> History:
-        """Begin the study in a new store. Raises ArchsearchError; KeyboardInterrupt leaves a store to resume."""
+        """Run the study in a new store.
+
+        Raises:
+            ArchsearchError: What the command line prints as an error.
+            KeyboardInterrupt: It was interrupted; `resume` goes on with the store.
+        """
         session = self._session_started(None)
         meta = {
             "format": FORMAT,
@@ -96,21 +116,21 @@ class Driver:
                     raise
                 raise SpecError(f"{error}; delete {store.path} before the next run, it holds nothing else") from error
             finally:
-                if store.empty:  # nothing began, so nothing is kept that would stand in the way
+                if store.empty:  # nothing has begun: an empty file would be in the way of the next run
                     store.discard()
 
     def _record(self) -> StudyRecord:
-        """The study's, with the best configurations of the studies that warm it up among those it starts with."""
+        """The study's record, which starts with the best configurations of its `warm_start` too."""
         record = self.study.record()
         start = [*record.start]
         for path in self.study.warm_stores:
             with Store.open(path) as store:
                 earlier = store.history()
             if not any(name in record.space for name in earlier.study.space):
-                raise SpecError(f"Study warm_start: {path} has no parameter of this space; name another store, or none")
+                raise SpecError(f"warm_start: {path} has no parameter of this space; use another store, or none")
             found = best_configs(earlier, record.space, WARM)
             if not found:
-                raise SpecError(f"Study warm_start: no trial of {path} has finished; name another store, or none")
+                raise SpecError(f"warm_start: no trial of {path} has finished; use another store, or none")
             start += [config for config in found if config not in start]
         return replace(record, start=tuple(start))
 
@@ -145,7 +165,7 @@ class Driver:
         return changes
 
     def resume(self) -> History:
-        """Go on where the store ends: trials that ran are run again, those that ended are not."""
+        """Go on where the store ends: trials that were running are started again, those that ended are not."""
         with Store.open(self.store_path, write=True) as store:
             history = store.history()
             if differences := history.study.space.diff(self.study.record().space):
@@ -157,15 +177,15 @@ class Driver:
         # The same space, and with its Python functions, which the store cannot hold.
         live = self.study.record().space
         history = replace(history, study=replace(history.study, space=live))
-        self._check_extension(history, session)
-        if session.trials == len(history.trials) and not self._may_go_on(history):
+        session.stopping.check(gpus=self.study.gpus, begun=len(history.trials))
+        if session.stopping.trials_left(history) == 0 and not self._may_go_on(history):
             return self._checked(history, store)
         return self._work(store, history, session)
 
     def _may_go_on(self, history: History) -> bool:
-        """Are there trials that wait, or would the strategy let one go on that holds?"""
-        promote = getattr(self.study.strategy, "promote", None)
-        return bool(history.open_trials("waiting", "running") or (promote is not None and promote(history, 1)))
+        """Do trials wait, or would the strategy let a paused one go on?"""
+        strategy: Strategy = self.study.strategy  # type: ignore[assignment]  # a name was resolved at construction
+        return bool(history.open_trials("waiting", "running") or strategy.promote(history, 1))
 
     def _work(self, store: Store, history: History, session: SessionStarted) -> History:
         try:
@@ -174,21 +194,24 @@ class Driver:
             getattr(self.study.objective, "release", lambda: None)()
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
-        # Called in the driver before any worker starts: mistakes in the data show here.
+        # In the driver, before any worker starts, so that mistakes in the data are found here.
         objective = self.study.objective
         shared = objective.prepare() if hasattr(objective, "prepare") else None
         self._check_data(store, history, shared)
         self._check_gpus()
         check_goal(self.study, shared)
         check_budget(self.study, shared)
-        warnings = [] if history.trials else [check_space(self.study), rehearse(self.study, shared)]
+        warnings: list[str] = []
+        if not history.trials:
+            found = (check_space(self.study), rehearse(self.study, shared))
+            warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         clearing = Clearing(checkpoints, history)
         with self._progress(history, session) as progress, closing(clearing):
-            for warning in filter(None, warnings):
+            for warning in warnings:
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
-            del shared  # Ray's object store holds the data now, and a second copy would stay here
+            del shared  # the executor holds the data now; on Ray, this would be a second copy
 
             def commit(after: History, events: Sequence[Event]) -> None:
                 store.append(events)
@@ -253,30 +276,27 @@ class Driver:
         )
 
     def _session_started(self, before: SessionStarted | None) -> SessionStarted:
-        """This session's settings: the command's where it gives any, else the last session's, else the study's."""
+        """This session's settings: those given for it, else the last session's, else the study's."""
         mine, last = self.settings, before or self.study
-        if mine.gpu_hours is not None and not self.study.gpus:
-            raise SpecError("--gpu-hours is for trials that use a GPU, and these use none; give --timeout")
-        trials = mine.trials or last.trials
+        stopping = last.stopping.overridden(mine.stopping)
+        stopping.check(gpus=self.study.gpus)
         executor = mine.executor or last.executor
         if executor == "inline" and (mine.workers or 1) > 1:
-            raise SpecError(f"the inline executor has one worker, got --workers {mine.workers}; use --executor ray")
+            raise ArgumentError(
+                "workers", f"must be 1 in the inline executor, got {mine.workers}; use the ray executor"
+            )
         wanted = mine.workers or (last.workers if last.executor == executor else self.study.workers)
         return SessionStarted(
             at=time.time(),
-            trials=trials,
-            timeout_s=mine.timeout_s or last.timeout_s,
-            gpu_hours=mine.gpu_hours or last.gpu_hours,
-            target=last.target if mine.target is None else mine.target,
-            patience=mine.patience or last.patience,
-            workers=1 if executor == "inline" else wanted or self._default_workers(trials),
+            stopping=stopping,
+            workers=1 if executor == "inline" else wanted or self._default_workers(stopping.trials),
             executor=executor,
             host=socket.gethostname(),
             pid=os.getpid(),
         )
 
     def _default_workers(self, trials: int | None) -> int:
-        """As many as the cores carry, or the GPUs where trials want them; never more than there are trials."""
+        """As many as the cores carry, or the GPUs if trials use them; never more than there are trials."""
         carried = max(1, (os.cpu_count() or 1) // self.study.cpus)
         if self.study.gpus:
             each = self.study.gpus
@@ -285,7 +305,7 @@ class Driver:
         return carried if trials is None else min(carried, trials)
 
     def _check_data(self, store: Store, history: History, shared: Any) -> None:
-        """Trials on other data cannot be compared: the store keeps the fingerprint of the first session's."""
+        """Compares the data with that of the first session, whose fingerprint the store keeps."""
         fingerprint_of = getattr(self.study.objective, "fingerprint_of", None)
         found, kept = None if fingerprint_of is None else fingerprint_of(shared), store.meta.get("data")
         if found is None or found == kept:
@@ -293,7 +313,7 @@ class Driver:
         if kept is not None:
             raise StoreError(
                 f"{store.path}: its trials were trained on data with fingerprint {kept}, and the spec now reads other "
-                f"data, {found}; bring the former back, or run the study anew in another store"
+                f"data, {found}; restore the former, or run the study anew in another store"
             )
         if not history.trials:  # with trials, it is of a version that kept none
             store.note("data", found)
@@ -302,13 +322,6 @@ class Driver:
         if self.study.gpus and self.settings.address is None and (have := gpu_count()) < self.study.gpus:
             raise SpecError(
                 f"each trial asks for {count(self.study.gpus, 'GPU')}, this machine has {have}; lower Study(gpus=…)"
-            )
-
-    def _check_extension(self, history: History, session: SessionStarted) -> None:
-        if session.trials is not None and session.trials < len(history.trials):
-            raise SpecError(
-                f"--trials is the study's total: {session.trials} asked, and {len(history.trials)} were begun already; "
-                f"give at least {len(history.trials)}"
             )
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from archsearch.search.engine.stopping import Limits, Stopped, blaming
+from archsearch.search.engine.stopping import Stopped, blaming
 from archsearch.search.engine.suggestions import Suggester
 from archsearch.search.protocols import Executor, Job, Pruner, Stop, Strategy
 from archsearch.spaces import ExecutionError, SpecError, StudyFailed
@@ -37,6 +37,7 @@ from archsearch.studies.records import (
     Started,
     Trial,
 )
+from archsearch.studies.stopping_criteria import TRIALS_DONE
 
 ALIKE = 5  # so many first trials of a session that fail with one error stop the study
 
@@ -46,7 +47,7 @@ Commit = Callable[[History, Sequence[Event]], None]
 class Engine:
     """One session of work on a study.
 
-    session: this session's settings; its limits are totals of the study over all sessions.
+    session: this session's settings; its stopping criteria are totals of the study over all sessions.
     commit: is given each batch of events with the history after it, before the executor acts on them.
     retries: how often a trial whose worker died is started again; a driver that died does not count.
     gpus: that each trial uses, by which GPU hours are counted.
@@ -73,7 +74,8 @@ class Engine:
         self._fold = Fold(history)
         self._now: History | None = history  # the fold's value, until the next event
         self._session = session
-        self._limits = Limits(session, gpus)
+        self._stopping = session.stopping
+        self._gpus = gpus
         self._suggester = Suggester(strategy, ahead=ahead)
         self._pruner = pruner
         self._executor = executor
@@ -99,7 +101,7 @@ class Engine:
                 self.fill()
                 self.commit()
                 with self._interruptible():
-                    events = self._executor.wait(self._limits.wait_s(self.history, self._clock()))
+                    events = self._executor.wait(self._stopping.wait_s(self.history, self._clock(), self._gpus))
                 self.take(events)
         except Stopped as stopped:
             self.close(stopped.reason)
@@ -134,7 +136,7 @@ class Engine:
 
     def fill(self) -> None:
         """Give every free slot a trial: those that wait first, then those that hold, then new ones."""
-        if (reason := self._limits.reached(self.history, self._clock())) is not None:
+        if (reason := self._stopping.reached(self.history, self._clock(), self._gpus)) is not None:
             raise Stopped(reason)
         free = self._executor.capacity - len(self._in_flight)
         waiting = [trial for trial in self.history.open_trials("waiting") if trial.number not in self._in_flight]
@@ -143,7 +145,8 @@ class Engine:
         self._promote(free - len(waiting[:free]))
         self._propose(self._executor.capacity - len(self._in_flight))
         if not self._in_flight:
-            raise Stopped("every trial is done" if self._trials_left() == 0 else "the strategy has nothing left to try")
+            done = self._stopping.trials_left(self.history) == 0
+            raise Stopped(TRIALS_DONE if done else "the strategy has nothing left to try")
 
     def _promote(self, free: int) -> None:
         """Paused trials that the strategy lets go on."""
@@ -152,7 +155,7 @@ class Engine:
         seen = self.history.seq
         for extension in self._suggester.extensions(self.history, free):
             number = extension.trial
-            self._record(Extended(self._clock(), number, extension.budget, extension.note, seen))
+            self._record(Extended(self._clock(), number, extension.budget, extension.reason, extension.state, seen))
             self._start(self.history.trials[number])
 
     def _propose(self, free: int) -> None:
@@ -171,12 +174,8 @@ class Engine:
 
     def _wanted(self, free: int) -> int:
         """So many of the free slots are for new trials."""
-        left = self._trials_left()
+        left = self._stopping.trials_left(self.history)
         return free if left is None else min(free, left)
-
-    def _trials_left(self) -> int | None:
-        asked = self._session.trials
-        return None if asked is None else max(0, asked - len(self.history.trials))
 
     def _start(self, trial: Trial) -> None:
         job = Job(
@@ -274,7 +273,6 @@ class Engine:
         self._in_flight.discard(event.trial)
         self._record(event)
         trial = self.history.trials[event.trial]
-        self._suggester.tell(trial)
         self._ended_here.append(trial)
         if len(self._ended_here) == ALIKE and all(t.state == "failed" for t in self._ended_here):
             errors = {t.reason for t in self._ended_here}

@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archsearch.search.declaration import Declaration
+from archsearch.search.protocols import Pruner, Strategy
+from archsearch.search.validation import check_metrics
 from archsearch.spaces import ArchsearchError, Config, Space, SpecError
-from archsearch.spaces.errors import unknown
 from archsearch.studies.formatting import count, duration, file_size, one_line, percent
+from archsearch.studies.goals import Goal
 
 if TYPE_CHECKING:
     from archsearch.spaces.networks.costs import Costs
@@ -154,6 +156,7 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
         costs={name: _range(name, counted) for name in COSTS if counted} if tells else None,
         failures=sorted(failures.values(), key=lambda failure: -failure.count),
         warnings=[
+            *setting_warnings(study, study.stopping.trials),
             *stopped,
             *_of_constraints(rejected.share),
             *_of_activity(configs, space),
@@ -198,18 +201,54 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
 
 
 def check_goal(study: Declaration, shared: Any) -> None:
-    """Raises SpecError for a metric that the objective does not yield, if it says what it yields."""
+    """Raises SpecError for a metric that the objective does not yield on this data, if it says what it yields."""
     metrics_of = getattr(study.objective, "metrics_of", None)
-    known = None if metrics_of is None else metrics_of(shared)
-    for metric in study.record().metrics:
-        if known is None or metric in known:
-            continue
-        if metric in getattr(study.objective, "optional_metrics", ()):
-            call = type(study.objective).__name__
-            raise SpecError(
-                f"metric '{metric}' is reported only where it is named; write {call}(..., metrics=('{metric}',))"
-            )
-        raise SpecError(unknown("metric", metric, known))
+    if metrics_of is not None:
+        check_metrics(study.record().metrics, metrics_of(shared), study.objective)
+
+
+def setting_warnings(study: Declaration, trials: int | None) -> list[str]:
+    """Settings that do nothing, or the opposite of what they are for: they are told, since nobody notices otherwise.
+
+    Args:
+        study: The study.
+        trials: How many it is to have in total, as the command may say otherwise than the study.
+    """
+    record = study.record()
+    warnings = [warning for goal in record.goals if (warning := _direction_warning(goal)) is not None]
+    for part in (study.strategy, study.pruner):
+        if isinstance(part, Strategy | Pruner):  # a name was resolved when the study was declared
+            warnings += part.warnings_for(record, trials)
+    return warnings
+
+
+# Words in the names of metrics that say which way is better.
+_MAXIMIZED = {
+    "acc",
+    "accuracy",
+    "auc",
+    "auroc",
+    "bleu",
+    "dice",
+    "f1",
+    "iou",
+    "map",
+    "precision",
+    "psnr",
+    "r2",
+    "recall",
+}
+_MINIMIZED = {"ce", "err", "error", "loss", "mae", "mape", "mse", "nll", "perplexity", "ppl", "rmse", "wer"}
+
+
+def _direction_warning(goal: Goal) -> str | None:
+    words = set(re.split(r"[^a-z0-9]+", re.sub(r"([a-z])(?=[A-Z])", r"\1_", goal.metric).lower()))
+    higher, lower = bool(words & _MAXIMIZED), bool(words & _MINIMIZED)
+    if higher == lower or words & {"neg", "negative", "minus"} or higher == goal.maximize:
+        return None
+    given, usual = ("maximize", "minimize") if goal.maximize else ("minimize", "maximize")
+    better = "higher" if higher else "lower"
+    return f"{given}='{goal.metric}': of this metric {better} is usually better; did you mean {usual}='{goal.metric}'?"
 
 
 def check_budget(study: Declaration, shared: Any) -> None:

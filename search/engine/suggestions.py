@@ -12,7 +12,7 @@ from archsearch.search.engine.stopping import blaming
 from archsearch.search.protocols import Strategy
 from archsearch.spaces import SpecError
 from archsearch.studies.history import History
-from archsearch.studies.records import Extension, Proposal, Trial
+from archsearch.studies.records import STARTED_WITH, Extension, Proposal
 
 T = TypeVar("T")
 
@@ -37,7 +37,6 @@ class Suggester:
     def __init__(self, strategy: Strategy, *, ahead: bool) -> None:
         self._strategy = strategy
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="strategy") if ahead else None
-        self._told: list[Future[None]] = []
         self._coming: tuple[int, int, Future[list[Proposal]]] | None = None  # the trial's number, `seen`, the answer
 
     @property
@@ -50,7 +49,7 @@ class Suggester:
         if self._coming is not None and self._coming[0] == number:
             (_, seen, answer), self._coming = self._coming, None
             with blaming("strategy", self._strategy):
-                proposals = self._checked(history, self._answered(answer), 1)
+                proposals = self._checked(history, answer.result(), 1)
             if proposals:
                 return _suggestions(history, proposals, seen)
         n = 1 if self.ahead else wanted
@@ -65,21 +64,10 @@ class Suggester:
 
     def extensions(self, history: History, free: int) -> list[Extension]:
         """The paused trials that the strategy lets go on."""
-        promote = getattr(self._strategy, "promote", None)
-        if promote is None:
-            return []
         with blaming("strategy", self._strategy):
-            extensions: list[Extension] = self._call(lambda: promote(history, free))
+            extensions = self._call(lambda: self._strategy.promote(history, free))
             _check_extensions(history, extensions, free)
         return extensions
-
-    def tell(self, trial: Trial) -> None:
-        """Nobody waits for what it makes of it: the engine has workers to serve."""
-        if self._thread is not None:
-            self._told.append(self._thread.submit(self._strategy.tell, trial))
-            return
-        with blaming("strategy", self._strategy):
-            self._strategy.tell(trial)
 
     def close(self) -> None:
         """No question is left open."""
@@ -87,14 +75,7 @@ class Suggester:
             self._thread.shutdown(cancel_futures=True)
 
     def _call(self, question: Callable[[], T]) -> T:
-        return question() if self._thread is None else self._answered(self._thread.submit(question))
-
-    def _answered(self, asked: Future[T]) -> T:
-        """The answer, once all that was told is heard: what broke there breaks here."""
-        told, self._told = self._told, []
-        for each in told:
-            each.result()
-        return asked.result()
+        return question() if self._thread is None else self._thread.submit(question).result()
 
     def _ask(self, history: History, n: int) -> list[Proposal]:
         return self._strategy.ask(history, n, history.study.generator(len(history.trials)))
@@ -105,15 +86,18 @@ class Suggester:
             raise SpecError(f"it made {len(proposals)} proposals, {n} were asked for")
         for proposal in proposals:
             history.study.space.check(proposal.config)
-            json.dumps(dict(proposal.note), allow_nan=False)
-        return proposals
+            json.dumps(dict(proposal.state), allow_nan=False)
+        named = (replace(each, proposer=each.proposer or type(self._strategy).__name__.lower()) for each in proposals)
+        return [history.study.completed(proposal) for proposal in named]
 
 
 def _suggestions(history: History, proposals: Sequence[Proposal], seen: int) -> list[Suggestion]:
     """With the configurations that the study starts with in place of the first that were proposed."""
     start, number = history.study.start, len(history.trials)
     begun = [
-        replace(proposal, config=start[place], note={"by": "start"}) if place < len(start) else proposal
+        replace(proposal, config=start[place], proposer=STARTED_WITH, reason="", drawn_at_random=False, state={})
+        if place < len(start)
+        else proposal
         for place, proposal in enumerate(proposals, start=number)
     ]
     return [Suggestion(proposal, seen) for proposal in begun]
@@ -128,4 +112,4 @@ def _check_extensions(history: History, extensions: Sequence[Extension], free: i
         trial, most = paused.get(extension.trial), history.study.budget
         if trial is None or most is None or not trial.step < extension.budget <= most:
             raise SpecError(f"{extension!r} is no paused trial with a budget above its steps and up to {most}")
-        json.dumps(dict(extension.note), allow_nan=False)
+        json.dumps(dict(extension.state), allow_nan=False)

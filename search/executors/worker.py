@@ -187,14 +187,15 @@ class _Tape(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if self._left > 0:
-            kept = text[: self._left]
-            self._left -= len(kept)
+            size = len(_utf8(text))
+            kept = text if size <= self._left else _utf8(text)[: self._left].decode(errors="ignore")
+            self._left = max(0, self._left - size)
             self._parts.append(kept)
             if self._file is not None:
                 self._file.write(kept)
                 self._file.flush()
             if self._left == 0:
-                self._parts.append(f"\n[more than {LOG_LIMIT_BYTES} characters: the rest was not kept]\n")
+                self._parts.append(f"\n[more than {LOG_LIMIT_BYTES:,} bytes: the rest was not kept]\n")
         return len(text)
 
     def take(self) -> str:
@@ -210,6 +211,11 @@ class _Tape(io.TextIOBase):
         stack.enter_context(redirect_stdout(self))
         stack.enter_context(redirect_stderr(self))
         return stack
+
+
+def _utf8(text: str) -> bytes:
+    """As it is written to the store, where a lone surrogate is an escape."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def checked_metrics(metrics: object, step: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from archsearch.search.protocols import Pruner
 from archsearch.studies.goals import ObjectiveVector, ranks
 from archsearch.studies.history import History
 from archsearch.studies.records import Report, StudyRecord, Trial
@@ -57,3 +58,28 @@ def by_rank(study: StudyRecord) -> bool:
 def standing(report: Report, study: StudyRecord) -> str:
     """What the report says of the study's metrics: `loss 0.61, parameters 1.2e+04`."""
     return ", ".join(f"{name} {report.metrics[name]:.4g}" for name in study.metrics if name in report.metrics)
+
+
+def warnings_of_start(pruner: Pruner, study: StudyRecord, trials: int | None, *, first: int, why: str) -> list[str]:
+    """Warnings where the pruner would never stop a trial, because its settings reach beyond the study.
+
+    Args:
+        pruner: It, for its name, and for its `startup_trials` where it has any.
+        study: What the study declares.
+        trials: Its total number of trials; None if another limit ends it.
+        first: The first step at which a trial may be stopped. Nothing is stopped at its last step, the budget.
+        why: The setting that says so: "warmup_steps=3".
+    """
+    kind, warnings = type(pruner).__name__, []
+    if study.budget is not None and first >= study.budget:
+        warnings.append(
+            f"{kind} stops no trial before step {first} ({why}), and the study has budget={study.budget}: it will "
+            "never stop one; lower the setting, or raise the budget"
+        )
+    startup = getattr(pruner, "startup_trials", 0)
+    if trials is not None and startup >= trials:
+        warnings.append(
+            f"{kind} waits for {startup} finished trials (startup_trials), and the study has trials={trials}: it will "
+            "never stop one; lower the setting, or give the study more trials"
+        )
+    return warnings

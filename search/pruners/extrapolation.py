@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.search.protocols import Continue, Stop, Verdict
-from archsearch.search.pruners._comparison import standing
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
+from archsearch.search.pruners._comparison import standing, warnings_of_start
 from archsearch.spaces import SpecError
 from archsearch.studies.goals import ObjectiveVector, ranks
 from archsearch.studies.history import History
-from archsearch.studies.records import Trial
+from archsearch.studies.records import StudyRecord, Trial
 
 # Of the power law a + b / step**EXPONENT. From 0.25 to 1 it made no difference on TaskSet, 0 (no slope) did.
 EXPONENT = 0.5
@@ -26,7 +26,7 @@ Losses = tuple[float, float, float]  # of a finished trial: at half the step, at
 
 
 @dataclass(frozen=True, slots=True)
-class Extrapolation:
+class Extrapolation(Pruner):
     """Stops a trial whose extrapolated curve comes up to the best finished value with a probability below `chance`.
 
     - chance: above 0, at most 0.5. With 0.1, nobody stops before five trials have finished, since fewer cannot tell
@@ -55,6 +55,10 @@ class Extrapolation:
         value = self.chance
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 0.5:
             raise SpecError(f"Extrapolation chance must be a number above 0, at most 0.5, got {value!r}; 0.1 is usual")
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where it would never stop a trial."""
+        return warnings_of_start(self, study, trials, first=2, why="it needs two reports")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, budget, step = history.study, history.study.budget, trial.step

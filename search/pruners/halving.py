@@ -5,15 +5,15 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from archsearch.search.protocols import Continue, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, numbers, standing
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
+from archsearch.search.pruners._comparison import by_rank, numbers, standing, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
-from archsearch.studies.records import Trial
+from archsearch.studies.records import StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
-class SuccessiveHalving:
+class SuccessiveHalving(Pruner):
     """At the steps min_steps * eta**k, a trial goes on only when it is in the best 1/eta of those that came there.
 
     - min_steps: the first rung. 4, because it stops two of three for good: for neural nets the ranks after the first
@@ -38,6 +38,10 @@ class SuccessiveHalving:
     def __post_init__(self) -> None:
         check_int(self, "min_steps", least=1)
         check_int(self, "eta", least=2)
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where it would never stop a trial."""
+        return warnings_of_start(self, study, trials, first=self.min_steps, why=f"min_steps={self.min_steps}")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, step, budget = history.study, trial.step, trial.proposal.budget

@@ -5,15 +5,15 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from archsearch.search.protocols import Continue, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, compared, standing
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
+from archsearch.search.pruners._comparison import by_rank, compared, standing, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
-from archsearch.studies.records import Trial
+from archsearch.studies.records import StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Median:
+class Median(Pruner):
     """Stops a trial whose best value up to this step is worse than the median of the finished trials' values at it.
 
     - startup_trials: how many finished trials must have a value at the step before any is judged by them. 5, as in
@@ -37,6 +37,12 @@ class Median:
     def __post_init__(self) -> None:
         check_int(self, "startup_trials", least=1)
         check_int(self, "warmup_steps", least=0)
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where it would never stop a trial."""
+        return warnings_of_start(
+            self, study, trials, first=self.warmup_steps + 1, why=f"warmup_steps={self.warmup_steps}"
+        )
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archsearch.search.protocols import Continue, Verdict
+from archsearch.search.protocols import Continue, Pruner, Verdict
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Never:
+class Never(Pruner):
     """Every trial runs to its budget."""
 
     def judge(self, trial: Trial, history: History) -> Verdict:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from archsearch.search.protocols import Continue, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
+from archsearch.search.pruners._comparison import by_rank, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.formatting import count
 from archsearch.studies.goals import ObjectiveVector
 from archsearch.studies.history import History
-from archsearch.studies.records import Trial
+from archsearch.studies.records import StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Pruner):
     """Stops a trial whose last `steps` reports hold nothing better than what it had before, by more than `min_delta`.
 
     - steps: 5 lets a noisy curve recover. min_delta: at least 0, in the unit of the study's metric; of each, where it
@@ -37,6 +37,10 @@ class Patience:
         value = self.min_delta
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise SpecError(f"Patience min_delta must be a number of at least 0, got {value!r}; 0 is usual")
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where it would never stop a trial."""
+        return warnings_of_start(self, study, trials, first=self.steps + 1, why=f"steps={self.steps}")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         budget = trial.proposal.budget

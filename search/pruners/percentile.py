@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.search.protocols import Continue, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, compared, standing
+from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
+from archsearch.search.pruners._comparison import by_rank, compared, standing, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.formatting import count
 from archsearch.studies.history import History
-from archsearch.studies.records import Trial
+from archsearch.studies.records import StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Percentile:
+class Percentile(Pruner):
     """Stops a trial whose best value up to this step is not in the best `percentile` of the finished trials' at it.
 
     - percentile: from 0 to 100; with 25, who is better than three of four goes on. `Median` is the one of 50.
@@ -37,6 +37,12 @@ class Percentile:
             raise SpecError(f"Percentile percentile must be a number from 0 to 100, got {value!r}; 25 is usual")
         check_int(self, "startup_trials", least=1)
         check_int(self, "warmup_steps", least=0)
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where it would never stop a trial."""
+        return warnings_of_start(
+            self, study, trials, first=self.warmup_steps + 1, why=f"warmup_steps={self.warmup_steps}"
+        )
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)

@@ -17,7 +17,6 @@ from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
     GOING,
     as_pruned,
-    check_inner,
     check_rung,
     check_wrapped,
     no_more_come,
@@ -28,11 +27,11 @@ from archsearch.search.strategies._shared.rungs import (
 from archsearch.search.strategies.random import Random
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
-from archsearch.studies.records import Extension, Proposal, StudyRecord, Trial
+from archsearch.studies.records import Extension, Proposal, StudyRecord
 
 
 @dataclass(frozen=True, slots=True)
-class ASHA:
+class ASHA(Strategy):
     """`ASHA(TPE(), min_steps=1, eta=3)`: a trial pauses at each rung, and goes on once it is among the best there.
 
     strategy: what chooses the configurations; random, as in the paper. min_steps: the first rung, in reports; the
@@ -61,8 +60,12 @@ class ASHA:
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a budget without a rung below it."""
-        check_inner(self, study, trials)
+        self.strategy.check_study(study, trials)
         check_rung(self, "min_steps", study.budget)
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Those of the wrapped strategy."""
+        return self.strategy.warnings_for(study, trials)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, to the first rung."""
@@ -78,9 +81,6 @@ class ASHA:
             extensions = self._to_the_end(history)
         return extensions[:n]
 
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
-
     def _among_the_best(self, history: History) -> Iterator[Extension]:
         steps = self._rungs(history)
         for step, above in reversed([*pairwise(steps)]):
@@ -88,14 +88,14 @@ class ASHA:
             # Who went on without a checkpoint has told its value here, and will again.
             gone = sum(trial.step < step < (trial.proposal.budget or 0) for trial in history.open_trials(*GOING))
             places = max(0, (len(came) + gone) // self.eta - gone)
-            yield from promoted(came[:places], step, above, "asha")
+            yield from promoted(came[:places], step, above)
 
     def _to_the_end(self, history: History) -> list[Extension]:
         """The best of the highest rung where trials hold."""
         holding = history.open_trials("paused")
         highest = max((trial.step for trial in holding), default=0)
         above = next((step for step in self._rungs(history) if step > highest), highest)
-        return promoted(ranked_at(history, highest, holding)[:1], highest, above, "asha")
+        return promoted(ranked_at(history, highest, holding)[:1], highest, above)
 
     def _rungs(self, history: History) -> list[int]:
         return rungs(history.study.budget, self.min_steps, self.eta)

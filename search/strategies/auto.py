@@ -18,11 +18,11 @@ from archsearch.search.strategies.cma_es import CmaEs
 from archsearch.search.strategies.evolution import Evolution
 from archsearch.search.strategies.gp import GP
 from archsearch.search.strategies.nsga2 import NSGA2
-from archsearch.search.strategies.random import Random, apart
+from archsearch.search.strategies.random import Random
 from archsearch.search.strategies.tpe import TPE
 from archsearch.spaces import Choice, Space
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, Proposed, Trial
+from archsearch.studies.records import Proposal, Trial
 
 _START = 10  # trials with a value before a model is asked, as each model has it by itself
 _FEW = 200  # trials that ended; on more, a Gaussian process takes seconds an ask: its fit is cubic
@@ -39,7 +39,7 @@ class _Fit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Auto:
+class Auto(Strategy):
     """Chooses among the other strategies, with their defaults, and switches as the study goes on. For any study.
 
     The first that applies:
@@ -58,8 +58,8 @@ class Auto:
     `GP`, `CmaEs` and `Bayes` take a pruned trial's value for a finished one's. So where more were pruned than finished,
     `TPE` and `Evolution` are asked instead, which rank a pruned trial by how far it came.
 
-    Turns go by the trial's number; those of `Evolution` are random until it has its population. Each proposal notes
-    whom it is from (`by`) and the reason (`why`), and the report shows both.
+    Turns go by the trial's number; those of `Evolution` are random until it has its population. Each proposal
+    names its `proposer` and the `reason`, and the report shows both.
     """
 
     _random: Random = field(default_factory=Random, init=False, repr=False, compare=False)
@@ -74,15 +74,12 @@ class Auto:
         """Always `n` proposals; it never waits. Each strategy sees what the others propose in the same ask."""
         fit, first = self._fit(history), len(history.trials)
         turns = len(fit.strategies)
-        generators = apart(history, n, rng)
+        generators = history.generators(n, rng)
         made: list[Proposal] = []
         while len(made) < n:
             asked, at_once = fit.strategies[(first + len(made)) % turns], n if turns == 1 else 1
-            made += asked.ask(_with(history, made), at_once, generators[len(made)])
-        return [replace(proposal, note={**proposal.note, "why": fit.why}) for proposal in made]
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
+            made += asked.ask(history.with_proposals(made), at_once, generators[len(made)])
+        return [replace(proposal, reason=fit.why) for proposal in made]
 
     # What the strategies keep between two asks stays at home.
     def __reduce__(self) -> tuple[Any, ...]:
@@ -137,7 +134,7 @@ def _repeating(ended: Sequence[Trial]) -> bool:
     All that it reported, and not its value alone: an accuracy on few samples comes again with quite another config.
     """
     by_number = sorted(ended, key=lambda trial: trial.number)
-    latest = [place for place, trial in enumerate(by_number) if trial.proposal.note.get("by") != "random"][-_REPEATS:]
+    latest = [place for place, trial in enumerate(by_number) if not trial.proposal.drawn_at_random][-_REPEATS:]
     return len(latest) == _REPEATS and all(
         any(_went_alike(by_number[place], other) for other in by_number[:place]) for place in latest
     )
@@ -147,9 +144,3 @@ def _went_alike(left: Trial, right: Trial) -> bool:
     if len(left.reports) != len(right.reports):
         return False
     return all(a.metrics == b.metrics for a, b in zip(left.reports, right.reports, strict=True))
-
-
-def _with(history: History, proposals: list[Proposal]) -> History:
-    """The history in which these are waiting."""
-    first, at = len(history.trials), history.last_at
-    return history.apply_all(Proposed(at, first + k, each, history.seq) for k, each in enumerate(proposals))

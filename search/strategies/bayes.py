@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.candidates import Rows
 from archsearch.search.strategies._shared.observations import single
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
-from archsearch.search.strategies._shared.study_checks import check_one_goal
+from archsearch.search.strategies._shared.study_checks import check_one_goal, startup_warnings
 from archsearch.search.strategies.random import drawn
 from archsearch.search.validation import check_int
 from archsearch.spaces import Config, Space, neighbour
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, StudyRecord, Trial
+from archsearch.studies.records import Proposal, StudyRecord
 
 if TYPE_CHECKING:
     from archsearch.search.strategies._models.surrogate import Surrogate
@@ -32,7 +33,7 @@ _NEIGHBOURS = 50  # how many around each
 
 
 @dataclass(frozen=True, slots=True)
-class Bayes:
+class Bayes(Strategy):
     """Expected improvement under a Gaussian process. For some tens to a few hundred costly trials: an ask is cubic
     in their number, where TPE's is linear.
 
@@ -68,6 +69,10 @@ class Bayes:
         """Raises SpecError for a study with several goals."""
         check_one_goal(self, study)
 
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "startup_trials", trials)
+
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits."""
         study = history.study
@@ -86,10 +91,7 @@ class Bayes:
         with single_threaded():
             model = Surrogate.fit(known, losses, seed=int(rng.integers(2**32))).believing(pending)
             configs = _promising(model, PriorWeighting.from_history(history), rows, pool, taken, n, rng)
-        return [Proposal(config, study.budget, {"by": "bayes"}) for config in configs]
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
+        return [Proposal(config, proposer="bayes") for config in configs]
 
     def _pool(self, space: Space, leaders: list[Config], rng: np.random.Generator) -> list[Config]:
         if space.size() <= self.candidates:

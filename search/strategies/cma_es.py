@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.study_checks import check_one_goal
-from archsearch.search.strategies.random import apart, drawn
+from archsearch.search.strategies.random import drawn
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, StudyRecord, Trial
+from archsearch.studies.records import Proposal, StudyRecord
 
 if TYPE_CHECKING:
     from archsearch.search.strategies._models.cma_state import Generations
@@ -30,7 +31,7 @@ class _Warm:
 
 
 @dataclass(frozen=True, slots=True)
-class CmaEs:
+class CmaEs(Strategy):
     """CMA-ES with margin (Hamano et al. 2022, arXiv:2205.13482, which keeps whole numbers from freezing), by `cmaes`.
 
     - population: how many trials make a generation, at least 4. None, the default, is 4 + 3 ln(columns), rounded down,
@@ -83,19 +84,16 @@ class CmaEs:
         told = generations.advance(history)
         tried = [trial.config for trial in history.trials]
         proposals = []
-        for each in apart(history, n, rng):
+        for each in history.generators(n, rng):
             config, place = generations.draw(tried, each)
             tried.append(config)
-            note: dict[str, Any] = {"by": "cmaes", "generation": generations.number, "drawn": place}
+            state: dict[str, Any] = {"generation": generations.number, "drawn": place}
             if told:
-                note["told"], told = told, []
+                state["told"], told = told, []
             if generations.around is not None:
-                note["around"] = generations.around
-            proposals.append(Proposal(config, study.budget, note))
+                state["around"] = generations.around
+            proposals.append(Proposal(config, proposer="cmaes", state=state))
         return proposals
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
 
     # The distribution stays at home.
     def __reduce__(self) -> tuple[Any, ...]:

@@ -13,19 +13,20 @@ from itertools import islice
 
 import numpy as np
 
-from archsearch.search.strategies._shared.deduplication import untried
+from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.strategies._shared.ranking import ranked
-from archsearch.search.strategies._shared.variation import children
-from archsearch.search.strategies.random import drawn
+from archsearch.search.strategies._shared.study_checks import startup_warnings
+from archsearch.search.strategies._shared.variation import child_of
+from archsearch.search.strategies.random import Random
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, Trial
+from archsearch.studies.records import Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Evolution:
+class Evolution(Strategy):
     """Aging evolution, for spaces of many choices and conditions, where a model's distances mean little.
 
     - population: so many of the trials with a value, the youngest, may be parents. Until there are so many, proposals
@@ -61,29 +62,19 @@ class Evolution:
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise SpecError(f"Evolution crossover must be a share from 0 to 1, got {share!r}; 0.5 is usual")
 
-    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """Always `n` proposals; it never waits."""
-        study = history.study
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "population", trials)
+
+    def propose(self, history: History, rng: np.random.Generator) -> Proposal:
+        """A child of one or two winners of tournaments; a random configuration until there is a population."""
         ended = (trial for trial in reversed(history.trials) if trial.state in ("finished", "pruned"))
         valued = (trial for trial in ended if history.objectives(trial) is not None)
         youngest = list(islice(valued, self.population))
-        if len(youngest) < self.population or not study.space.free:
-            return drawn(history, n, rng)
-        population = ranked(history, youngest)
-        tried = [trial.config for trial in history.trials]
-        weighting = PriorWeighting.from_history(history)
-        proposals = []
-        for _ in range(n):
-            parents = self._parents(population, rng)
-            mother, father = parents[0].config, parents[1].config if len(parents) > 1 else None
-            config = untried(study.space, tried, children(weighting, mother, father, rng))
-            tried.append(config)
-            note = {"by": "evolution", "parents": [parent.number for parent in parents]}
-            proposals.append(Proposal(config, study.budget, note))
-        return proposals
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
+        if len(youngest) < self.population or not history.study.space.free:
+            return Random().propose(history, rng)
+        parents = self._parents(ranked(history, youngest), rng)
+        return child_of(PriorWeighting.from_history(history), parents, rng)
 
     def _parents(self, population: Sequence[Trial], rng: np.random.Generator) -> list[Trial]:
         """The winners of one tournament, or two. The best of a sample has its lowest place."""

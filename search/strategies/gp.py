@@ -12,20 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.search.strategies._shared.deduplication import untried
+from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.observations import observed, tamed
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies._shared.study_checks import startup_warnings
 from archsearch.search.strategies.random import drawn
 from archsearch.search.validation import check_int
 from archsearch.spaces import Config, Space, neighbour, repair
+from archsearch.spaces.deduplication import untried
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, Trial
+from archsearch.studies.records import Proposal, StudyRecord
 
 _TRIES = 100  # neighbours of a suggestion that is known already
 
 
 @dataclass(frozen=True, slots=True)
-class GP:
+class GP(Strategy):
     """Optuna's Gaussian process, as a function of the history. For some tens to a few hundred costly trials.
 
     - startup_trials: how many trials must have ended with a value before the model is asked; until then proposals are
@@ -51,6 +53,10 @@ class GP:
     def __post_init__(self) -> None:
         check_int(self, "startup_trials", least=1)
 
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "startup_trials", trials)
+
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""
         study = history.study
@@ -70,10 +76,7 @@ class GP:
                 config = untried(study.space, known, _near(study.space, model.suggestion(), rng))
                 known.append(config)
                 model.add_running([config])
-        return [Proposal(config, study.budget, {"by": "gp"}) for config in known[-n:]]
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
+        return [Proposal(config, proposer="gp") for config in known[-n:]]
 
 
 def _near(space: Space, config: Config, rng: np.random.Generator) -> Iterator[Config]:

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from archsearch.search.protocols import Strategy
 from archsearch.search.validation import check_int
 from archsearch.spaces import Config, Encoding, Space, SpecError
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, StudyRecord, Trial
+from archsearch.studies.records import Proposal, StudyRecord
 
 _MOST = 100_000  # configs; they are listed in memory, some 0.4 s and 30 MB
 
@@ -32,7 +33,7 @@ class _Warm:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Strategy):
     """Every legal configuration of the space's grid once, in an order shuffled by the study's seed.
 
     - points: of an Int or a Float with more values than that, so many are taken, spread evenly in its measure, ends
@@ -60,10 +61,7 @@ class Grid:
             self._warm.configs, self._warm.study = self._shuffled(study, rng), study
         tried = set(_keys(study.space, (trial.config for trial in history.trials)))
         left = (config for key, config in self._warm.configs.items() if key not in tried)
-        return [Proposal(config, study.budget, {"by": "grid"}) for config in islice(left, n)]
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to learn."""
+        return [Proposal(config, proposer="grid") for config in islice(left, n)]
 
     def _shuffled(self, study: StudyRecord, rng: np.random.Generator) -> dict[bytes, Config]:
         space = study.space

@@ -17,7 +17,6 @@ import numpy as np
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
     as_pruned,
-    check_inner,
     check_rung,
     check_wrapped,
     no_more_come,
@@ -33,7 +32,7 @@ from archsearch.studies.records import Extension, Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Hyperband:
+class Hyperband(Strategy):
     """`Hyperband(TPE(), min_steps=1, eta=3)`: brackets of trials, of which each rung keeps the best 1/eta.
 
     strategy: what chooses the configurations; random, as in the paper. min_steps, eta: the rungs, as in ASHA.
@@ -60,11 +59,15 @@ class Hyperband:
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a budget without a rung below it, or with fewer kinds of bracket than asked for."""
-        check_inner(self, study, trials)
+        self.strategy.check_study(study, trials)
         check_rung(self, "min_steps", study.budget)
         steps = rungs(study.budget, self.min_steps, self.eta)
         if self.brackets is not None and self.brackets > len(steps):
             raise SpecError(f"Hyperband brackets is {self.brackets}, and the {len(steps)} rungs {steps} make as many")
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Those of the wrapped strategy."""
+        return self.strategy.warnings_for(study, trials)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, each to the first rung of its bracket."""
@@ -73,7 +76,7 @@ class Hyperband:
         first = len(history.trials)
         starts = [self._bracket(number, steps)[2] for number in range(first, first + len(proposals))]
         return [
-            replace(proposal, budget=steps[start], note={**proposal.note, "bracket": len(steps) - 1 - start})
+            replace(proposal, budget=steps[start], state={**proposal.state, "bracket": len(steps) - 1 - start})
             for proposal, start in zip(proposals, starts, strict=True)
         ]
 
@@ -90,9 +93,6 @@ class Hyperband:
             number = first + size
         return extensions[:n]
 
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
-
     def _within(self, history: History, members: Sequence[Trial], steps: Sequence[int]) -> Iterator[Extension]:
         """The promotions in one bracket: at most one of its rungs is being judged."""
         cohort = list(members)
@@ -100,7 +100,7 @@ class Hyperband:
             if any(trial.outcome is None and trial.step < step for trial in cohort):
                 return  # somebody is still to come
             chosen = ranked_at(history, step, cohort)[: max(1, len(cohort) // self.eta)]
-            yield from promoted(chosen, step, above, "hyperband")
+            yield from promoted(chosen, step, above)
             cohort = chosen
 
     def _bracket(self, number: int, steps: Sequence[int]) -> tuple[int, int, int]:

@@ -14,19 +14,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.search.strategies._shared.deduplication import untried
+from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.strategies._shared.ranking import ranked
-from archsearch.search.strategies._shared.variation import children
-from archsearch.search.strategies.random import drawn
+from archsearch.search.strategies._shared.study_checks import startup_warnings
+from archsearch.search.strategies._shared.variation import child_of
+from archsearch.search.strategies.random import Random
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, Trial
+from archsearch.studies.records import Proposal, StudyRecord, Trial
 
 
 @dataclass(frozen=True, slots=True)
-class NSGA2:
+class NSGA2(Strategy):
     """Steady-state NSGA-II, for several goals, and hundreds of trials; one goal will do.
 
     - population: so many of the best trials are parents. Until so many have a value, proposals are random.
@@ -54,26 +55,17 @@ class NSGA2:
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise SpecError(f"NSGA2 crossover must be a share from 0 to 1, got {share!r}; 0.9 is usual")
 
-    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """Always `n` proposals; it never waits."""
-        study = history.study
-        population = ranked(history, history.trials)[: self.population]
-        if len(population) < self.population or not study.space.free:
-            return drawn(history, n, rng)
-        tried = [trial.config for trial in history.trials]
-        weighting = PriorWeighting.from_history(history)
-        proposals = []
-        for _ in range(n):
-            parents = [_winner(population, rng) for _ in range(2 if rng.random() < self.crossover else 1)]
-            father = parents[1].config if len(parents) > 1 else None
-            config = untried(study.space, tried, children(weighting, parents[0].config, father, rng))
-            tried.append(config)
-            note = {"by": "nsga2", "parents": [parent.number for parent in parents]}
-            proposals.append(Proposal(config, study.budget, note))
-        return proposals
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "population", trials)
 
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
+    def propose(self, history: History, rng: np.random.Generator) -> Proposal:
+        """A child of one or two winners of tournaments; a random configuration until there is a population."""
+        population = ranked(history, history.trials)[: self.population]
+        if len(population) < self.population or not history.study.space.free:
+            return Random().propose(history, rng)
+        parents = [_winner(population, rng) for _ in range(2 if rng.random() < self.crossover else 1)]
+        return child_of(PriorWeighting.from_history(history), parents, rng)
 
 
 def _winner(population: Sequence[Trial], rng: np.random.Generator) -> Trial:

@@ -8,24 +8,25 @@ learn. The sequence is of Sobol 1967 ("On the distribution of points in a cube")
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.search.strategies._shared.deduplication import is_new, untried
-from archsearch.search.strategies.random import apart, drawn
+from archsearch.search.protocols import Strategy
+from archsearch.search.strategies.random import Random
 from archsearch.spaces import Config, Space, SpecError
+from archsearch.spaces.deduplication import is_new
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, StudyRecord, Trial
+from archsearch.studies.records import Proposal, StudyRecord
 
 _TRIES = 1000  # points in a row that break a constraint, after which a config is drawn at random
 _REPEATS = 20  # points that are configs tried before, after which it is too
 
 
 @dataclass(frozen=True, slots=True)
-class QuasiRandom:
+class QuasiRandom(Strategy):
     """The next point of a Sobol sequence that the study's seed has scrambled, as a configuration.
 
     Each free parameter has a dimension of its own, which goes unused where the parameter is not active; a prior leans
@@ -39,42 +40,24 @@ class QuasiRandom:
     Asking raises SpecError for a space of more than 21,201 free parameters, for which there is no such sequence.
     """
 
-    def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """Always `n` proposals; it never waits."""
+    def propose(self, history: History, rng: np.random.Generator) -> Proposal:
+        """The configuration at the next point of the sequence."""
         study = history.study
         if not study.space.free:
-            return drawn(history, n, rng)
-        last = max((trial.proposal.note.get("point", -1) for trial in history.trials), default=-1)
-        points = _sobol(study, last + 1)
+            return Random().propose(history, rng)
         tried = [trial.config for trial in history.trials]
-        proposals = []
-        for each in apart(history, n, rng):
-            proposals.append(_proposal(study, points, tried, each))
-            tried.append(proposals[-1].config)
-        return proposals
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to learn."""
-
-
-def _proposal(
-    study: StudyRecord,
-    points: Iterator[tuple[int, NDArray[np.float64]]],
-    tried: Sequence[Config],
-    rng: np.random.Generator,
-) -> Proposal:
-    repeats = 0
-    for place, point in (next(points) for _ in range(_TRIES)):
-        config = _config(study.space, point)
-        if study.space.broken(config):
-            continue
-        if is_new(study.space, tried, config):
-            return Proposal(config, study.budget, {"by": "quasirandom", "point": place})
-        repeats += 1
-        if repeats == _REPEATS:
-            break
-    left = untried(study.space, tried, (study.space.sample(rng) for _ in range(_REPEATS)))
-    return Proposal(left, study.budget, {"by": "random", "point": place})
+        points = _sobol(study, 1 + max((trial.proposal.state.get("point", -1) for trial in history.trials), default=-1))
+        repeats = 0
+        for place, point in (next(points) for _ in range(_TRIES)):
+            config = _config(study.space, point)
+            if study.space.broken(config):
+                continue
+            if is_new(study.space, tried, config):
+                return Proposal(config, state={"point": place})
+            repeats += 1
+            if repeats == _REPEATS:
+                break
+        return replace(Random().propose(history, rng), state={"point": place})
 
 
 def _sobol(study: StudyRecord, start: int) -> Iterator[tuple[int, NDArray[np.float64]]]:

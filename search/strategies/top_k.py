@@ -10,7 +10,6 @@ import numpy as np
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
     as_pruned,
-    check_inner,
     check_rung,
     check_wrapped,
     no_more_come,
@@ -21,11 +20,11 @@ from archsearch.search.strategies.random import Random
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.history import History
-from archsearch.studies.records import Extension, Proposal, StudyRecord, Trial
+from archsearch.studies.records import Extension, Proposal, StudyRecord
 
 
 @dataclass(frozen=True, slots=True)
-class TopK:
+class TopK(Strategy):
     """`TopK(Random(), keep=5, steps=1)`: once all trials of the study have made `steps` reports, the best go on.
 
     strategy: what chooses the configurations; random, since it is a baseline. keep: how many go on, to the budget.
@@ -45,10 +44,14 @@ class TopK:
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
         """Raises SpecError for a budget that all would come to, or a study without a number of trials."""
-        check_inner(self, study, trials)
+        self.strategy.check_study(study, trials)
         check_rung(self, "steps", study.budget)
         if trials is None:
             raise SpecError("TopK must know when all trials have begun; give Study trials=, not a timeout alone")
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Those of the wrapped strategy."""
+        return self.strategy.warnings_for(study, trials)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """What the wrapped strategy proposes, for a few reports."""
@@ -62,10 +65,7 @@ class TopK:
         to_come = any(trial.outcome is None and trial.step < first for trial in history.trials)
         if not last or to_come or not no_more_come(history):
             return []
-        return promoted(ranked_at(history, first, history.trials)[: self.keep], first, last[0], "topk")[:n]
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
+        return promoted(ranked_at(history, first, history.trials)[: self.keep], first, last[0])[:n]
 
     def _rungs(self, history: History) -> list[int]:
         full = history.study.budget or self.steps

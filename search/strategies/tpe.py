@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
+from archsearch.search.strategies._shared.study_checks import startup_warnings
 from archsearch.search.strategies.random import drawn
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
-from archsearch.studies.records import Proposal, Trial
+from archsearch.studies.records import Proposal, StudyRecord
 
 if TYPE_CHECKING:
     from archsearch.search.strategies._models.optuna_mirror import Mirror
@@ -31,7 +33,7 @@ class _Warm:
 
 
 @dataclass(frozen=True, slots=True)
-class TPE:
+class TPE(Strategy):
     """Optuna's multivariate TPE, as a function of the history. A good first choice: cheap, and at home in any space.
 
     - startup_trials: how many trials must have ended with a value before the model is asked; until then proposals are
@@ -67,6 +69,10 @@ class TPE:
         for name, least in (("startup_trials", 1), ("candidates", 1), ("remembered", 250)):
             check_int(self, name, least=least)
 
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """Warns where all trials would be random."""
+        return startup_warnings(self, "startup_trials", trials)
+
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Always `n` proposals; it never waits. Later ones of one ask see the earlier ones as running."""
         study = history.study
@@ -80,11 +86,10 @@ class TPE:
         if mirror is None or not mirror.follow(history):
             mirror = self._warm.mirror = Mirror(history)
         suggested = mirror.suggest(n, PriorWeighting.from_history(history), self.candidates, self.remembered, rng)
-        notes = ({"by": "tpe", "repaired": True} if repaired else {"by": "tpe"} for _, repaired in suggested)
-        return [Proposal(config, study.budget, note) for (config, _), note in zip(suggested, notes, strict=True)]
-
-    def tell(self, trial: Trial) -> None:
-        """Nothing to do: `ask` reads the history."""
+        return [
+            Proposal(config, proposer="tpe", state={"repaired": True} if repaired else {})
+            for config, repaired in suggested
+        ]
 
     # The warm study stays at home.
     def __reduce__(self) -> tuple[Any, ...]:

@@ -17,9 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from archsearch import Choice, Config, Float, Int, Prior, Repeat, Space, When
 from archsearch.search.protocols import Strategy
 from archsearch.search.testing.simulation import Curve, finished, study_of
+from archsearch.spaces.domains import Choice, Float, Int
+from archsearch.spaces.flattening import Repeat, When
+from archsearch.spaces.priors import Prior
+from archsearch.spaces.space import Config, Space
 from archsearch.studies.records import Metrics
 
 VALLEY = Space(

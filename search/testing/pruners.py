@@ -14,9 +14,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from archsearch import Float, Space
 from archsearch.search.protocols import Continue, Pruner, Stop
 from archsearch.search.testing.simulation import study_of
+from archsearch.spaces.domains import Float
+from archsearch.spaces.space import Space
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.records import (

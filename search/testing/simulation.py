@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archsearch import Choice, Config, Float, Int, Repeat, Space, When, constraint, forbidden
 from archsearch.search.protocols import Pruner, Stop, Strategy
+from archsearch.spaces.constraints import constraint, forbidden
+from archsearch.spaces.domains import Choice, Float, Int
+from archsearch.spaces.flattening import Repeat, When
+from archsearch.spaces.space import Config, Space
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.history import History
 from archsearch.studies.records import (
@@ -33,6 +36,7 @@ from archsearch.studies.records import (
     Started,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Curve = Callable[[Config, int], float | Metrics]
 """What a config reports at a step: the loss of the study's only goal, or a loss for each goal beside other metrics."""
@@ -140,14 +144,16 @@ def simulate(
     pruner: Pruner | None = None,
     trouble: bool = False,
 ) -> Iterator[Asked]:
-    """Yields each ask as it is made, the strategy being told as an engine tells it; the last one asks for nothing.
+    """Yields each ask as it is made; the last one asks for nothing.
 
     A strategy that proposes nothing while nothing runs ends it, as it ends a study.
 
     With `trouble`, of every eight trials one fails at once, one fails late, one loses its worker and starts again; of
     every five, one is pruned halfway; and some wait before they start.
     """
-    history = History(study).apply(SessionStarted(0.0, trials, None, workers, "simulated", host="", pid=0))
+    history = History(study).apply(
+        SessionStarted(0.0, StoppingCriteria(trials=trials), workers, "simulated", host="", pid=0)
+    )
     at = 0.0
     while True:
         busy = len(history.open_trials("waiting", "running"))
@@ -157,7 +163,7 @@ def simulate(
         if free > 0:
             asked = _ask(strategy, history, free)
             yield asked
-            for proposal in asked.proposals:
+            for proposal in map(study.completed, asked.proposals):
                 history = history.apply(Proposed(at, len(history.trials), proposal, history.seq))
         if not history.open_trials("waiting", "running"):
             break
@@ -165,8 +171,6 @@ def simulate(
         for trial in history.open_trials("waiting", "running"):
             at += 1
             history = _advance(history, trial.number, at, curve, pruner, trouble)
-            if trial.number not in history.unfinished:
-                strategy.tell(history.trials[trial.number])
     yield replace(_ask(strategy, history, 0), proposals=[])
 
 
@@ -184,10 +188,9 @@ def _ask(strategy: Strategy, history: History, n: int) -> Asked:
 
 def _promote(strategy: Strategy, history: History, free: int, at: float) -> History:
     """Paused trials that the strategy lets go on."""
-    promote = getattr(strategy, "promote", None)
-    extensions = [] if promote is None or free <= 0 else promote(history, free)
+    extensions = strategy.promote(history, free) if free > 0 else []
     for each in extensions:
-        history = history.apply(Extended(at, each.trial, each.budget, each.note, history.seq))
+        history = history.apply(Extended(at, each.trial, each.budget, each.reason, each.state, history.seq))
     return history
 
 

@@ -13,7 +13,6 @@ import base64
 import json
 import os
 import pickle
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,9 +22,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from archsearch import Choice, Float, Int, Space, SpaceError, SpecError, When, constraint
 from archsearch.search.protocols import Strategy
 from archsearch.search.testing.simulation import SPACES, Asked, bowl, bowls, finished, simulate, study_of
+from archsearch.spaces.constraints import constraint
+from archsearch.spaces.domains import Choice, Float, Int
+from archsearch.spaces.errors import SpaceError, SpecError
+from archsearch.spaces.flattening import When
+from archsearch.spaces.space import Space
 from archsearch.studies.history import History
 from archsearch.studies.records import (
     Ended,
@@ -47,7 +50,7 @@ import base64, json, pickle, sys
 import numpy as np
 strategy, history, n, seed = pickle.loads(base64.b64decode(sys.stdin.read()))
 proposals = strategy.ask(history, n, np.random.default_rng(seed))
-print(json.dumps([[p.config, p.budget, p.note] for p in proposals]))
+print(json.dumps([[p.config, p.budget, p.proposer, p.reason, p.drawn_at_random, p.state] for p in proposals]))
 """
 
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
@@ -70,23 +73,21 @@ class StrategyContract:
         assert len(asks[-1].history.trials) == (min(18, space.size()) if self.ends else 18)
         for proposal in _proposals(asks):
             space.check(proposal.config)
-            assert proposal.budget is not None
             assert study.budget is not None
-            assert 1 <= proposal.budget <= study.budget
+            assert proposal.budget is None or 1 <= proposal.budget <= study.budget
 
     def test_a_small_space_is_gone_through_without_repeats(self) -> None:
         space = Space(depth=Int(1, 3), flag=Choice(True, 1), width=When("depth > 1", Choice(8, 16)))
         history = finished(self.make(), study_of(space), trials=10, workers=3)
         assert len({repr(trial.config) for trial in history.trials}) == len(history.trials) == 10 == space.size()
 
-    def test_notes_are_json_and_name_their_author(self) -> None:
+    def test_the_state_of_a_proposal_is_json(self) -> None:
         for proposal in _proposals(list(simulate(self.make(), study_of(SPACES["mixed"]), trials=15))):
-            assert json.loads(json.dumps(proposal.note)) == proposal.note
-            assert isinstance(proposal.note["by"], str)
+            assert json.loads(json.dumps(proposal.state)) == proposal.state
 
     def test_a_space_without_a_legal_config_is_told(self) -> None:
         infeasible = Space(constraint("low > high"), low=Float(0.0, 1.0), high=Float(1.0, 2.0))
-        with pytest.raises(SpaceError, match=r"no legal config, or hardly any: .*'low > high' broke first in 100%"):
+        with pytest.raises(SpaceError, match="low > high"):
             self.make().ask(History(study_of(infeasible)), 1, np.random.default_rng(0))
 
     @pytest.mark.parametrize("name", ["mixed", "conditional", "constrained"])
@@ -121,7 +122,7 @@ class StrategyContract:
         study = study_of(SPACES["conditional"], goals=goals, outcome_constraints=["cost < 1"])
         if (refusal := _refusal(self.make(), study)) is not None:
             assert len(goals) > 1
-            assert re.fullmatch(r"\w+ searches for one goal, and this study has 2: minimize loss, .*; use .*", refusal)
+            assert all(goal in refusal for goal in goals)
             return
         asks = list(simulate(self.make(), study, bowls, trials=min(self.trials, 26), trouble=True))[:-1]
         for ask in asks:
@@ -134,7 +135,7 @@ class StrategyContract:
         if _refusal(self.make(), study_of(SPACES["mixed"], goals=goals)) is not None:
             pytest.skip("it serves one goal")
         ask = replace(_last(self.make(), goals=goals), n=2)
-        here = [[p.config, p.budget, p.note] for p in ask.again(self.make())]
+        here = [[p.config, p.budget, p.proposer, p.reason, p.drawn_at_random, p.state] for p in ask.again(self.make())]
         sent = base64.b64encode(pickle.dumps((self.make(), ask.history, ask.n, ask.seed)))
         # Another hash seed, so that an order taken from a set shows.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "77"}
@@ -150,7 +151,7 @@ class StrategyContract:
         assert len(replace(ask, n=n).again(self.make())) == n
 
     def test_an_empty_history(self) -> None:
-        budget = 9 if getattr(self.make(), "needs_budget", False) else None
+        budget = 9 if self.make().needs_budget else None
         history = History(study_of(SPACES["conditional"], budget=budget))
         (proposal,) = self.make().ask(history, 1, np.random.default_rng(0))
         SPACES["conditional"].check(proposal.config)
@@ -171,7 +172,7 @@ class StrategyContract:
         rng = np.random.default_rng(0)
         events: list[Event] = []
         for number in range(1000):
-            proposal = Proposal(study.space.sample(rng), study.budget, {"by": "test"})
+            proposal = Proposal(study.space.sample(rng), study.budget, "test")
             events += [Proposed(0.0, number, proposal, 0), Started(0.0, number, 1, "worker")]
             steps = study.budget or 3
             ends: list[tuple[Outcome, int]] = [(Finished(), steps), (Pruned("halfway"), steps // 2), (Failed("no"), 0)]
@@ -219,12 +220,10 @@ class StrategyContract:
         self.make().ask(history, 2, np.random.default_rng(0))
         assert pickle.dumps(history) == before
 
-    def test_it_pickles_and_compares(self) -> None:
+    def test_it_pickles(self) -> None:
         strategy = self.make()
         ask = _last(strategy)
-        copy = pickle.loads(pickle.dumps(strategy))
-        assert copy == strategy == self.make()
-        assert ask.again(copy) == ask.proposals
+        assert ask.again(pickle.loads(pickle.dumps(strategy))) == ask.proposals
 
     def test_its_repr_names_its_settings_and_nothing_else(self) -> None:
         strategy = self.make()
@@ -243,7 +242,7 @@ def _last(strategy: Strategy, seed: int = 0, goals: tuple[str, ...] = ("loss",))
 def _refusal(strategy: Strategy, study: StudyRecord) -> str | None:
     """Why the strategy cannot serve the study; None where it can."""
     try:
-        getattr(strategy, "check_study", lambda *_: None)(study, 40)
+        strategy.check_study(study, 40)
     except SpecError as error:
         return str(error)
     return None

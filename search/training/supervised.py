@@ -16,7 +16,7 @@ from archsearch.search.training.data import Data, Prepared
 from archsearch.search.training.data.streaming import Scratch
 from archsearch.search.training.folds import cross_validate
 from archsearch.search.training.loop import Diverged, Loop, Result
-from archsearch.search.training.metrics import COSTS, EXTRA, check_name, check_scores, metric_names
+from archsearch.search.training.metrics import COSTS, EXTRA, LOSSES, STANDARD, check_name, check_scores, metric_names
 from archsearch.search.training.optimizers import MEMORY_COPIES
 from archsearch.search.training.recipe import Recipe, check_fits, check_streams, reduction_of
 from archsearch.search.training.recipe import stack_key as recipe_key
@@ -84,6 +84,16 @@ class Supervised:
     def space(self) -> Space:
         """The network's parameters and the recipe's."""
         return self.network.space | self.recipe.space
+
+    def known_metrics(self) -> tuple[str, ...]:
+        """The names that it yields; before the data is read, those of either task unless the source tells the task.
+
+        Raises SpecError for one of `metrics` that the task does not have.
+        """
+        task = getattr(getattr(self.data, "source", None), "task", None)
+        if task is not None:
+            return metric_names(task == "classification", self.metrics)
+        return tuple(dict.fromkeys((*LOSSES, *STANDARD.values(), *self.metrics)))
 
     def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
         """The names that it yields: train_loss, val_loss, val_accuracy (classes) or val_rmse (numbers); and `metrics`.

@@ -15,6 +15,7 @@ from archsearch.search.strategies.random import Random
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 SPACE = Space(
     lr=Float(1e-4, 1e-1, log=True),
@@ -107,7 +108,9 @@ class Session:
         **limits: Any,
     ) -> History:
         clock = clock or (lambda: 0.0)
-        opened = SessionStarted(clock(), trials, timeout_s, capacity, "test", "host", 1, **limits)
+        opened = SessionStarted(
+            clock(), StoppingCriteria(trials=trials, timeout_s=timeout_s, **limits), capacity, "test", "host", 1
+        )
         executor = executor or Slots(objective, capacity)
         engine = Engine(
             self.history,

@@ -35,7 +35,7 @@ def test_ask_and_tell() -> None:
         session.tell(trial, {"loss": loss_of(trial.config)})
     assert session.history.counts() == {"finished": 8}
     assert session.best.value("loss") == min(trial.value("loss") for trial in session.history.trials)
-    assert {trial.proposal.note["by"] for trial in session.history.trials} == {"random", "tpe"}
+    assert {trial.proposal.proposer for trial in session.history.trials} == {"random", "tpe"}
 
 
 def test_a_report_says_whether_to_go_on() -> None:
@@ -193,6 +193,54 @@ def test_another_search_is_not_mixed_in(tmp_path: Path) -> None:
     Session(SPACE, minimize="loss", strategy="random", store=path).close()
 
 
+OWN = """
+import sys
+from archsearch import Float, Session, Space
+from archsearch.search.protocols import Continue, Pruner, Strategy
+
+class Plain:
+    pass
+
+class Mine(Strategy):
+    def __init__(self):
+        self.helper = Plain()
+
+    def __repr__(self):
+        return object.__repr__(self)
+
+    def propose(self, history, rng):
+        return history.study.space.sample(rng)
+
+class Patient(Pruner):
+    def __init__(self):
+        self.helper = Plain()
+
+    def judge(self, trial, history):
+        return Continue()
+
+with Session(Space(x=Float(0, 1)), minimize="loss", strategy=Mine(), pruner=Patient(), store=sys.argv[1]) as session:
+    session.tell(session.ask(), {"loss": 1.0})
+    print(len(session.history.trials))
+"""
+
+
+def test_a_store_is_gone_on_with_by_parts_without_a_repr(tmp_path: Path) -> None:
+    for count in (1, 2):  # each in a process of its own, where addresses differ
+        done = subprocess.run(
+            [sys.executable, "-c", OWN, str(tmp_path / "mine.db")], capture_output=True, text=True, check=False
+        )
+        assert (done.stdout, done.stderr) == (f"{count}\n", "")
+    with Store.open(tmp_path / "mine.db") as store:
+        assert (store.study.strategy, store.study.pruner) == ("__main__.Mine", "Patient(helper=__main__.Plain)")
+
+
+@pytest.mark.parametrize("settings", [{"trials": 2.5}, {"trials": True}, {"budget": "3"}, {"repeats": 1.5}])
+def test_wrong_types_are_refused_before_there_is_a_store(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match=f"^{next(iter(settings))} must be a whole number of at least 1"):
+        Session(SPACE, minimize="loss", store=tmp_path / "mine.db", **settings)
+    assert not (tmp_path / "mine.db").exists()
+
+
 def test_what_was_given_out_again_is_not_told_by_who_had_it_first() -> None:
     session = Session(SPACE, minimize="loss", strategy="random", repeats=2)
     first = session.ask()
@@ -239,7 +287,7 @@ def test_what_cannot_be_meant() -> None:
         session.report(trial, 1, {"loss": 1.0})
     session.tell(trial)
     for late in (lambda: session.tell(trial), lambda: session.report(trial, 2, {"loss": 1.0})):
-        with pytest.raises(SpecError, match="trial 0 is finished, and is not running"):
+        with pytest.raises(SpecError, match="trial 0 is not running but finished"):
             late()
     with pytest.raises(SpecError, match="no trial of this session"):
         session.tell(0)  # type: ignore[arg-type]  # the mistake

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import archsearch
@@ -27,12 +28,14 @@ from archsearch import (
     Supervised,
     constraint,
     csv,
+    diabetes,
     digits,
 )
-from archsearch.search.declaration import duration_s
 from archsearch.search.engine.driver import Driver
 from archsearch.search.engine.spec import Pickled, SpecFile, source_of
+from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.strategies import STRATEGIES
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import Store
 
 SPACE = Space(x=Float(0, 1), depth=Int(1, 4))
@@ -44,26 +47,24 @@ def study(**settings: Any) -> Study:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("20m", 1200), ("1h30m", 5400), ("2d", 172800), ("0.5h", 1800), (7, 7), (None, None)],
-)
-def test_a_duration(text: Any, seconds: float | None) -> None:
-    assert duration_s(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-5m", "0", "20 minutes", "m", "1e3", True, float("inf")])
-def test_no_duration(text: Any) -> None:
-    with pytest.raises(SpecError, match="time-out"):
-        duration_s(text)
-
-
-@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"minimize": None}, "needs a metric"),
         ({"maximize": "loss"}, "a metric twice as its goal: loss"),
         ({"minimize": ""}, "needs a metric"),
         ({"minimize": 3}, "needs a metric"),
+        ({"trials": 2.5}, r"^trials must be a whole number of at least 1, got 2\.5"),
+        ({"patience": "3"}, "^patience must be a whole number of at least 1, got '3'"),
+        ({"timeout": "20"}, "^timeout has no unit, got '20'; write 20s for seconds"),
+        ({"target": True}, "^target must be a finite number, got True"),
+        ({"gpu_hours": 1.0}, "^gpu_hours limits trials that use a GPU, and these use none"),
+        ({"trials": None}, "neither trials nor a timeout"),
+        ({"trials": None, "target": 1.0}, "might never end: its target may never be reached"),
+        ({"checkpoint_every": "5"}, "^checkpoint_every has no unit"),
+        ({"strategy": Strategy()}, r"strategy must have a method `propose` or `ask`"),
+        ({"strategy": Random}, r"strategy is the class Random; write Random\(\)"),
+        ({"pruner": Pruner()}, "pruner must have a method `judge`"),
+        ({"pruner": "Medain"}, r"unknown pruner 'Medain'; .*did you mean 'median'\?"),
         ({"retries": -1}, "retries must be a whole number of at least 0, got -1"),
         ({"workers": True}, "workers must be a whole number"),
         ({"gpus": -0.5}, "gpus must be a number of at least 0"),
@@ -78,13 +79,82 @@ def test_a_study_that_cannot_be_meant(settings: dict[str, Any], message: str) ->
         study(**settings)
 
 
-def test_a_misspelt_metric_of_supervised_is_found_before_the_first_trial(tmp_path: Path) -> None:
-    wrong = study(
-        objective=Supervised(digits(), MLP(1, 8)), space=None, budget=1, minimize=None, maximize="val_acuracy"
-    )
-    with pytest.raises(SpecError, match=r"unknown metric 'val_acuracy'; .*did you mean 'val_accuracy'\?"):
-        wrong.run(tmp_path / "s.db", quiet=True)
-    assert not (tmp_path / "s.db").exists()
+@pytest.mark.parametrize(
+    ("data", "metric", "message"),
+    [
+        (digits(), "val_acuracy", r"unknown metric 'val_acuracy'; .*did you mean 'val_accuracy'\?"),
+        (digits(), "acc", r"unknown metric 'acc'; .*did you mean 'val_accuracy'\?"),
+        (digits(), "val_rmse", "unknown metric 'val_rmse'; known: train_loss, val_accuracy, val_loss"),
+        (diabetes(), "val_accuracy", "unknown metric 'val_accuracy'; known: train_loss, val_loss, val_rmse"),
+        (csv("no_such.csv", target="y", task="regression"), "val_accuracy", "unknown metric 'val_accuracy'"),
+        (csv("no_such.csv", target="y"), "val_f", "unknown metric 'val_f'"),
+        (digits(), "val_f1", r"is reported only where it is named; write Supervised\(..., metrics=\('val_f1',\)\)"),
+    ],
+)
+def test_a_metric_that_supervised_does_not_have_is_refused_before_the_data_is_read(
+    data: Any, metric: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        study(objective=Supervised(data, MLP(1, 8)), space=None, budget=1, minimize=metric)
+
+
+def test_a_metric_of_either_task_may_be_meant_until_the_data_is_read() -> None:
+    for metric in ("val_accuracy", "val_rmse", "train_loss"):
+        study(objective=Supervised(csv("no_such.csv", target="y"), MLP(1, 8)), space=None, budget=1, minimize=metric)
+
+
+def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
+    made = study(trials=np.int64(2), seed=np.int32(3), budget=np.int64(4), timeout=np.float64(60))
+    assert made.stopping == StoppingCriteria(trials=2, timeout_s=60.0)
+    assert made.run(tmp_path / "s.db", quiet=True).counts() == {"finished": 2}
+    with Store.open(tmp_path / "s.db") as store:
+        assert store.history().session_started.stopping == made.stopping
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trials": 6.5}, r"^trials must be a whole number of at least 1, got 6\.5"),
+        ({"trials": True}, "^trials must be a whole number"),
+        ({"trials": 2}, "^trials is the study's total, got 2, and 4 have begun already; give at least 4"),
+        ({"patience": "3"}, "^patience must be a whole number of at least 1, got '3'"),
+        ({"timeout": "20"}, "^timeout has no unit, got '20'"),
+        ({"timeout": {}}, "^timeout must be like"),
+        ({"gpu_hours": 1}, "^gpu_hours limits trials that use a GPU"),
+        ({"target": "0.5"}, "^target must be a finite number"),
+        ({"workers": 1.5}, r"^workers must be a whole number of at least 1, got 1\.5"),
+        ({"workers": 2}, "^workers must be 1 in the inline executor, got 2"),
+        ({"executor": "Ray"}, r"unknown executor 'Ray'; .*did you mean 'ray'\?"),
+        ({"executor": 3}, "unknown executor '3'"),
+    ],
+)
+def test_a_wrong_argument_of_resume_leaves_the_store_as_it_was(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    study().run(tmp_path / "s.db", quiet=True)
+    with Store.open(tmp_path / "s.db") as store:
+        before = list(store.events())
+    with pytest.raises(SpecError, match=message):
+        archsearch.resume(tmp_path / "s.db", quiet=True, **settings)
+    with Store.open(tmp_path / "s.db") as store:
+        assert list(store.events()) == before
+    assert archsearch.resume(tmp_path / "s.db", trials=np.int64(5), quiet=True).counts() == {"finished": 5}
+
+
+class Noisy(Strategy):
+    """One without a repr of its own but the base's, holding an object that has none."""
+
+    def __init__(self) -> None:
+        self.part = object()
+
+    def propose(self, history: Any, rng: Any) -> Any:
+        return history.study.space.sample(rng)
+
+
+def test_no_address_reaches_the_store(tmp_path: Path) -> None:
+    study(strategy=Noisy()).run(tmp_path / "s.db", quiet=True)
+    with Store.open(tmp_path / "s.db") as store:
+        assert store.study.strategy == "Noisy(part=object)"
 
 
 def test_run_and_resume_from_python(tmp_path: Path) -> None:
@@ -171,7 +241,7 @@ def test_a_resume_with_another_space_names_each_change(tmp_path: Path) -> None:
     study().run(tmp_path / "s.db", quiet=True)
     other = study(space=Space(constraint("x < depth"), x=Float(0, 2), depth=Int(1, 4)))
     with pytest.raises(StoreError) as caught:
-        Driver.from_study(other, tmp_path / "s.db", quiet=True).resume()
+        Driver.from_study(other, tmp_path / "s.db").resume()
     assert str(caught.value).splitlines()[0].endswith("s.db: the spec now declares another space; run it anew:")
     assert str(caught.value).splitlines()[1:] == [
         "  changed x: Float(low=0.0, high=1.0, log=False, step=None) → Float(low=0.0, high=2.0, log=False, step=None)",
@@ -231,7 +301,7 @@ def test_a_resume_on_other_data_is_refused_and_changes_nothing(measured: Study, 
         archsearch.resume(tmp_path / "s.db", trials=6, quiet=True)
     assert str(caught.value) == (
         f"{tmp_path / 's.db'}: its trials were trained on data with fingerprint 0123456789abcdef, and the spec now "
-        "reads other data, fedcba9876543210; bring the former back, or run the study anew in another store"
+        "reads other data, fedcba9876543210; restore the former, or run the study anew in another store"
     )
     with Store.open(tmp_path / "s.db") as store:
         assert store.history().trials == before.trials

@@ -29,6 +29,7 @@ from archsearch.studies.records import (
     Started,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 OUTCOMES: tuple[Outcome, ...] = (Finished(), Pruned("too slow"), Failed("ValueError: é\n'x'"))
 
@@ -56,7 +57,7 @@ class Life:
             getattr(self, name)(fitting[pick % len(fitting)], detail)
 
     def open(self, detail: int) -> None:
-        self.add(SessionStarted(self.now, 10 if detail else None, None, 2, "test", "host", 7))
+        self.add(SessionStarted(self.now, StoppingCriteria(trials=10 if detail else None), 2, "test", "host", 7))
         for number, state in enumerate(self.states):
             if state == "running":
                 self.add(Lost(self.now, number, "the driver was killed", "driver"))
@@ -66,7 +67,7 @@ class Life:
         self.add(SessionEnded(self.now, "every trial is done"))
 
     def propose(self, detail: int) -> None:
-        proposal = Proposal({"a": 0.5, "b": detail}, detail or None, {"by": "test"})
+        proposal = Proposal({"a": 0.5, "b": detail}, detail or None, "test")
         self.add(Proposed(self.now, len(self.states), proposal, len(self.events)))
         self.states.append("waiting")
         self.steps.append(0)

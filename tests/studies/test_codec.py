@@ -33,6 +33,7 @@ from archsearch.studies.records import (
     SessionStarted,
     Started,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 # Any text, lone surrogates too (Python reads file names as such); a pair of halves in a row would be read as one sign.
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=20).filter(
@@ -40,30 +41,35 @@ TEXT = st.text(st.characters(exclude_categories=[]), max_size=20).filter(
 )
 TIMES = st.floats(0, 4e9)
 NUMBERS = st.integers(0, 2**40)
+COUNTS = st.integers(1, 2**40)
+AMOUNTS = st.floats(0, 4e9, exclude_min=True)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.none() | st.booleans() | st.integers() | FINITE | TEXT
-NOTES = st.dictionaries(
+STATES = st.dictionaries(
     TEXT, st.recursive(PLAIN, lambda x: st.lists(x, max_size=3) | st.dictionaries(TEXT, x, max_size=2))
 )
 PROPOSALS = st.builds(
     Proposal,
     st.dictionaries(TEXT, st.recursive(PLAIN, lambda x: st.lists(x, max_size=3).map(tuple), max_leaves=5), max_size=4),
     st.none() | NUMBERS,
-    NOTES,
+    STATES,
 )
 EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     SessionStarted: st.builds(
         SessionStarted,
         TIMES,
-        st.none() | NUMBERS,
-        st.none() | TIMES,
+        st.builds(
+            StoppingCriteria,
+            trials=st.none() | COUNTS,
+            timeout_s=st.none() | AMOUNTS,
+            gpu_hours=st.none() | AMOUNTS,
+            target=st.none() | FINITE,
+            patience=st.none() | COUNTS,
+        ),
         NUMBERS,
         TEXT,
         TEXT,
         NUMBERS,
-        st.none() | TIMES,
-        st.none() | FINITE,
-        st.none() | NUMBERS,
     ),
     SessionEnded: st.builds(SessionEnded, TIMES, TEXT),
     Proposed: st.builds(Proposed, TIMES, NUMBERS, PROPOSALS, NUMBERS),
@@ -73,7 +79,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Any]] = {
     ),
     Paused: st.builds(Paused, TIMES, NUMBERS),
     RunCompleted: st.builds(RunCompleted, TIMES, NUMBERS),
-    Extended: st.builds(Extended, TIMES, NUMBERS, NUMBERS, NOTES, NUMBERS),
+    Extended: st.builds(Extended, TIMES, NUMBERS, NUMBERS, TEXT, STATES, NUMBERS),
     Lost: st.builds(Lost, TIMES, NUMBERS, TEXT, st.sampled_from(get_args(Blame))),
     Ended: st.builds(Ended, TIMES, NUMBERS, st.just(Finished()) | st.builds(Pruned, TEXT) | st.builds(Failed, TEXT)),
     Logged: st.builds(Logged, TIMES, NUMBERS, TEXT),
@@ -89,7 +95,7 @@ def test_every_kind_of_event_is_tried_here() -> None:
 def test_an_event_comes_back_as_it_was(kind: type[Event], data: Any) -> None:
     event = data.draw(EVENTS[kind])
     name, trial, at, body = encode(event)
-    assert name == kind.__name__.lower()
+    assert name.replace("_", "") == kind.__name__.lower()
     assert trial == getattr(event, "trial", None)
     body.encode("utf-8")
     back = decode(name, trial, at, body)  # type: ignore[arg-type]
@@ -99,9 +105,9 @@ def test_an_event_comes_back_as_it_was(kind: type[Event], data: Any) -> None:
 
 
 def test_bodies_are_compact_readable_json() -> None:
-    kind, trial, at, body = encode(Proposed(2, 4, Proposal({"größe": (3, 3)}, None, {"by": "test"}), 9))
+    kind, trial, at, body = encode(Proposed(2, 4, Proposal({"größe": (3, 3)}, None, "test"), 9))
     assert (kind, trial, repr(at)) == ("proposed", 4, "2.0")
-    assert body == '{"config":{"größe":[3,3]},"budget":null,"note":{"by":"test"},"seen":9}'
+    assert body.startswith('{"config":{"größe":[3,3]},"budget":null,"proposer":"test","reason":"",')
 
 
 def test_a_time_is_a_float_whatever_it_was() -> None:

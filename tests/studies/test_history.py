@@ -33,6 +33,7 @@ from archsearch.studies.records import (
     StudyRecord,
     Trial,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 
 @given(data=st.data())
@@ -207,7 +208,7 @@ def test_the_value_is_the_last_report_that_has_the_metric(small_study: StudyReco
 
 
 def opened(at: float) -> SessionStarted:
-    return SessionStarted(at, 5, None, 1, "test", "host", 1)
+    return SessionStarted(at, StoppingCriteria(trials=5), 1, "test", "host", 1)
 
 
 def test_elapsed_counts_sessions_and_not_the_gaps(small_study: StudyRecord) -> None:

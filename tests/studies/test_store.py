@@ -38,6 +38,7 @@ from archsearch.studies.records import (
     Started,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import FORMAT, Store
 
 META = {"spec": "größe = 1\n", "seed": 3, "versions": {"torch": "2.13.0"}, "commit": None}
@@ -53,7 +54,7 @@ def finished(number: int, loss: float = 1.0) -> list[Event]:
 
 
 EVENTS = [
-    SessionStarted(0.5, 10, None, 2, "inline", "host-a", 4711),
+    SessionStarted(0.5, StoppingCriteria(trials=10), 2, "inline", "host-a", 4711),
     *finished(0),
     *finished(1, 0.25),
     Logged(4.0, 1, "hé\n"),
@@ -390,13 +391,14 @@ DRIVER = """
     from pathlib import Path
     from archsearch import Float, Space
     from archsearch.studies.records import Goal, Logged, SessionStarted, StudyRecord
+    from archsearch.studies.stopping_criteria import StoppingCriteria
     from archsearch.studies.store import Store
 
     study = StudyRecord("small", Space(a=Float(0, 1)), (Goal("loss", False),), 9, 3, "Random()", "Never()")
     store = Store.create(sys.argv[1], study, {})
 """
 HOLD = """
-    store.append([SessionStarted(1.0, 10, None, 2, "inline", "host-b", os.getpid())])
+    store.append([SessionStarted(1.0, StoppingCriteria(trials=10), 2, "inline", "host-b", os.getpid())])
     print("ready", flush=True)
     sys.stdin.read()
     store.close()

@@ -73,7 +73,7 @@ def test_the_view_trials_agrees_with_history(data: Any, any_events: Any, ask: As
         assert (row["steps"] or 0) == trial.step
         assert row["attempts"] == trial.attempt
         assert json.loads(row["config"]) == trial.config
-        assert json.loads(row["note"]) == trial.proposal.note
+        assert row["proposer"] == trial.proposal.proposer
         assert row["proposed_at"] == trial.proposed_at
         assert row["started_at"] == trial.started_at
         assert row["ended_at"] == (trial.ended_at if ended else None)

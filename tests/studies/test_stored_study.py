@@ -47,6 +47,7 @@ from archsearch.studies.records import (
     Started,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import Store
 
 META = {
@@ -79,7 +80,7 @@ def trial(number: int, outcome: Any, config: Any = SGD, **metrics: float) -> lis
 
 
 EVENTS: list[Event] = [
-    SessionStarted(0.0, 10, None, 1, "inline", "host", 7),
+    SessionStarted(0.0, StoppingCriteria(trials=10), 1, "inline", "host", 7),
     *trial(0, Finished(), accuracy=0.5, extra=3.0),
     *trial(1, Finished(), ADAM, accuracy=0.75),
     *trial(2, Pruned("too slow"), accuracy=0.25),

@@ -13,8 +13,8 @@ import numpy as np
 from cmaes import CMAwM
 from numpy.typing import NDArray
 
-from archsearch.search.strategies._shared.deduplication import is_new, untried
 from archsearch.spaces import Choice, Config, Domain, Int, Parameter, Space, SpecError, Value, neighbour, repair
+from archsearch.spaces.deduplication import is_new, untried
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 
@@ -54,7 +54,7 @@ class Generations:
         """
         if history.study != self._study or _around(history) != self.around:
             return False
-        numbers = [number for trial in _drawn(history) for number in trial.proposal.note.get("told", ())]
+        numbers = [number for trial in _drawn(history) for number in trial.proposal.state.get("told", ())]
         said = [history.trials[number] for number in numbers]
         if said[: len(self._told)] != self._told:
             return False
@@ -75,7 +75,7 @@ class Generations:
         told = {trial.number for trial in self._told}
         oldest = max(self._first, self.number - _LATE)
         ended = (trial for trial in _drawn(history) if trial.outcome is not None and trial.number not in told)
-        return [trial for trial in ended if trial.proposal.note["generation"] >= oldest]
+        return [trial for trial in ended if trial.proposal.state["generation"] >= oldest]
 
     def draw(self, tried: Sequence[Config], rng: np.random.Generator) -> tuple[Config, list[float]]:
         """A legal config, and where it was drawn, (columns,); a repaired value counts as drawn where it is now.
@@ -121,7 +121,7 @@ class Generations:
         # in place, and stably.
         ranked = sorted(trials, key=lambda trial: (trial.number not in points, trial.number not in losses))
         told, failed = losses | broken, max([worst, *broken.values()])
-        self._cma.tell([(np.array(t.proposal.note["drawn"]), told.get(t.number, failed)) for t in ranked])
+        self._cma.tell([(np.array(t.proposal.state["drawn"]), told.get(t.number, failed)) for t in ranked])
         self._told += trials
         self.number += 1
         if self._cma.should_stop():
@@ -140,14 +140,14 @@ class Generations:
 
 def _drawn(history: History) -> list[Trial]:
     """The trials that CMA-ES proposed, by number; there may be others."""
-    return [trial for trial in history.trials if trial.proposal.note.get("by") == "cmaes"]
+    return [trial for trial in history.trials if trial.proposal.proposer == "cmaes"]
 
 
 def _around(history: History) -> int | None:
     """The trial around which the first distribution begins: the best one when the first draw was made."""
     first = next(iter(_drawn(history)), None)
     if first is not None:
-        return first.proposal.note.get("around")
+        return first.proposal.state.get("around")
     return history.best_number
 
 

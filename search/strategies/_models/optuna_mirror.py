@@ -34,10 +34,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.search.strategies._models.prior_weighted_tpe import PriorWeightedTPE
-from archsearch.search.strategies._shared.deduplication import untried
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.strategies._shared.ranking import ranked
 from archsearch.spaces import Choice, Config, Domain, Int, Parameter, Value, neighbour, repair
+from archsearch.spaces.deduplication import untried
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial

@@ -9,7 +9,7 @@ from archsearch.search.protocols import Strategy
 from archsearch.spaces import SpecError
 from archsearch.studies.goals import order
 from archsearch.studies.history import History
-from archsearch.studies.records import Extension, Pruned, State, StudyRecord, Trial
+from archsearch.studies.records import Extension, Pruned, State, Trial
 
 GOING: tuple[State, ...] = ("waiting", "running")
 
@@ -41,15 +41,15 @@ def ranked_at(history: History, step: int, trials: Iterable[Trial]) -> list[Tria
     return [came[place][0] for place in order([point for _, point in came])]
 
 
-def promoted(trials: Iterable[Trial], step: int, budget: int, by: str) -> list[Extension]:
+def promoted(trials: Iterable[Trial], step: int, budget: int) -> list[Extension]:
     """Those of the trials that hold at this step go on to the budget."""
     holding = (trial for trial in trials if trial.state == "paused" and trial.proposal.budget == step)
-    return [Extension(trial.number, budget, {"by": by, "rung": step}) for trial in holding]
+    return [Extension(trial.number, budget, f"among the best at step {step}") for trial in holding]
 
 
 def no_more_come(history: History) -> bool:
     """Has the study as many trials as this session may begin?"""
-    wanted = None if history.session_started is None else history.session_started.trials
+    wanted = None if history.session_started is None else history.session_started.stopping.trials
     return wanted is not None and len(history.trials) >= wanted
 
 
@@ -77,15 +77,8 @@ def _held(trial: Trial, steps: list[int]) -> Trial:
     return replace(trial, state="pruned", outcome=Pruned(f"holds at step {held}"), reports=reports, repeats=())
 
 
-def check_inner(strategy: Strategy, study: StudyRecord, trials: int | None) -> None:
-    """Raises SpecError for a study that the wrapped strategy cannot serve."""
-    check = getattr(getattr(strategy, "strategy", None), "check_study", None)
-    if check is not None:
-        check(study, trials)
-
-
 def check_wrapped(strategy: Strategy) -> None:
     """Raises SpecError for a wrapped strategy that is none, or pauses trials itself."""
     who, inner = type(strategy).__name__, getattr(strategy, "strategy", None)
-    if isinstance(inner, type) or not hasattr(inner, "ask") or hasattr(inner, "promote"):
+    if not isinstance(inner, Strategy) or type(inner).promote is not Strategy.promote:
         raise SpecError(f"{who} wraps a strategy that does not pause trials itself, got {inner!r}; write {who}(TPE())")

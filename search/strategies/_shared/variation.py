@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.spaces import Config, Space, crossover, mutate
+from archsearch.studies.records import Proposal, Trial
 
-_TRIES = 100  # mutations of mutations, until a child is new
 _SIBLINGS = 10  # among how many children the space's priors choose
 
 
-def children(
-    weighting: PriorWeighting, mother: Config, father: Config | None, rng: np.random.Generator
-) -> Iterator[Config]:
-    """A child, which differs from what its parents have in one parameter, and what further mutations make of it.
+def child_of(weighting: PriorWeighting, parents: Sequence[Trial], rng: np.random.Generator) -> Proposal:
+    """A child of one parent or two, which differs from what they have in one parameter.
 
-    Where the space has priors, the child is chosen among some by them.
+    If the space has priors, the child is chosen among ten by them. The parents' numbers are kept in its state.
     """
-    child = _child(weighting.space, mother, father, rng)
-    if weighting:
-        siblings = [_child(weighting.space, mother, father, rng) for _ in range(_SIBLINGS - 1)]
-        child = weighting.choose([child, *siblings], rng)
-    for _ in range(_TRIES):
-        yield child
-        child = mutate(weighting.space, child, rng)
+    count = _SIBLINGS if weighting else 1
+    children = [_child(weighting.space, [parent.config for parent in parents], rng) for _ in range(count)]
+    config = weighting.choose(children, rng) if weighting else children[0]
+    return Proposal(config, state={"parents": [parent.number for parent in parents]})
 
 
-def _child(space: Space, mother: Config, father: Config | None, rng: np.random.Generator) -> Config:
-    return mutate(space, mother if father is None else crossover(space, mother, father, rng), rng)
+def _child(space: Space, parents: Sequence[Config], rng: np.random.Generator) -> Config:
+    crossed = crossover(space, parents[0], parents[1], rng) if len(parents) > 1 else parents[0]
+    return mutate(space, crossed, rng)

@@ -10,13 +10,14 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from archsearch.search.training.data.blocks import all_finite, joined
 from archsearch.search.training.data.files import map_bytes
+from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.raw import Raw
 from archsearch.search.training.data.streaming import Empty
 from archsearch.spaces.errors import DataError
@@ -59,6 +60,8 @@ class ImageFiles:
 @dataclass(frozen=True, slots=True)
 class Idx:
     """A folder of MNIST's file names, or a pair of files; `test` is the official test part, found in a folder."""
+
+    task: ClassVar[Task] = "classification"  # known before anything is read
 
     folder: str | None
     train: ImageFiles | None = None

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.raw import Raw
 from archsearch.search.training.data.streaming import Empty
 from archsearch.spaces.errors import DataError, unknown
@@ -36,6 +37,8 @@ NAMED = 3  # of the files that are left out
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
     """A folder of classes and how to read it; see `image_folder` for the meaning of each field."""
+
+    task: ClassVar[Task] = "classification"  # known before anything is read
 
     folder: str
     size: Size | None

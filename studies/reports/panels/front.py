@@ -16,7 +16,7 @@ from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 from archsearch.studies.reports.cards import Cell, Content, Missing, Table
 from archsearch.studies.reports.feasibility import standing
-from archsearch.studies.reports.panels.headline import by, shown
+from archsearch.studies.reports.panels.headline import shown
 from archsearch.studies.reports.theme import (
     BEST,
     SCALE,
@@ -69,7 +69,7 @@ def table(history: History) -> Table | Missing:
         values = [value for goal in history.study.goals if (value := trial.value(goal.metric)) is not None]
         if len(values) == len(history.study.goals):
             stands = "front" if trial.number in front else standing(history, trial)
-            rows.append((trial.number, stands, by(trial), *values))
+            rows.append((trial.number, stands, trial.proposal.proposer, *values))
     if not rows:
         return Missing("No trial has finished yet.")
     columns = (f"goal {place}" for place, _ in enumerate(history.study.goals))

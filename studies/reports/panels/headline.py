@@ -6,12 +6,9 @@ from statistics import fmean, median
 
 from archsearch.studies.formatting import count, duration, number
 from archsearch.studies.history import History
-from archsearch.studies.records import Trial
+from archsearch.studies.records import STARTED_WITH, Trial
 from archsearch.studies.reports.cards import Cell, Content, Missing, Table
 from archsearch.studies.reports.feasibility import by_first, feasible
-
-RANDOM = "random"  # note["by"] of a trial that was drawn at random
-START = "start"  # and of one that the study was given to start with
 
 
 def panel(history: History) -> Content | Missing:
@@ -52,10 +49,9 @@ def shown(value: object) -> Cell:
     return value if isinstance(value, int | float | str) and not isinstance(value, bool) else str(value)
 
 
-def by(trial: Trial) -> str:
-    """What proposed the trial; empty when its strategy did not say."""
-    name = trial.proposal.note.get("by")
-    return "" if name is None else str(name)
+def given(trial: Trial) -> bool:
+    """Is it one of the configurations that the study was given to start with?"""
+    return trial.proposal.proposer == STARTED_WITH
 
 
 def chance(history: History) -> str:
@@ -67,15 +63,15 @@ def chance(history: History) -> str:
     kind = "feasible trial" if history.study.outcome_constraints else "finished trial"
     if len(history.study.goals) > 1:
         front = history.front
-        by_chance = sum(by(trial) == RANDOM for trial in front)
-        all_by_chance = sum(by(trial) == RANDOM for trial, _ in finished)
+        by_chance = sum(trial.proposal.drawn_at_random for trial in front)
+        all_by_chance = sum(trial.proposal.drawn_at_random for trial, _ in finished)
         return (
             f"Drawn at random: {by_chance:,} of the {count(len(front), 'trial')} on the Pareto front, and "
             f"{all_by_chance:,} of {count(len(finished), kind)}."
         )
-    drawn = [v for t, v in finished if by(t) == RANDOM]
-    chosen = [v for t, v in finished if by(t) not in (RANDOM, START)]
-    if by(best) == START:
+    drawn = [v for t, v in finished if t.proposal.drawn_at_random]
+    chosen = [v for t, v in finished if not (t.proposal.drawn_at_random or given(t))]
+    if given(best):
         return "The search did not beat what it was given: the best trial is one that the study started with."
     if not drawn:
         return f"No {kind} was drawn at random, so this page cannot say how far the search beat chance."
@@ -87,7 +83,7 @@ def chance(history: History) -> str:
             f"Every {kind}{but} was drawn at random ({len(drawn):,}), so the best is what chance alone found; "
             f"their median is {number(middle)}."
         )
-    if by(best) == RANDOM:
+    if best.proposal.drawn_at_random:
         return (
             "The search did not beat chance: the best trial was itself drawn at random, "
             f"one of {len(drawn):,}; none of the {len(chosen):,} that the search chose is better."
@@ -133,7 +129,7 @@ def _infeasible(history: History) -> tuple[str, ...]:
 
 def _best(history: History, best: Trial) -> str:
     study = history.study
-    who = f", proposed by {by(best)}" if by(best) else ""
+    who = f", proposed by {best.proposal.proposer}" if best.proposal.proposer else ""
     values = ((metric, best.value(metric)) for metric in study.metrics)
     text = f"Best: trial {best.number}{who}, with "
     text += ", ".join(f"{metric} = {number(value)}" for metric, value in values if value is not None)

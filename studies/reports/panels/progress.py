@@ -10,7 +10,6 @@ from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.feasibility import Feasibility, by_first, standing
-from archsearch.studies.reports.panels.headline import by
 from archsearch.studies.reports.theme import BEST, STATE_COLOUR, STATE_SYMBOL, figure, text, value_axis, whole_axis
 
 
@@ -34,7 +33,7 @@ def table(history: History) -> Table | Missing:
         stands = standing(history, trial)
         if stands == "finished":
             best = better(goal, best, value)
-        rows.append((trial.number, stands, value, best, by(trial)))
+        rows.append((trial.number, stands, value, best, trial.proposal.proposer))
     if not rows:
         return Missing("No trial has reported yet.")
     return Table("Value by trial", ("trial", "state", "value", "best", "by"), tuple(rows))

@@ -8,7 +8,6 @@ from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.feasibility import standing
-from archsearch.studies.reports.panels.headline import by
 
 
 def panel(history: History) -> Content | Missing:
@@ -24,14 +23,14 @@ def table(history: History) -> Table | Missing:
     """In the order of their first trials. best: of the finished, feasible trials; a gap where there is none."""
     groups: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in history.trials:
-        groups[by(trial), str(trial.proposal.note.get("why", ""))].append(trial)
+        groups[trial.proposal.proposer, trial.proposal.reason].append(trial)
     if not groups:
         return Missing("No trial has been proposed yet.")
     rows = tuple(
         (name, why, len(trials), trials[0].number, trials[-1].number, _best(history, trials))
         for (name, why), trials in groups.items()
     )
-    return Table("Proposals by strategy and reason", ("proposed by", "why", "trials", "first", "last", "best"), rows)
+    return Table("Proposals by strategy and reason", ("proposed by", "reason", "trials", "first", "last", "best"), rows)
 
 
 def _best(history: History, trials: list[Trial]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from archsearch.studies.dataframe import duration_s
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.panels.headline import by, shown
+from archsearch.studies.reports.panels.headline import shown
 
 
 def panel(history: History) -> Content | Missing:
@@ -30,7 +30,7 @@ def table(history: History) -> Table | Missing:
             *(trial.step, duration_s(trial)),
             *(shown(trial.config[name]) if name in trial.config else None for name in names),
             *([", ".join(map(str, history.broken(trial)))] if study.outcome_constraints else []),
-            *(by(trial), trial.reason),
+            *(trial.proposal.proposer, trial.reason),
         )
         for trial in history.trials
     )

@@ -62,7 +62,7 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
 
     fewer = archsearch("resume", "tiny.db", "--trials", 3)
     assert fewer.returncode == 2
-    assert "3 asked, and 6 were begun already; give at least 6" in fewer.stderr
+    assert "error: --trials is the study's total, got 3, and 6 have begun already; give at least 6" in fewer.stderr
 
     done = archsearch("resume", "tiny.db")  # nothing to do is no mistake
     assert done.returncode == 0
@@ -122,23 +122,23 @@ def test_the_same_spec_and_seed_is_the_same_search(archsearch: Any, spec: Path, 
 
 BAD_SPECS = {
     "syntax": ("study = (\n", ["bad.py, line 1", "'(' was never closed"]),
-    "no study": ("from search import Study\n", ["bad.py defines no `study`", "add study = Study(...)"]),
+    "no study": ("from archsearch import Study\n", ["bad.py defines no `study`", "add study = Study(...)"]),
     "another name": (GOOD.replace("study = Study", "search_ = Study"), ["it has a Study named 'search_'"]),
     "not a study": ("study = 3\n", ["`study` in bad.py is a int, not a Study"]),
     "unknown import": (
-        "from search import Studdy\n",
-        ["line 1", "unknown name in search 'Studdy'", "did you mean 'Study'?"],
+        "from archsearch import Studdy\n",
+        ["line 1", "unknown name in archsearch 'Studdy'", "did you mean 'Study'?"],
     ),
     "unknown name": (
         GOOD.replace("Random()", "Radom()"),
-        ["line 12", "unknown name 'Radom'", "did you mean 'Random'?"],
+        ["line 11", "unknown name 'Radom'", "did you mean 'Random'?"],
     ),
     "unknown argument": (
         GOOD.replace("trials=4", "trails=4"),
         ["unknown argument of Study 'trails'", "did you mean 'trials'?"],
     ),
     "unknown module": ("import nosuchthing\n", ["line 1", "no module named 'nosuchthing'"]),
-    "wrong type": (GOOD.replace("trials=4", "trials='4'"), ["Study trials must be a whole number", "got '4'"]),
+    "wrong type": (GOOD.replace("trials=4", "trials='4'"), ["trials must be a whole number of at least 1, got '4'"]),
     "zero trials": (GOOD.replace("trials=4", "trials=0"), ["trials must be a whole number of at least 1, got 0"]),
     "no metric": (GOOD.replace('minimize="loss"', "minimize=None"), ["Study needs a metric"]),
     "no space": (GOOD.replace("space=Space(x=Float(0, 1), depth=Int(1, 4))", "space=None"), ["needs space=Space(...)"]),
@@ -152,12 +152,12 @@ BAD_SPECS = {
     ),
     "objective": (GOOD.replace("objective=train", "objective=None"), ["objective must be a Supervised or a function"]),
     "name": (GOOD.replace('"tiny"', '"a/b"'), ["usable as a file name, got 'a/b'"]),
-    "a class": (GOOD.replace("Random()", "Random"), ["Study strategy is the class Random; write Random()"]),
-    "no pruner": (GOOD.replace("trials=4", "trials=4, pruner=3"), ["Study pruner must have `judge`, got 3"]),
+    "a class": (GOOD.replace("Random()", "Random"), ["strategy is the class Random; write Random()"]),
+    "no pruner": (GOOD.replace("trials=4", "trials=4, pruner=3"), ["pruner must be a Pruner, got 3; try Median()"]),
     "part of a gpu": (GOOD.replace("trials=4", "trials=4, gpus=1.5"), ["a fraction of one GPU or a whole number"]),
     "raises": ("1 / 0\n", ["bad.py, line 1: ZeroDivisionError"]),
     "runs itself": (GOOD + "\nstudy.run()\n", ["if __name__ == '__main__'"]),
-    "endless": (GOOD.replace("trials=4", "trials=None"), ["neither trials nor timeout"]),
+    "endless": (GOOD.replace("trials=4", "trials=None"), ["neither trials nor a timeout"]),
     "perhaps endless": (GOOD.replace("trials=4", "trials=None, target=1.0"), ["its target may never be reached"]),
     "gpus": (GOOD.replace("trials=4", "trials=4, gpus=64"), ["each trial asks for 64 GPUs", "lower Study(gpus"]),
     "metric never yielded": (
@@ -190,13 +190,22 @@ BAD_CALLS = {
     "spec is a folder": (["run", "."], ["is a folder"]),
     "strategy": (["run", "tiny.py", "--strategy", "ranodm"], ["unknown strategy 'ranodm'", "did you mean 'random'?"]),
     "executor": (["run", "tiny.py", "--executor", "rai"], ["unknown executor 'rai'", "did you mean 'ray'?"]),
-    "timeout": (["run", "tiny.py", "--timeout", "soon"], ["must be like 90s, 20m or 1h30m, got 'soon'"]),
-    "trials": (["run", "tiny.py", "--trials", "0"], ["--trials must be at least 1, got 0"]),
-    "patience": (["run", "tiny.py", "--patience", "0"], ["--patience must be at least 1, got 0"]),
+    "timeout": (["run", "tiny.py", "--timeout", "soon"], ["--timeout must be like 90s, 20m or 1h30m, got 'soon'"]),
+    "no unit": (
+        ["run", "tiny.py", "--timeout", "20"],
+        ["--timeout has no unit, got '20'; write 20s for seconds or 20m"],
+    ),
+    "part of a trial": (["run", "tiny.py", "--trials", "2.5"], ["'--trials': '2.5' is not a valid integer"]),
+    "seed": (["run", "tiny.py", "--seed", "-1"], ["--seed must be a whole number of at least 0, got -1"]),
+    "trials": (["run", "tiny.py", "--trials", "0"], ["--trials must be a whole number of at least 1, got 0"]),
+    "patience": (["run", "tiny.py", "--patience", "0"], ["--patience must be a whole number of at least 1, got 0"]),
     "target": (["run", "tiny.py", "--target", "nan"], ["--target must be a finite number, got nan"]),
-    "GPU hours": (["run", "tiny.py", "--gpu-hours", "-1"], ["--gpu-hours must be above 0, got -1"]),
-    "no GPU": (["run", "tiny.py", "--gpu-hours", "1"], ["for trials that use a GPU", "give --timeout"]),
-    "inline workers": (["run", "tiny.py", "--workers", "2"], ["the inline executor has one worker"]),
+    "GPU hours": (["run", "tiny.py", "--gpu-hours", "-1"], ["--gpu-hours must be a finite number above 0, got -1"]),
+    "no GPU": (
+        ["run", "tiny.py", "--gpu-hours", "1"],
+        ["--gpu-hours limits trials that use a GPU, and these use none; set a timeout"],
+    ),
+    "inline workers": (["run", "tiny.py", "--workers", "2"], ["--workers must be 1 in the inline executor, got 2"]),
     "no folder": (["run", "tiny.py", "--store", "no/such/x.db"], ["the folder", "does not exist", "mkdir -p"]),
     "no store": (["resume", "nosuch.db"], ["no store at nosuch.db"]),
     "not a store": (["report", "tiny.py"], ["tiny.py is no archsearch store"]),
@@ -252,6 +261,22 @@ def test_a_failed_study_exits_with_1_and_says_where_to_look(archsearch: Any, tmp
     assert ran.returncode == 1
     assert "the first 5 trials all failed with: KeyError: 'col'" in ran.stderr
     assert "KeyError: 'col'" in archsearch("show", "tiny.db", 4, "--log").stdout
+    shown = archsearch("show", "tiny.db", 4).stdout
+    assert shown.endswith("its output and traceback: archsearch show tiny.db 4 --log\n")
+    best = archsearch("best", "tiny.db")
+    assert best.returncode == 1
+    assert best.stderr == (
+        "error: tiny.db: all 5 trials failed with: KeyError: 'col'; see its log: archsearch show tiny.db 4 --log\n"
+    )
+
+
+def test_the_log_of_a_trial_that_printed_nothing_says_so(archsearch: Any, spec: Path, tmp_path: Path) -> None:
+    spec.write_text(GOOD.replace('    print("hello from", trial.number)', ""))
+    assert archsearch("run", spec, "--trials", 1, "--quiet").returncode == 0
+    text = archsearch("show", "tiny.db", 0, "--log").stdout
+    assert text == "trial 0 has printed nothing; see the trial itself: archsearch show tiny.db 0\n"
+    assert "--log" not in archsearch("show", "tiny.db", 0).stdout
+    assert json.loads(archsearch("show", "tiny.db", 0, "--log", "--json").stdout) == {"trial": 0, "log": ""}
 
 
 def heed_ctrl_c() -> None:
@@ -308,8 +333,8 @@ def test_the_store_and_the_page_are_in_the_current_folder(spec: Path, tmp_path: 
 def test_help_loads_neither_torch_nor_ray(root: Path) -> None:
     code = (
         "import sys; sys.argv = ['archsearch', '--help']\n"
-        "import archsearch\n"
-        "try: archsearch.main()\n"
+        "from archsearch.search.cli.commands import main\n"
+        "try: main()\n"
         "except SystemExit as exit: assert exit.code == 0, exit.code\n"
         "heavy = {'torch', 'ray', 'optuna', 'skopt', 'sklearn', 'plotly', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

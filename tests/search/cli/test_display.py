@@ -32,11 +32,12 @@ from archsearch.studies.records import (
     Started,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 
 def test_plain_lines_tell_each_end_and_each_lost_worker(session: Any) -> None:
     out = io.StringIO()
-    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, 3, None, 1, "test", "host", 1))
+    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, StoppingCriteria(trials=3), 1, "test", "host", 1))
     history = session.run(trials=3)
     for batch in session.batches:
         lines.show(history, batch)
@@ -53,7 +54,7 @@ def test_one_of_a_kind_is_in_the_singular(session: Any, capsys: pytest.CaptureFi
         return {"loss": 0.0}
 
     history = session.run(once, trials=1)
-    started = SessionStarted(0.0, 1, None, 1, "ray", "host", 1)
+    started = SessionStarted(0.0, StoppingCriteria(trials=1), 1, "ray", "host", 1)
     out = io.StringIO()
     Lines(Console(file=out, width=200), started).show(history, [Ended(0.0, 0, Finished())])
     assert " after 1 step  " in out.getvalue()
@@ -63,7 +64,7 @@ def test_one_of_a_kind_is_in_the_singular(session: Any, capsys: pytest.CaptureFi
 
 def test_markup_in_a_study_is_text(session: Any) -> None:
     out = io.StringIO()
-    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, 3, None, 1, "test", "host", 1))
+    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, StoppingCriteria(trials=3), 1, "test", "host", 1))
 
     def fails(trial: Any) -> dict[str, float]:
         raise ValueError("[red]not[/] a [bold]style[/]")
@@ -82,7 +83,9 @@ def test_the_panel_draws_progress_best_and_what_runs(session: Any) -> None:
     assert history.open_trials("running")
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True, color_system=None)
-    panel = Panel(console, history, SessionStarted(0.0, 3, 60.0, 2, "test", "host", 1))
+    panel = Panel(
+        console, history, SessionStarted(0.0, StoppingCriteria(trials=3, timeout_s=60.0), 2, "test", "host", 1)
+    )
     panel.show(history, [])
     console.print(panel._draw())
     text = out.getvalue()
@@ -116,7 +119,7 @@ def two_goals(record: StudyRecord) -> History:
 
 def test_lines_of_several_goals_a_constraint_and_repeats(two_goals: History) -> None:
     out = io.StringIO()
-    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, 3, None, 1, "test", "host", 1))
+    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, StoppingCriteria(trials=3), 1, "test", "host", 1))
     lines.show(two_goals, [Ended(0, number, Finished()) for number in range(3)])
     best = "front of 1; best accuracy 0.625 (trial 0)"
     assert out.getvalue().splitlines() == [
@@ -135,19 +138,23 @@ def test_the_panel_tells_which_run_goes_on(two_goals: History) -> None:
     history = two_goals.apply_all(events)
     out = io.StringIO()
     console = Console(file=out, width=120)
-    panel = Panel(console, history, SessionStarted(0.0, 4, None, 1, "test", "host", 1))
+    panel = Panel(console, history, SessionStarted(0.0, StoppingCriteria(trials=4), 1, "test", "host", 1))
     console.print(panel._draw())
     assert "run 2, step 1/3" in out.getvalue()
 
 
 def test_all_goals_and_constraints_are_announced(two_goals: History, capsys: pytest.CaptureFixture[str]) -> None:
-    progress(quiet=False)(Path("s.db"), two_goals, SessionStarted(0.0, 3, None, 1, "inline", "host", 1))
+    progress(quiet=False)(
+        Path("s.db"), two_goals, SessionStarted(0.0, StoppingCriteria(trials=3), 1, "inline", "host", 1)
+    )
     assert "; maximize accuracy, minimize size subject to size < 100; kept in s.db" in capsys.readouterr().err
 
 
 def test_quiet_shows_nothing(session: Any, capsys: pytest.CaptureFixture[str]) -> None:
     history = session.run(trials=1)
-    with progress(quiet=True)(Path("s.db"), history, SessionStarted(0.0, 3, None, 1, "test", "host", 1)) as shown:
+    with progress(quiet=True)(
+        Path("s.db"), history, SessionStarted(0.0, StoppingCriteria(trials=3), 1, "test", "host", 1)
+    ) as shown:
         shown.show(history, session.batches[0])
     assert capsys.readouterr() == ("", "")
 

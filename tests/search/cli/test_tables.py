@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from archsearch import Float, Space
 from archsearch.search.cli.tables import (
     best_json,
     best_table,
+    hint_without_best,
     result,
     study_json,
     study_table,
@@ -26,6 +28,7 @@ from archsearch.studies.history import History
 from archsearch.studies.records import (
     Ended,
     Event,
+    Failed,
     Finished,
     Paused,
     Proposal,
@@ -150,6 +153,17 @@ class TestConstraints:
         assert lines[-4] == "none of 2 finished trials keeps parameters < 10; those that come nearest"
         assert [line.split()[0] for line in lines[-2:]] == ["1", "0"]
         assert "none of 2 finished trials keeps parameters < 10" in shown(result(tight, Path("s.db")))
+
+    def test_where_all_failed(self) -> None:
+        plain = history(once(0.5, 1.0), once(0.5, 1.0))
+        failed = [
+            replace(trial, state="failed", outcome=Failed(f"ValueError: {trial.number}")) for trial in plain.trials
+        ]
+        nothing = replace(plain, trials=tuple(failed), best_number=None, front_numbers=())
+        assert without_best(nothing) == "all 2 trials failed, the last with: ValueError: 1"
+        assert hint_without_best(nothing, Path("s.db")) == "; see its log: archsearch show s.db 1 --log"
+        one = replace(nothing, trials=tuple(failed[:1]))
+        assert without_best(one) == "its only trial failed with: ValueError: 0"
 
     def test_nothing_finished(self) -> None:
         assert without_best(history(once(0.5, 1.0), pauses=True)) == "no trial has finished yet"

@@ -17,9 +17,11 @@ from archsearch import (
     CmaEs,
     ExecutionError,
     Grid,
+    Pruner,
     QuasiRandom,
     Random,
     SpecError,
+    Strategy,
     StudyFailed,
     SuccessiveHalving,
 )
@@ -38,6 +40,7 @@ from archsearch.studies.records import (
     SessionStarted,
     Started,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 
 @pytest.mark.parametrize("capacity", [1, 3, 8])
@@ -126,7 +129,7 @@ def test_a_trial_alone_without_the_metric_fails_and_the_study_goes_on(session: A
     assert history.counts() == {"finished": 3, "failed": 1}
 
 
-class StopAt:
+class StopAt(Pruner):
     """A pruner that stops the even trials at step 2."""
 
     def judge(self, trial: Any, history: History) -> Any:
@@ -156,7 +159,7 @@ def test_a_verdict_is_committed_with_the_report_that_it_judges(session: Any) -> 
 
 
 def test_the_last_report_of_a_budget_is_not_judged(session: Any) -> None:
-    class Always:
+    class Always(Pruner):
         def judge(self, trial: Any, history: History) -> Any:
             return Stop("always") if trial.step == 3 else Continue()
 
@@ -304,17 +307,17 @@ def test_every_proposal_can_be_replayed_from_what_it_had_seen(session: Any, name
 def test_notes_are_json(session: Any) -> None:
     history = session.run(trials=4, strategy=TPE(startup_trials=2))
     for trial in history.trials:
-        assert json.loads(json.dumps(dict(trial.proposal.note))) == dict(trial.proposal.note)
+        assert json.loads(json.dumps(dict(trial.proposal.state))) == dict(trial.proposal.state)
 
 
 def test_extending_a_finished_study_goes_on_with_new_numbers(session: Any) -> None:
     session.run(trials=3)
     history = session.run(trials=5)
     assert [trial.number for trial in history.trials] == [0, 1, 2, 3, 4]
-    assert history.session_started == replace(session.events[0], trials=5)
+    assert history.session_started == replace(session.events[0], stopping=StoppingCriteria(trials=5))
 
 
-class Breaks:
+class Breaks(Strategy):
     """A strategy that goes wrong at its fourth trial."""
 
     def __init__(self, how: Callable[[list[Any]], Any]) -> None:
@@ -323,8 +326,6 @@ class Breaks:
     def ask(self, history: History, n: int, rng: np.random.Generator) -> Any:
         proposals = Random().ask(history, n, rng)
         return self.how(proposals) if len(history.trials) >= 3 else proposals
-
-    def tell(self, trial: Any) -> None: ...
 
     def __repr__(self) -> str:
         return "Breaks()"
@@ -343,7 +344,7 @@ def fail(proposals: list[Any]) -> Any:
             lambda ps: [replace(ps[0], config={**ps[0].config, "lr": 99})],
             r"parameter 'lr' is 99, which is not in Float",
         ),
-        (lambda ps: [replace(ps[0], note={"score": float("nan")})], r"Out of range float values are not JSON"),
+        (lambda ps: [replace(ps[0], state={"score": float("nan")})], r"Out of range float values are not JSON"),
     ],
 )
 def test_a_strategy_that_breaks_ends_the_session_in_good_order(session: Any, how: Any, message: str) -> None:
@@ -356,7 +357,7 @@ def test_a_strategy_that_breaks_ends_the_session_in_good_order(session: Any, how
 
 
 def test_a_pruner_that_breaks_loses_nothing_of_the_batch(session: Any) -> None:
-    class Broken:
+    class Broken(Pruner):
         def judge(self, trial: Any, history: History) -> Any:
             raise ZeroDivisionError("no curves")
 

@@ -6,16 +6,49 @@ import io
 import json
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from archsearch import Choice, Float, Int, Random, Space, SpaceError, SpecError, Study, When, constraint, resume
+from archsearch import (
+    ASHA,
+    GP,
+    NSGA2,
+    TPE,
+    Bayes,
+    Choice,
+    Evolution,
+    Extrapolation,
+    Float,
+    Hyperband,
+    Int,
+    Median,
+    Patience,
+    Percentile,
+    Random,
+    Space,
+    SpaceError,
+    SpecError,
+    Study,
+    SuccessiveHalving,
+    TopK,
+    When,
+    constraint,
+    resume,
+)
 from archsearch.search.cli.preflight_table import preflight_table
 from archsearch.search.engine import preflight as module
-from archsearch.search.engine.preflight import Preflight, check_space, corners, preflight, rehearse
+from archsearch.search.engine.preflight import (
+    Preflight,
+    check_space,
+    corners,
+    preflight,
+    rehearse,
+    setting_warnings,
+)
 
 SPACE = Space(width=Int(1, 8), deep=Choice(False, True), rate=When("deep", Float(0.0, 0.5)), kind="mlp")
 
@@ -346,3 +379,72 @@ def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
     assert result.configs == 50
     assert result.warnings == ["stopped after 50s, with 50 of 302 configurations counted"]
     assert "50 looked at" in shown(result)
+
+
+@pytest.mark.parametrize(
+    ("settings", "warning"),
+    [
+        ({"pruner": Median(), "budget": 4}, r"Median stops no trial before step 4 \(warmup_steps=3\), .* budget=4"),
+        ({"pruner": Median(startup_trials=9), "trials": 9}, r"Median waits for 9 finished trials .* trials=9"),
+        ({"pruner": Percentile(warmup_steps=8), "budget": 9}, r"Percentile stops no trial before step 9"),
+        ({"pruner": SuccessiveHalving(), "budget": 4}, r"SuccessiveHalving stops no trial before step 4 \(min_steps=4"),
+        ({"pruner": Patience(), "budget": 6}, r"Patience stops no trial before step 6 \(steps=5\)"),
+        ({"pruner": Extrapolation(), "budget": 2}, "Extrapolation stops no trial before step 2"),
+        ({"strategy": TPE(), "trials": 10}, r"TPE draws the first 10 trials at random .*write TPE\(startup_trials=3\)"),
+        ({"strategy": GP(), "trials": 4}, "GP draws the first 10 trials at random"),
+        ({"strategy": Bayes(), "trials": 4}, "Bayes draws the first 10 trials at random"),
+        ({"strategy": Evolution(), "trials": 20}, r"Evolution draws .*write Evolution\(population=6\)"),
+        ({"strategy": NSGA2(), "trials": 10}, "NSGA2 draws the first 10 trials at random"),
+        ({"strategy": ASHA(TPE()), "trials": 10, "budget": 9}, "TPE draws the first 10 trials at random"),
+        ({"strategy": Hyperband(TPE()), "trials": 10, "budget": 9}, "TPE draws the first 10 trials at random"),
+        ({"strategy": TopK(TPE()), "trials": 10, "budget": 9}, "TPE draws the first 10 trials at random"),
+        ({"minimize": "val_accuracy"}, "minimize='val_accuracy': .* higher is .*did you mean maximize='val_accuracy'"),
+        ({"minimize": None, "maximize": "val_loss"}, "maximize='val_loss': .* lower is .*mean minimize='val_loss'"),
+        ({"minimize": None, "maximize": ["f1", "RMSE"]}, "maximize='RMSE'"),
+        ({"minimize": "valAcc"}, "did you mean maximize='valAcc'"),
+    ],
+)
+def test_settings_that_do_nothing_are_told(settings: dict[str, Any], warning: str) -> None:
+    study = Study(**{"name": "s", "objective": lambda trial: {}, "space": SPACE, "minimize": "loss", **settings})
+    (told,) = preflight(study, 10).warnings
+    assert re.search(warning, told)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pruner": Median(), "budget": 5, "trials": 6},
+        {"pruner": Median()},
+        {"pruner": SuccessiveHalving(), "budget": 5},
+        {"pruner": Patience(), "budget": 7},
+        {"pruner": Extrapolation(), "budget": 3},
+        {"strategy": TPE(), "trials": 11},
+        {"strategy": TPE(), "trials": None, "timeout": 60},
+        {"strategy": ASHA(), "trials": 3, "budget": 9},
+        {"trials": 5},
+        {"maximize": "val_accuracy", "minimize": "accuracy_loss"},
+        {"minimize": "negative_accuracy"},
+        {"minimize": ["cost", "score"]},
+        {"minimize": "lossless"},
+    ],
+)
+def test_settings_that_do_something_are_not(settings: dict[str, Any]) -> None:
+    study = Study(**{"name": "s", "objective": lambda trial: {}, "space": SPACE, "minimize": "loss", **settings})
+    assert preflight(study, 10).warnings == []
+
+
+def test_a_run_tells_them_at_its_start_and_of_the_trials_that_it_will_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def loss(trial: Any) -> dict[str, float]:
+        return {"loss": trial.config["width"]}
+
+    made = Study(
+        name="s", objective=loss, space=SPACE, minimize="loss", strategy=TPE(), trials=3, executor="inline", seed=1
+    )
+    made.run(tmp_path / "s.db")
+    told = capsys.readouterr().err
+    assert told.index("warning: TPE draws the first 10 trials at random") < told.index("1/3")
+    resume(tmp_path / "s.db", trials=4)
+    assert "warning" not in capsys.readouterr().err
+    assert setting_warnings(made, 30) == []

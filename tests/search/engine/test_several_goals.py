@@ -33,6 +33,7 @@ from archsearch.search.testing.problems import VALLEY, sized
 from archsearch.studies.goals import Goal, OutcomeConstraint, ranks
 from archsearch.studies.history import History
 from archsearch.studies.records import SessionStarted, StudyRecord
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 GOALS = (Goal("score", maximize=True), Goal("size", maximize=False))
 
@@ -58,7 +59,7 @@ def run(
     executor = SimulatedExecutor(learning, capacity)
     return Engine(
         History(record),
-        SessionStarted(executor.clock(), trials, None, capacity, "simulated", "host", 1),
+        SessionStarted(executor.clock(), StoppingCriteria(trials=trials), capacity, "simulated", "host", 1),
         strategy=strategy,
         pruner=pruner or Never(),
         executor=executor,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+import archsearch
+from archsearch import Study
 from archsearch.search.cli.commands import resume
-from archsearch.search.engine.stopping import (
+from archsearch.search.cli.commands import run as run_command
+from archsearch.search.engine.stopping import Stopped
+from archsearch.studies.stopping_criteria import (
+    LIMITS,
     OUT_OF_GPU_TIME,
     OUT_OF_PATIENCE,
     OUT_OF_TIME,
     TARGET_REACHED,
-    Stopped,
-    further,
+    option_to_resume,
 )
 
 
@@ -95,5 +100,13 @@ def test_it_may_leave_a_block() -> None:
 def test_each_end_says_what_to_go_on_with() -> None:
     options = {option for parameter in resume.params for option in parameter.opts}
     for reason in (OUT_OF_TIME, OUT_OF_GPU_TIME, TARGET_REACHED, f"{OUT_OF_PATIENCE} 9"):
-        assert (further(reason) or "").split()[0] in options
-    assert further("every trial is done") is None
+        assert (option_to_resume(reason) or "").split()[0] in options
+    assert option_to_resume("every trial is done") is None
+
+
+def test_each_limit_is_an_argument_in_python_and_an_option_of_the_command() -> None:
+    options = {option for command in (run_command, resume) for parameter in command.params for option in parameter.opts}
+    for argument, limit in LIMITS.items():
+        assert argument in inspect.signature(Study).parameters
+        assert argument in inspect.signature(archsearch.resume).parameters
+        assert limit.option in options

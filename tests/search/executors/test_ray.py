@@ -24,6 +24,7 @@ from archsearch import (
     Float,
     Int,
     Median,
+    Pruner,
     Random,
     Recipe,
     Space,
@@ -236,7 +237,7 @@ def test_a_worker_left_unclean_by_a_stop_does_not_get_the_next_trial(tmp_path: P
             if trial.number == 0:
                 raise RuntimeError("cannot let go")
 
-    class StopFirst:
+    class StopFirst(Pruner):
         def judge(self, trial: Any, history: Any) -> Any:
             return Stop("first") if trial.number == 0 else Continue()
 
@@ -349,7 +350,7 @@ def test_an_objective_that_swallows_the_close_fails_nobody_else(tmp_path: Path) 
 
 
 SPEC = """
-from archsearch import TPE, Float, Space, Study
+from archsearch import TPE, Float, Space, Study, Pruner
 import helper
 
 def train(trial):

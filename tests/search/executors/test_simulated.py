@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archsearch import ASHA, TPE, ExecutionError, Float, Never, Random, Space
+from archsearch import ASHA, TPE, ExecutionError, Float, Never, Pruner, Random, Space
 from archsearch.search.engine.engine import Engine
 from archsearch.search.executors.simulated import Curve, SimulatedExecutor
 from archsearch.search.protocols import Continue, Job, Stop
@@ -27,6 +27,7 @@ from archsearch.studies.records import (
     SessionStarted,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 RECORD = StudyRecord(
     "simulated", Space(x=Float(1.0, 2.0)), (Goal("loss", maximize=False),), 4, 7, "Random()", "Never()"
@@ -54,7 +55,9 @@ def run(
     events: list[Event] = []
     history = Engine(
         History(RECORD),
-        SessionStarted(executor.clock(), trials, timeout_s, capacity, "simulated", "host", 1),
+        SessionStarted(
+            executor.clock(), StoppingCriteria(trials=trials, timeout_s=timeout_s), capacity, "simulated", "host", 1
+        ),
         strategy=strategy or Random(),
         pruner=pruner or Never(),
         executor=executor,
@@ -108,7 +111,7 @@ def test_a_study_is_the_same_each_time(strategy: Any) -> None:
 
 
 def test_a_pruned_trial_frees_its_slot_at_once() -> None:
-    class Second:
+    class Second(Pruner):
         def judge(self, trial: Any, history: History) -> Any:
             return Stop("enough") if trial.number == 0 and trial.step == 2 else Continue()
 

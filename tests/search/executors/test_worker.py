@@ -77,6 +77,21 @@ def test_a_flood_of_output_is_cut_and_says_so() -> None:
     assert log.text.endswith("the rest was not kept]\n")
 
 
+@pytest.mark.parametrize("sign", ["é", "\N{GRINNING FACE}", "\ud800"])
+def test_the_limit_of_a_log_is_in_bytes_as_they_are_stored(sign: str) -> None:
+    def flood(trial: Any) -> dict[str, float]:
+        print("x", end="")
+        for _ in range(30):
+            print(sign * (LOG_LIMIT_BYTES // 20), end="")
+        return {"loss": 1.0}
+
+    (log,) = (e for e in Worker(flood, "cpu").advance(job(), stop=False) if isinstance(e, Logged))
+    size = len(log.text.encode("utf-8", "backslashreplace"))
+    assert LOG_LIMIT_BYTES - 10 < size < LOG_LIMIT_BYTES + 100
+    assert log.text.endswith("[more than 1,048,576 bytes: the rest was not kept]\n")
+    assert "\N{REPLACEMENT CHARACTER}" not in log.text
+
+
 def test_a_stop_closes_the_objective_and_the_next_begins_in_the_same_advance() -> None:
     closed = []
 

@@ -20,6 +20,7 @@ from archsearch.studies.history import History
 from archsearch.studies.records import Pruned, SessionStarted, Trial
 from archsearch.studies.reports.cards import Table
 from archsearch.studies.reports.panels import proposers
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 RANDOM = Random()
 NUMBERS = Space({f"x{i}": Float(0.0, 1.0) for i in range(3)}, depth=Int(1, 8))
@@ -44,7 +45,7 @@ def past(space: Space, trials: int, curve: Callable = bowl, strategy: Strategy =
 
 
 def on(history: History, workers: int) -> History:
-    return replace(history, session_started=SessionStarted(0.0, None, None, workers, "inline", "", 0))
+    return replace(history, session_started=SessionStarted(0.0, StoppingCriteria(), workers, "inline", "", 0))
 
 
 def as_pruned(history: History, every: int) -> History:
@@ -61,7 +62,7 @@ def hash_of(item: tuple[str, object]) -> float:
 
 def authors(history: History, n: int = 2) -> list[str]:
     """Who is asked, by number."""
-    return [proposal.note["by"] for proposal in Auto().ask(history, n, np.random.default_rng(0))]
+    return [proposal.proposer for proposal in Auto().ask(history, n, np.random.default_rng(0))]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_who_is_asked_follows_from_the_study(history: History, expected: list[st
 
 
 def by_a_model(history: History) -> list[Trial]:
-    return [replace(t, proposal=replace(t.proposal, note={"by": "bayes"})) for t in history.trials]
+    return [replace(t, proposal=replace(t.proposal, proposer="bayes", drawn_at_random=False)) for t in history.trials]
 
 
 def test_chance_has_its_turn_while_the_last_trials_were_nothing_new() -> None:
@@ -105,7 +106,9 @@ def test_chance_has_its_turn_while_the_last_trials_were_nothing_new() -> None:
     news = (*repeated[:19], chosen[19])
     assert "random" not in authors(replace(history, trials=news), 4)
     # What chance drew is no news of the models: they still repeat.
-    drawn = replace(chosen[19], number=20, proposal=replace(chosen[19].proposal, note={"by": "random"}))
+    drawn = replace(
+        chosen[19], number=20, proposal=replace(chosen[19].proposal, proposer="random", drawn_at_random=True)
+    )
     assert "random" in authors(replace(history, trials=(*repeated, drawn)), 3)
 
 
@@ -120,7 +123,7 @@ def test_each_proposal_says_why() -> None:
     reasons: dict[str, set[str]] = {}
     for ask in simulate(Auto(), study_of(SPACES["conditional"]), trials=30, trouble=True):
         for proposal in ask.proposals:
-            reasons.setdefault(proposal.note["by"], set()).add(proposal.note["why"])
+            reasons.setdefault(proposal.proposer, set()).add(proposal.reason)
     assert any("too few values" in why for why in reasons["random"])
     assert reasons["bayes"] | reasons["evolution"] == {"few trials, with conditions: a model, in turns with evolution"}
 
@@ -141,14 +144,14 @@ def test_the_turns_of_one_ask_see_each_other() -> None:
     history = as_pruned(past(space, 29, lambda config, step: sum(map(hash_of, config.items()))), every=9)
     for seed in range(10):
         made = Auto().ask(history, 3, np.random.default_rng(seed))
-        assert [proposal.note["by"] for proposal in made] == ["evolution", "tpe", "evolution"]
+        assert [proposal.proposer for proposal in made] == ["evolution", "tpe", "evolution"]
         assert len({repr(each.config) for each in (*history.trials, *made)}) == 32
 
 
 def test_alone_it_answers_as_the_one_that_it_asks() -> None:
     history = past(NUMBERS, 15)
     (own,), (theirs,) = (strategy.ask(history, 1, np.random.default_rng(5)) for strategy in (Auto(), GP()))
-    assert own == replace(theirs, note={**theirs.note, "why": "few trials of few parameters: a Gaussian process"})
+    assert own == replace(theirs, reason="few trials of few parameters: a Gaussian process")
 
 
 def test_it_beats_random_where_a_parameter_is_conditional() -> None:
@@ -159,9 +162,9 @@ def test_it_beats_random_where_a_parameter_is_conditional() -> None:
 
 def test_with_several_goals_two_take_turns_that_search_for_the_front() -> None:
     history = finished(Auto(), study_of(LETTERS, goals=["loss", "size"]), bowls, trials=24)
-    notes = [trial.proposal.note for trial in history.trials]
-    assert [note["by"] for note in notes] == ["random"] * 10 + ["tpe", "nsga2"] * 7
-    assert {note["why"] for note in notes[10:]} == {"several goals: TPE, in turns with NSGA-II"}
+    proposals = [trial.proposal for trial in history.trials]
+    assert [proposal.proposer for proposal in proposals] == ["random"] * 10 + ["tpe", "nsga2"] * 7
+    assert {proposal.reason for proposal in proposals[10:]} == {"several goals: TPE, in turns with NSGA-II"}
 
 
 def test_it_finds_more_of_the_front_than_random() -> None:

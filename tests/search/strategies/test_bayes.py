@@ -34,7 +34,7 @@ def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
     asks = list(simulate(Bayes(6, candidates=20), study_of(SPACES["mixed"]), trials=16, trouble=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
-        assert {p.note["by"] for p in ask.proposals} == {"bayes" if valued >= 6 else "random"}
+        assert {p.proposer for p in ask.proposals} == {"bayes" if valued >= 6 else "random"}
 
 
 def test_proposals_of_one_ask_keep_apart() -> None:

@@ -60,20 +60,20 @@ def test_a_space_without_numbers_is_refused() -> None:
 
 def test_every_trial_is_told_once_in_whole_generations() -> None:
     *_, ask, _ = simulate(CmaEs(population=5), study_of(SPACES["mixed"]), trials=60, workers=4, trouble=True)
-    asks = [trial.proposal.note.get("told", []) for trial in ask.history.trials]
+    asks = [trial.proposal.state.get("told", []) for trial in ask.history.trials]
     told = [number for numbers in asks for number in numbers]
     assert all(len(numbers) % 5 == 0 for numbers in asks)
     assert len(told) == len(set(told)) >= 45
     for trial in ask.history.trials:
         before = sum(len(numbers) for numbers in asks[: trial.number + 1])
-        assert trial.proposal.note["generation"] == before // 5
+        assert trial.proposal.state["generation"] == before // 5
         assert all(number < trial.number for number in asks[trial.number])
 
 
 def test_one_worker_tells_each_generation_as_it_was_drawn() -> None:
     history = finished(CmaEs(population=6), study_of(CUBE, budget=1), curve(sphere), trials=30)
-    assert [trial.proposal.note["generation"] for trial in history.trials] == [k // 6 for k in range(30)]
-    assert history.trials[12].proposal.note["told"] == [6, 7, 8, 9, 10, 11]
+    assert [trial.proposal.state["generation"] for trial in history.trials] == [k // 6 for k in range(30)]
+    assert history.trials[12].proposal.state["told"] == [6, 7, 8, 9, 10, 11]
 
 
 def test_what_comes_too_late_is_not_told() -> None:
@@ -144,7 +144,7 @@ def test_a_trial_that_failed_counts_as_the_worst_that_was_told() -> None:
 def test_it_begins_around_the_priors_value() -> None:
     space = Space(rate=Float(1e-5, 1e-1, log=True, prior=Prior(1e-4)), depth=Int(1, 9))
     proposals = CmaEs().ask(History(study_of(space)), 200, np.random.default_rng(0))
-    drawn = np.mean([proposal.note["drawn"] for proposal in proposals], axis=0)
+    drawn = np.mean([proposal.state["drawn"] for proposal in proposals], axis=0)
     assert drawn == pytest.approx([0.27, 0.5], abs=0.04)  # 0.25, and a little more, for the end is near
 
 
@@ -154,7 +154,7 @@ def test_draws_that_break_a_constraint_are_drawn_anew_or_mended() -> None:
     for space in (near, far):
         for trial in finished(CmaEs(), study_of(space, budget=1), trials=12).trials:
             space.check(trial.config)
-            assert list(trial.config.values()) == pytest.approx(trial.proposal.note["drawn"])
+            assert list(trial.config.values()) == pytest.approx(trial.proposal.state["drawn"])
 
 
 def test_where_a_config_stands_is_where_it_counts_as_drawn_also_when_the_space_runs_out() -> None:
@@ -165,7 +165,7 @@ def test_where_a_config_stands_is_where_it_counts_as_drawn_also_when_the_space_r
     assert len(shown) == 60
     assert len(set(shown[:50])) == 50
     for trial in asks[-1].history.trials:
-        assert Encoding(space).decode(trial.proposal.note["drawn"]) == trial.config
+        assert Encoding(space).decode(trial.proposal.state["drawn"]) == trial.config
     for ask in asks[:-1:7]:
         assert ask.again(CmaEs(population=4)) == ask.proposals
 
@@ -175,7 +175,7 @@ def test_once_it_has_converged_it_begins_anew_with_twice_the_population() -> Non
     trials = finished(CmaEs(population=4), study, lambda c, step: (float(str(c["x"])) - 0.3) ** 2, trials=400).trials
     drawn: dict[int, list[float]] = {}
     for trial in trials:
-        drawn.setdefault(trial.proposal.note["generation"], []).append(float(str(trial.config["x"])))
+        drawn.setdefault(trial.proposal.state["generation"], []).append(float(str(trial.config["x"])))
     begins = next(generation for generation, places in drawn.items() if len(places) == 8)
     assert {len(places) for generation, places in drawn.items() if generation < begins} == {4}
     assert drawn[begins - 1] == pytest.approx([0.3] * 4, abs=1e-5)
@@ -256,8 +256,8 @@ def test_it_begins_around_the_best_of_what_others_found_and_says_so() -> None:
     assert history.best != early.best
     strategy.ask(early, 1, np.random.default_rng(0))  # comes to nothing
     drawn = strategy.ask(history, 30, np.random.default_rng(0))
-    assert {proposal.note["around"] for proposal in drawn} == {history.best.number}
-    middle = np.mean([list(proposal.note["drawn"]) for proposal in drawn], axis=0)
+    assert {proposal.state["around"] for proposal in drawn} == {history.best.number}
+    middle = np.mean([list(proposal.state["drawn"]) for proposal in drawn], axis=0)
     assert np.abs(middle - Encoding(CUBE).encode([history.best.config])[0]).max() < 0.15
 
     # What is better later moves nothing.
@@ -268,5 +268,5 @@ def test_it_begins_around_the_best_of_what_others_found_and_says_so() -> None:
         )
     (warm,), (fresh,) = (each.ask(history, 1, np.random.default_rng(1)) for each in (strategy, CmaEs(population=4)))
     assert warm == fresh
-    assert warm.note["around"] == drawn[0].note["around"]
-    assert warm.note["told"] == [40, 41, 42, 43]
+    assert warm.state["around"] == drawn[0].state["around"]
+    assert warm.state["told"] == [40, 41, 42, 43]

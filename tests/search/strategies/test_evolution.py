@@ -32,12 +32,12 @@ def test_it_evolves_once_the_population_is_full() -> None:
     asks = list(simulate(Evolution(6, sample=3), study_of(SPACES["mixed"]), trials=20, trouble=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
-        assert {p.note["by"] for p in ask.proposals} == {"evolution" if valued >= 6 else "random"}
+        assert {p.proposer for p in ask.proposals} == {"evolution" if valued >= 6 else "random"}
 
 
 def parents(history: History, strategy: Evolution, asks: int = 200) -> set[int]:
     proposals = strategy.ask(history, asks, np.random.default_rng(0))
-    return {number for proposal in proposals for number in proposal.note["parents"]}
+    return {number for proposal in proposals for number in proposal.state["parents"]}
 
 
 def test_the_old_are_nobody_s_parents_however_good() -> None:
@@ -76,7 +76,7 @@ def test_a_child_differs_from_its_parents_in_one_parameter(crossover: float) -> 
     proposals = Evolution(20, 5, crossover).ask(history, 50, np.random.default_rng(0))
     strange = []
     for proposal in proposals:
-        configs = [history.trials[number].config for number in proposal.note["parents"]]
+        configs = [history.trials[number].config for number in proposal.state["parents"]]
         assert len(configs) == 1 + crossover
         strange.append(sum(all(proposal.config[name] != c[name] for c in configs) for name in proposal.config))
     # What mutation leads back to a parent, or to another child, is mutated again.

@@ -36,7 +36,7 @@ def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
     asks = list(simulate(GP(6), study_of(SPACES["mixed"]), trials=14, trouble=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
-        assert {p.note["by"] for p in ask.proposals} == {"gp" if valued >= 6 else "random"}
+        assert {p.proposer for p in ask.proposals} == {"gp" if valued >= 6 else "random"}
 
 
 def test_it_beats_random_where_a_parameter_is_conditional() -> None:
@@ -137,7 +137,7 @@ def test_a_point_leans_by_the_priors_of_what_is_active_in_its_config() -> None:
 @pytest.mark.parametrize("domain", [Int(0, 2**31), Int(1, 10**9, log=True), Int(1, 900, log=True), Int(-3, 11, step=4)])
 def test_whole_numbers_of_any_range(domain: Int) -> None:
     history = finished(GP(3), study_of(Space(x=domain, y=Float(0, 1)), budget=1), trials=5)
-    assert [t.proposal.note["by"] for t in history.trials[3:]] == ["gp", "gp"]
+    assert [t.proposal.proposer for t in history.trials[3:]] == ["gp", "gp"]
     for trial in history.trials:
         history.study.space.check(trial.config)
 

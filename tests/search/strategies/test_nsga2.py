@@ -33,12 +33,12 @@ def test_it_evolves_once_the_population_is_full() -> None:
     study = study_of(SPACES["mixed"], goals=["loss", "size"])
     for ask in list(simulate(NSGA2(6), study, bowls, trials=20, trouble=True))[:-1]:
         valued = len(ask.history.in_state("finished", "pruned"))
-        assert {p.note["by"] for p in ask.proposals} == {"nsga2" if valued >= 6 else "random"}
+        assert {p.proposer for p in ask.proposals} == {"nsga2" if valued >= 6 else "random"}
 
 
 def parents(history: History, strategy: NSGA2, asks: int = 300) -> list[int]:
     proposals = strategy.ask(history, asks, np.random.default_rng(0))
-    return [number for proposal in proposals for number in proposal.note["parents"]]
+    return [number for proposal in proposals for number in proposal.state["parents"]]
 
 
 def test_the_parents_are_the_fronts_and_then_what_breaks_the_constraint_least() -> None:

@@ -45,7 +45,7 @@ def test_it_is_more_even_than_random() -> None:
 
 def test_without_constraints_the_point_is_the_trials_number() -> None:
     history = finished(QuasiRandom(), study_of(SPACES["conditional"], budget=1), trials=20, workers=3)
-    assert [trial.proposal.note["point"] for trial in history.trials] == list(range(20))
+    assert [trial.proposal.state["point"] for trial in history.trials] == list(range(20))
 
 
 def test_what_breaks_a_constraint_is_skipped_and_the_rest_stays_even() -> None:
@@ -58,8 +58,8 @@ def test_what_breaks_a_constraint_is_skipped_and_the_rest_stays_even() -> None:
 def test_where_hardly_a_point_is_legal_a_config_is_drawn() -> None:
     narrow = Space(constraint("x + y <= 0.02"), x=Float(0.0, 1.0), y=Float(0.0, 1.0))
     history = finished(QuasiRandom(), study_of(narrow, budget=1), trials=4)
-    assert "random" in {trial.proposal.note["by"] for trial in history.trials}
-    places = [trial.proposal.note["point"] for trial in history.trials]
+    assert "random" in {trial.proposal.proposer for trial in history.trials}
+    places = [trial.proposal.state["point"] for trial in history.trials]
     assert places == sorted(set(places))  # what was looked at once is not looked at again
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-import archsearch
-from archsearch import ASHA, TPE, ExecutionError, Float, Hyperband, Never, Random, Space, SpecError, Study, TopK
+from archsearch import ASHA, TPE, ExecutionError, Float, Hyperband, Never, Random, Space, SpecError, Study, TopK, resume
 from archsearch.search.engine.engine import Engine
 from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker
@@ -21,6 +20,7 @@ from archsearch.search.testing.simulation import SPACES, bowl, finished, simulat
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Extended, Extension, Paused, Reported, SessionEnded, SessionStarted
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import Store
 
 
@@ -82,7 +82,7 @@ def test_a_resumed_study_promotes_as_one_that_never_stopped(tmp_path: Path, stra
     with pytest.raises(KeyboardInterrupt):
         study(strategy, stopping).run(tmp_path / "s.db", quiet=True)
     assert told(tmp_path / "s.db")[0].in_state("paused")
-    archsearch.resume(tmp_path / "s.db", quiet=True)
+    resume(tmp_path / "s.db", quiet=True)
     study(strategy).run(tmp_path / "calm.db", quiet=True)
     (stopped, *_), (calm, *_) = told(tmp_path / "s.db"), told(tmp_path / "calm.db")
     for one, other in zip(stopped.trials, calm.trials, strict=True):
@@ -94,7 +94,7 @@ def test_what_holds_at_the_end_goes_on_when_the_study_is_extended(tmp_path: Path
     study(ASHA(Random()), trials=6, seed=3).run(tmp_path / "s.db", quiet=True)
     before, *_ = told(tmp_path / "s.db")
     holding = {trial.number for trial in before.in_state("paused")}
-    after = archsearch.resume(tmp_path / "s.db", trials=40, quiet=True)
+    after = resume(tmp_path / "s.db", trials=40, quiet=True)
     assert any(after.trials[number].step > before.trials[number].step for number in holding)
 
 
@@ -126,7 +126,7 @@ def _replay(history: History, strategy: Any) -> tuple[History, list[tuple[Histor
 
     class Watched:
         def __init__(self) -> None:
-            self.ask, self.tell = strategy.ask, strategy.tell
+            self.ask = strategy.ask
 
         def promote(self, seen: History, n: int) -> list[Any]:
             found = strategy.promote(seen, n)[:1]
@@ -144,7 +144,7 @@ def test_hyperband_s_brackets_are_those_of_the_paper() -> None:
     *_, last = simulate(Hyperband(Random()), study, lambda config, step: bowl(config, 1), trials=turn, workers=2)
     came = {start: Counter[int]() for start in range(5)}
     for trial in last.history.trials:
-        came[trial.proposal.note["bracket"]].update(step for step in (1, 3, 9, 27, 81) if trial.step >= step)
+        came[trial.proposal.state["bracket"]].update(step for step in (1, 3, 9, 27, 81) if trial.step >= step)
     assert came[4] == {1: 81, 3: 27, 9: 9, 27: 3, 81: 1}
     assert came[3] == {1: 34, 3: 34, 9: 11, 27: 3, 81: 1}
     assert came[2] == {1: 15, 3: 15, 9: 15, 27: 5, 81: 1}
@@ -180,7 +180,7 @@ def test_a_session_that_ran_out_of_time_promotes_in_the_next(tmp_path: Path) -> 
     with Store.open(store) as done, Store.create(early, history.study, _without_study(done.meta)) as cut:
         cut.append([*events[:first], SessionEnded(events[first].at, "the time is used up")])
     assert told(early)[0].counts() == {"paused": 4}
-    assert archsearch.resume(early, timeout=60, quiet=True).counts() == {"paused": 3, "finished": 1}
+    assert resume(early, timeout=60, quiet=True).counts() == {"paused": 3, "finished": 1}
 
 
 def _without_study(meta: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def test_without_checkpoints_as_many_are_promoted(tmp_path: Path, strategy: Any)
         record = study(strategy).record()
         history = Engine(
             History(record),
-            SessionStarted(0.0, 18, None, 4, "test", "host", 1),
+            SessionStarted(0.0, StoppingCriteria(trials=18), 4, "test", "host", 1),
             strategy=strategy,
             pruner=Never(),
             executor=executor,
@@ -238,7 +238,7 @@ class _Workers:
 
 def test_topk_shows_the_wrapped_strategy_what_the_trials_have_told() -> None:
     *_, last = simulate(TopK(TPE(startup_trials=6)), study_of(SPACES["mixed"]), trials=20)
-    assert Counter(trial.proposal.note["by"] for trial in last.history.trials)["tpe"] >= 10
+    assert Counter(trial.proposal.proposer for trial in last.history.trials)["tpe"] >= 10
 
 
 def test_a_study_too_small_for_its_rungs_still_trains_one_in_full(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_study_too_small_for_its_rungs_still_trains_one_in_full(tmp_path: Path
 
 def test_the_wrapped_strategy_learns_from_trials_that_hold() -> None:
     *_, last = simulate(ASHA(TPE(startup_trials=6)), study_of(SPACES["mixed"]), trials=40)
-    authors = Counter(trial.proposal.note["by"] for trial in last.history.trials)
+    authors = Counter(trial.proposal.proposer for trial in last.history.trials)
     assert authors["tpe"] >= 30
     paused = last.history.in_state("paused")
     assert len(paused) > 20
@@ -297,7 +297,9 @@ class Wild(Random):
 
 
 def test_an_extension_that_cannot_be_ends_the_session_in_good_order(tmp_path: Path) -> None:
-    with pytest.raises(ExecutionError, match=r"Extension\(trial=0, budget=99, note=\{\}\) is no paused trial"):
+    with pytest.raises(
+        ExecutionError, match=r"Extension\(trial=0, budget=99, reason='', state=\{\}\) is no paused trial"
+    ):
         study(Wild()).run(tmp_path / "s.db", quiet=True)
     assert told(tmp_path / "s.db")[0].session_ended is not None
 
@@ -352,7 +354,7 @@ def test_paused_trials_are_shown_and_copied_with_their_checkpoints(tmp_path: Pat
     assert names[0] == names[1]
     assert len(names[0]) == len(paused)
     # Whether it was copied or not, it goes on where it was.
-    after = [archsearch.resume(tmp_path / name, trials=30, quiet=True) for name in ("s.db", "t.db")]
+    after = [resume(tmp_path / name, trials=30, quiet=True) for name in ("s.db", "t.db")]
     assert [trial.attempt for trial in after[0].trials] == [trial.attempt for trial in after[1].trials]
 
 

@@ -56,7 +56,7 @@ def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
     asks = list(simulate(TPE(startup_trials=6), study_of(SPACES["mixed"]), trials=20, trouble=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
-        assert {p.note["by"] for p in ask.proposals} == {"tpe" if valued >= 6 else "random"}
+        assert {p.proposer for p in ask.proposals} == {"tpe" if valued >= 6 else "random"}
 
 
 def test_every_trial_stands_in_optuna_by_number_and_state() -> None:
@@ -188,8 +188,8 @@ def test_no_config_is_proposed_twice_while_another_is_left(workers: int) -> None
     study = study_of(Space(constraint("depth < 4"), depth=Int(1, 4), kind=Choice("a", "b", "c"), flag=Choice(True, 1)))
     history = finished(TPE(startup_trials=1), study, trials=25, workers=workers)
     # The first trials are random, and may repeat; from there each is new until none of the 18 is left.
-    start = [repr(t.config) for t in history.trials if t.proposal.note["by"] == "random"]
-    model = [repr(t.config) for t in history.trials if t.proposal.note["by"] == "tpe"]
+    start = [repr(t.config) for t in history.trials if t.proposal.proposer == "random"]
+    model = [repr(t.config) for t in history.trials if t.proposal.proposer == "tpe"]
     left = 18 - len(set(start))
     assert set(model[:left]).isdisjoint(start)
     assert len(set(model[:left])) == left
@@ -303,7 +303,7 @@ def test_where_hardly_anything_is_legal_the_nearest_config_to_the_suggestion_is_
     history = finished(
         TPE(startup_trials=5), study_of(space), lambda config, step: -config["x"] - config["y"], trials=40
     )
-    repaired = [trial for trial in history.trials if trial.proposal.note.get("repaired")]
+    repaired = [trial for trial in history.trials if trial.proposal.state.get("repaired")]
     assert len(repaired) >= 3
     far = [t.config["x"] + t.config["y"] for t in history.trials[:5]]
     near = [t.config["x"] + t.config["y"] for t in repaired]

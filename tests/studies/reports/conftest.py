@@ -29,6 +29,7 @@ from archsearch.studies.records import (
     Started,
     StudyRecord,
 )
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 START = 1_790_000_000.0
 SPACE = Space(lr=Float(1e-4, 1e-1, log=True), optimizer=Choice("sgd", "adamw"))
@@ -65,13 +66,13 @@ def history(*trials: Told, study: StudyRecord | None = None) -> History:
 
 
 def _events(study: StudyRecord, trials: Sequence[Told]) -> Iterator[Event]:
-    yield SessionStarted(START, None, None, 1, "inline", "host", 1)
+    yield SessionStarted(START, StoppingCriteria(), 1, "inline", "host", 1)
     clock = 0.0
     for number, told in enumerate(trials):
         at = START + (clock if told.start is None else told.start)
         config = told.config if told.config is not None else study.space.sample(np.random.default_rng(number))
-        note = {name: said for name, said in (("by", told.by), ("why", told.why)) if said}
-        yield Proposed(at, number, Proposal(config, study.budget, note), 0)
+        proposal = Proposal(config, study.budget, told.by or "", told.why or "", drawn_at_random=told.by == "random")
+        yield Proposed(at, number, proposal, 0)
         yield Started(at, number, 1, told.worker)
         for step, value in enumerate(told.values, start=1):
             worked = told.seconds * step / len(told.values)

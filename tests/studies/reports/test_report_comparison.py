@@ -7,6 +7,7 @@ from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Finished, Proposal, Proposed, Report, Reported, SessionStarted, Started
 from archsearch.studies.reports import comparison
 from archsearch.studies.reports.cards import Missing
+from archsearch.studies.stopping_criteria import StoppingCriteria
 
 
 def labels(*histories):
@@ -56,8 +57,8 @@ def test_gaps_between_sessions_are_nobodys_work(make_record) -> None:
         ]
 
     events = [
-        *(SessionStarted(0, None, None, 1, "inline", "h", 1), *trial(0, 0)),
-        *(SessionStarted(1000, None, None, 1, "inline", "h", 2), *trial(1, 1000)),
+        *(SessionStarted(0, StoppingCriteria(), 1, "inline", "h", 1), *trial(0, 0)),
+        *(SessionStarted(1000, StoppingCriteria(), 1, "inline", "h", 2), *trial(1, 1000)),
     ]
     history = History.from_events(make_record(), events)
     made = comparison.table_by_time(comparison.entrants([history]))

@@ -86,7 +86,7 @@ def test_what_the_model_proposes_leans_towards_the_prior(strategy: Strategy, rul
             history = finished(Random(), study_of(even, budget=1, seed=seed), rough, trials=6)
             history = replace(history, study=replace(history.study, space=space))
             (proposal,) = strategy.ask(history, 1, np.random.default_rng(seed))
-            assert proposal.note["by"] != "random"
+            assert proposal.proposer != "random"
             apart.append(abs(number(proposal.config["x"]) - 0.8) + (proposal.config["kind"] != "d"))
         return float(np.mean(apart))
 

@@ -6,8 +6,8 @@ import pytest
 
 from archsearch import Bayes, Choice, CmaEs, Evolution, Float, Int, QuasiRandom, Random, Space, When, constraint
 from archsearch.search.protocols import Strategy
-from archsearch.search.strategies._shared.deduplication import untried
 from archsearch.search.testing.simulation import finished, study_of
+from archsearch.spaces.deduplication import untried
 
 SMALL = Space(depth=Int(1, 4), kind=Choice("a", "b", "c"), flag=Choice(True, 1))
 

@@ -1,0 +1,73 @@
+"""Checks of the plain values that a person passes as arguments or command-line options.
+
+Each returns the value as a plain Python value, so that numpy's numbers do not reach what is written as JSON.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from numbers import Integral, Real
+
+from archsearch.spaces.errors import ArgumentError
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])\s*", re.ASCII)
+
+
+def whole_number(value: object, argument: str, *, least: int) -> int:
+    """The value as an int.
+
+    Args:
+        value: An int, or an integer of numpy. Bools, floats (also 2.0) and strings are refused.
+        argument: Its name, for the message.
+        least: The lowest value that is allowed.
+
+    Raises:
+        ArgumentError: It is no whole number, or below `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ArgumentError(argument, f"must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def finite_number(value: object, argument: str, *, positive: bool = False) -> float:
+    """The value as a float.
+
+    Args:
+        value: An int or a float, also of numpy. Bools and strings are refused.
+        argument: Its name, for the message.
+        positive: Refuse 0 and everything below it.
+
+    Raises:
+        ArgumentError: It is no number, not finite, or not positive where it must be.
+    """
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if not math.isfinite(number) or (positive and number <= 0):
+        raise ArgumentError(argument, f"must be a finite number{' above 0' * positive}, got {value!r}")
+    return number
+
+
+def duration_s(value: object, argument: str) -> float:
+    """A duration in seconds.
+
+    Args:
+        value: A number of seconds, or a text with units: "90s", "20m", "1h30m", "2d".
+        argument: Its name, for the message.
+
+    Raises:
+        ArgumentError: It is neither, a text without a unit, or not above 0.
+    """
+    if not isinstance(value, str):
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise ArgumentError(
+                argument, f"must be like '90s', '20m' or '1h30m', or seconds as a number, got {value!r}"
+            )
+        return finite_number(value, argument, positive=True)
+    text = value.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        raise ArgumentError(argument, f"has no unit, got {value!r}; write {text}s for seconds or {text}m for minutes")
+    if not re.fullmatch(f"({_DURATION.pattern})+", text, re.ASCII):
+        raise ArgumentError(argument, f"must be like 90s, 20m or 1h30m, got {value!r}")
+    seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(text))
+    return finite_number(seconds, argument, positive=True)
