@@ -64,6 +64,10 @@ from .spaces.errors import StudyFailed as StudyFailed
 from .spaces.flattening import Repeat as Repeat
 from .spaces.flattening import When as When
 from .spaces.inputs import Inputs as Inputs
+from .spaces.mutation import crossover as crossover
+from .spaces.mutation import mutate as mutate
+from .spaces.mutation import neighbour as neighbour
+from .spaces.mutation import repair as repair
 from .spaces.networks.base import Network as Network
 from .spaces.networks.base import StackedNetwork as StackedNetwork
 from .spaces.networks.cells import Cells as Cells

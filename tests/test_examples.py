@@ -85,6 +85,8 @@ FLOORS: dict[str, Callable[[float], bool]] = {
     "mnist_mlp": lambda accuracy: accuracy > 0.9,
     "own_network": lambda loss: loss < 0.15,  # chance: 0.66
     "own_objective": lambda accuracy: accuracy > 0.85,
+    "own_pruner": lambda loss: loss < 1.0,  # chance: 2.3
+    "own_strategy": lambda accuracy: accuracy > 0.5,  # chance: 0.1
     "sms_textcnn": lambda loss: loss < 0.1,  # chance: 0.64
     "sms_transformer": lambda loss: loss < 0.1,
 }

@@ -1,4 +1,4 @@
-"""The command line: thin commands over the driver, the store and the reports.
+"""The commands: thin layers over the driver, the store and the reports.
 
 Exit codes: 0 success, 1 a failed study, 2 a mistake in the call or the spec, 130 after Ctrl-C (143 after SIGTERM).
 Heavy imports happen inside the commands, so that `--help` is instant.
@@ -125,7 +125,7 @@ def check(spec: Path, samples: int, as_json: bool) -> None:
     _answer(found.to_json(), preflight_table(found), as_json)
     if found.failed:
         raise SpecError(
-            f"{found.failed} of {found.configs} configurations cannot be built; mend the network or its space"
+            f"{found.failed} of {found.configs} configurations cannot be built; fix the network or its space"
         )
 
 

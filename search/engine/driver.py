@@ -170,7 +170,7 @@ class Driver:
             history = store.history()
             if differences := history.study.space.diff(self.study.record().space):
                 lines = "".join(f"\n  {change}" for change in differences)
-                raise StoreError(f"{store.path}: the spec now declares another space; run it anew:{lines}")
+                raise StoreError(f"{store.path}: the spec now declares another space; start a new study:{lines}")
             return self._go_on(store, history, self._session_started(history.session_started))
 
     def _go_on(self, store: Store, history: History, session: SessionStarted) -> History:
@@ -313,7 +313,7 @@ class Driver:
         if kept is not None:
             raise StoreError(
                 f"{store.path}: its trials were trained on data with fingerprint {kept}, and the spec now reads other "
-                f"data, {found}; restore the former, or run the study anew in another store"
+                f"data, {found}; restore the former, or start a new study in another store"
             )
         if not history.trials:  # with trials, it is of a version that kept none
             store.note("data", found)

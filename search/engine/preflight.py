@@ -1,8 +1,7 @@
-"""Preflight: a look at what a study would try, before any worker starts.
+"""Preflight: what a study would try, looked at before any worker starts.
 
-`archsearch check` samples a thousand configurations, and asks the objective what each would cost, which it finds
-without training. `archsearch run` has a few rehearsed, in a fraction of a second, so that a network which can never be
-built is found at once.
+`archsearch check` samples a thousand configurations and asks the objective what each would cost, without training.
+`archsearch run` rehearses a few, in a fraction of a second, so that networks which cannot be built are found at once.
 """
 
 from __future__ import annotations
@@ -109,9 +108,15 @@ class Preflight:
 
 
 def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> Preflight:
-    """Looks at so many sampled configs, and at the two corners of the space; at fewer when `limit_s` is over.
+    """Looks at what a study would try.
 
-    Raises ArchsearchError for mistakes in the data, the goal, or a space that has hardly a legal config.
+    Args:
+        study: The study.
+        samples: How many configs to sample; the two corners of the space are looked at too.
+        limit_s: Seconds after which no further costs are counted, and what was counted so far is the answer.
+
+    Raises:
+        ArchsearchError: There is a mistake in the data or the goal, or the space has hardly a legal config.
     """
     try:
         return _preflight(study, samples, limit_s)
@@ -175,10 +180,19 @@ def check_space(study: Declaration) -> str | None:
 
 
 def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | None:
-    """A warning when some of a few configs cannot be built; None when all is well, or the objective cannot say.
+    """Tries to build a few configs.
 
-    Stops after `limit_s`, however few it has tried. Raises SpecError when it could try all, and none can be built;
-    not where trials run on a GPU, since a network may need one, and is rehearsed on the CPU.
+    Args:
+        study: The study.
+        shared: What the objective has prepared.
+        limit_s: Seconds after which it stops, however few it has tried.
+
+    Returns:
+        A warning if some cannot be built; None if all can, or the objective cannot tell.
+
+    Raises:
+        SpecError: It has tried all, and none can be built; never if trials use a GPU, since the networks may need one,
+            and are tried on the CPU.
     """
     if not hasattr(study.objective, "rehearse"):
         return None
@@ -208,7 +222,7 @@ def check_goal(study: Declaration, shared: Any) -> None:
 
 
 def setting_warnings(study: Declaration, trials: int | None) -> list[str]:
-    """Settings that do nothing, or the opposite of what they are for: they are told, since nobody notices otherwise.
+    """Warnings about settings that do nothing, or the opposite of what is usual; a search does not fail by them.
 
     Args:
         study: The study.

@@ -242,7 +242,7 @@ def test_a_resume_with_another_space_names_each_change(tmp_path: Path) -> None:
     other = study(space=Space(constraint("x < depth"), x=Float(0, 2), depth=Int(1, 4)))
     with pytest.raises(StoreError) as caught:
         Driver.from_study(other, tmp_path / "s.db").resume()
-    assert str(caught.value).splitlines()[0].endswith("s.db: the spec now declares another space; run it anew:")
+    assert str(caught.value).splitlines()[0].endswith("s.db: the spec now declares another space; start a new study:")
     assert str(caught.value).splitlines()[1:] == [
         "  changed x: Float(low=0.0, high=1.0, log=False, step=None) → Float(low=0.0, high=2.0, log=False, step=None)",
         "  added x < depth: a constraint",
@@ -301,7 +301,7 @@ def test_a_resume_on_other_data_is_refused_and_changes_nothing(measured: Study, 
         archsearch.resume(tmp_path / "s.db", trials=6, quiet=True)
     assert str(caught.value) == (
         f"{tmp_path / 's.db'}: its trials were trained on data with fingerprint 0123456789abcdef, and the spec now "
-        "reads other data, fedcba9876543210; restore the former, or run the study anew in another store"
+        "reads other data, fedcba9876543210; restore the former, or start a new study in another store"
     )
     with Store.open(tmp_path / "s.db") as store:
         assert store.history().trials == before.trials

@@ -17,12 +17,12 @@ import optuna
 import torch
 from numpy.typing import NDArray
 from optuna._gp.acqf import BaseAcquisitionFunc
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import GPSampler
 from optuna.trial import TrialState, create_trial
 
+from archsearch.search.strategies._models.optuna_domains import OptunaDomain
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
-from archsearch.spaces import Choice, Config, Domain, Encoding, Int, Space
+from archsearch.spaces import Choice, Config, Domain, Encoding, Parameter, Space, Value
 
 # Optuna lists the values of a discrete domain; larger ones are continuous to the model, and then rounded.
 _LISTED = 1000
@@ -35,10 +35,13 @@ class OptunaGP:
 
     def __init__(self, weighting: PriorWeighting, goals: int, seed: int) -> None:
         space = weighting.space
-        self._encoding = Encoding(space)
-        # By number, because Optuna sorts them by name, and the columns are to stay in our order.
-        self._domains = {f"{column:06}": parameter.domain for column, parameter in enumerate(space.free)}
-        self._distributions = {name: _distribution(domain) for name, domain in self._domains.items()}
+        self._space = space
+        self._domains = {
+            parameter.name: OptunaDomain.from_domain(parameter.domain, most_values=_LISTED) for parameter in space.free
+        }
+        # Named by number, because Optuna sorts them by name, and the columns are to stay in our order.
+        self._names = {name: f"{column:06}" for column, name in enumerate(self._domains)}
+        self._distributions = {self._names[name]: domain.distribution for name, domain in self._domains.items()}
         self._study = optuna.create_study(sampler=_Sampler(weighting, seed), directions=["minimize"] * goals)
 
     def add_ended(self, configs: Sequence[Config], losses: NDArray[np.float64], beyond: NDArray[np.float64]) -> None:
@@ -56,49 +59,24 @@ class OptunaGP:
             )
 
     def _params(self, configs: Sequence[Config]) -> Iterator[dict[str, float]]:
-        for point in self._encoding.encode(configs):
-            named = zip(self._domains.items(), point.tolist(), strict=True)
-            yield {name: _suggestion(domain, unit) for (name, domain), unit in named}
+        """What is not active stands at its domain's middle."""
+        for config in configs:
+            yield {
+                self._names[name]: each.to_optuna(config[name] if name in config else each.domain.from_unit(0.5))
+                for name, each in self._domains.items()
+            }
 
     def suggestion(self) -> Config:
         """The config that promises most. It may break a constraint, or be known."""
         trial = self._study.ask(self._distributions)
         # Failed trials are seen by no sampler: what is made of the suggestion is for the caller to add.
         self._study.tell(trial, state=TrialState.FAIL)
-        return self._encoding.decode([_unit(domain, trial.params[name]) for name, domain in self._domains.items()])
+        return self._space.walk(lambda parameter: self._value(trial, parameter))
 
-
-def _distribution(domain: Domain) -> BaseDistribution:
-    match domain:
-        case Choice(ordered=False):
-            return CategoricalDistribution(range(len(domain.values)))
-        case _ if domain.size() > _LISTED:
-            return FloatDistribution(0.0, 1.0)
-        case Int(low=low, high=high, log=True):
-            return IntDistribution(low, high, log=True)
-        case _:
-            return IntDistribution(0, int(domain.size()) - 1)
-
-
-def _suggestion(domain: Domain, unit: float) -> float:
-    """The place in the unit interval as Optuna would suggest it."""
-    match _distribution(domain), domain:
-        case FloatDistribution(), _:
-            return min(max(unit, 0.0), 1.0)  # to_unit may miss the ends by an ulp
-        case _, Int(log=True):
-            return domain.from_unit(unit)
-        case _:
-            return int(unit * domain.size())
-
-
-def _unit(domain: Domain, suggested: float) -> float:
-    match _distribution(domain), domain:
-        case FloatDistribution(), _:
-            return suggested
-        case _, Int(log=True):
-            return domain.to_unit(int(suggested))
-        case _:
-            return (suggested + 0.5) / domain.size()
+    def _value(self, trial: optuna.Trial, parameter: Parameter) -> Value:
+        if parameter.fixed:
+            return parameter.domain.from_unit(0.5)
+        return self._domains[parameter.name].from_optuna(trial.params[self._names[parameter.name]])
 
 
 class _Sampler(GPSampler):
@@ -168,9 +146,7 @@ class _Legal(BaseAcquisitionFunc):
         domains = [parameter.domain for parameter in space.free]
         self._unordered = np.array([isinstance(domain, Choice) and not domain.ordered for domain in domains])
         self._sizes = np.array([domain.size() for domain in domains])
-        middles = [_suggestion(domain, 0.5) for domain in domains]
-        at_middle = np.array([_unit(domain, middle) for domain, middle in zip(domains, middles, strict=True)])
-        self._middle = torch.from_numpy(np.where(self._unordered, middles, at_middle))
+        self._middle = torch.tensor([_middle(domain) for domain in domains], dtype=torch.float64)
 
     def eval_acqf(self, x: torch.Tensor) -> torch.Tensor:
         """(..., columns) -> (...): each column a place in the unit interval, or the index of an unordered choice."""
@@ -183,3 +159,9 @@ class _Legal(BaseAcquisitionFunc):
         if self._lean:
             promise = promise + torch.where(active, self._lean(x), 0.0).sum(dim=-1)
         return torch.where(legal.reshape(x.shape[:-1]), promise, _WORTHLESS)
+
+
+def _middle(domain: Domain) -> float:
+    """The column of a domain's middle value: the index of an unordered choice, else a place in the unit interval."""
+    value = domain.from_unit(0.5)
+    return domain.index(value) if isinstance(domain, Choice) and not domain.ordered else domain.to_unit(value)

@@ -30,13 +30,14 @@ from typing import NamedTuple
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.search.strategies._models.optuna_domains import OptunaDomain
 from archsearch.search.strategies._models.prior_weighted_tpe import PriorWeightedTPE
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.strategies._shared.ranking import ranked
-from archsearch.spaces import Choice, Config, Domain, Int, Parameter, Value, neighbour, repair
+from archsearch.spaces import Config, Parameter, Value, neighbour, repair
 from archsearch.spaces.deduplication import untried
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
@@ -114,9 +115,10 @@ class Mirror:
         self._space, self._goals, self._constraints = study.space, study.goals, study.outcome_constraints
         self._several = len(self._goals) > 1 or bool(self._constraints)
         self._history = history
-        self._domains = {parameter.name: parameter.domain for parameter in study.space.free}
-        self._distributions = {
-            name: _distribution(domain, discrete=not self._long) for name, domain in self._domains.items()
+        most_values = 0 if self._long else math.inf
+        self._domains = {
+            parameter.name: OptunaDomain.from_domain(parameter.domain, most_values=most_values)
+            for parameter in study.space.free
         }
         self._trials: list[Trial] = []  # as they were last seen, by number; so the next three
         self._configs: list[Config] = []
@@ -215,27 +217,16 @@ class Mirror:
         domain, name = parameter.domain, parameter.name
         if parameter.fixed:
             return domain.from_unit(0.5)
-        match self._distributions[name]:
+        match self._domains[name].distribution:
             case CategoricalDistribution(choices=choices):
-                return self._value(name, choices.index(trial.suggest_categorical(name, choices)))
+                return self._domains[name].from_optuna(choices.index(trial.suggest_categorical(name, choices)))
             case IntDistribution(low=low, high=high, log=log):
-                return self._value(name, trial.suggest_int(name, low, high, log=log))
+                return self._domains[name].from_optuna(trial.suggest_int(name, low, high, log=log))
             case _:
-                return self._value(name, trial.suggest_float(name, 0.0, 1.0))
+                return self._domains[name].from_optuna(trial.suggest_float(name, 0.0, 1.0))
 
     def _factor(self, weighting: PriorWeighting, name: str, internal: float) -> float:
-        return weighting.of_value(self._domains[name], self._value(name, internal))
-
-    def _value(self, name: str, internal: float) -> Value:
-        """The domain's value that Optuna stores so; the inverse of `_internal`."""
-        domain = self._domains[name]
-        match self._distributions[name]:
-            case FloatDistribution():
-                return domain.from_unit(internal)
-            case IntDistribution(log=True):
-                return int(internal)
-            case _:
-                return domain.from_unit((internal + 0.5) / domain.size())
+        return weighting.of_value(self._domains[name].domain, self._domains[name].from_optuna(internal))
 
     def _best_first(self) -> list[int]:
         """The numbers of the trials that ended."""
@@ -268,9 +259,8 @@ class Mirror:
         trial_id = self._storage.create_new_trial(self._study_id)
         for name, value in config.items():
             if name in self._domains:
-                distribution = self._distributions[name]
-                internal = _internal(self._domains[name], distribution, value)
-                self._storage.set_trial_param(trial_id, name, internal, distribution)
+                domain = self._domains[name]
+                self._storage.set_trial_param(trial_id, name, domain.to_optuna(value), domain.distribution)
         return trial_id
 
     def _enter(self, trial: Trial) -> None:
@@ -319,29 +309,6 @@ def _breaking(trial: FrozenTrial, excess: float) -> FrozenTrial:
     broken.system_attrs = {}
     broken.set_constraint("place", excess)
     return broken
-
-
-def _distribution(domain: Domain, *, discrete: bool) -> BaseDistribution:
-    match domain:
-        case Choice(ordered=False):
-            return CategoricalDistribution(range(len(domain.values)))
-        case Int(low=low, high=high, log=True) if discrete:
-            return IntDistribution(low, high, log=True)
-        case _ if discrete and math.isfinite(domain.size()):
-            return IntDistribution(0, int(domain.size()) - 1)
-        case _:
-            return FloatDistribution(0.0, 1.0)
-
-
-def _internal(domain: Domain, distribution: BaseDistribution, value: Value) -> float:
-    """The domain's value as Optuna stores it: its place, its index, or the number itself."""
-    match distribution:
-        case FloatDistribution():
-            return domain.to_unit(value)
-        case IntDistribution(log=True):
-            return float(value)  # type: ignore[arg-type]  # a value of such a domain is a number
-        case _:
-            return domain.index(value) if isinstance(domain, Choice) else int(domain.to_unit(value) * domain.size())
 
 
 @contextmanager

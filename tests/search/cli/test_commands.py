@@ -315,7 +315,11 @@ def test_ctrl_c_exits_with_130_and_the_study_can_go_on(
 def test_files_of_the_users_with_our_folders_names_are_no_matter(archsearch: Any, tmp_path: Path) -> None:
     for name in ("search.py", "spaces.py", "studies.py"):
         (tmp_path / name).write_text("raise RuntimeError('mine')\n")
-    assert archsearch("--help").returncode == 0  # python -m puts this folder first
+    (tmp_path / "tiny.py").write_text(GOOD)
+    # python -m puts this folder first on the path
+    for command in (["--help"], ["run", "tiny.py"], ["resume", "tiny.db", "--trials", 6], ["report", "tiny.db"]):
+        done = archsearch(*command)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_store_and_the_page_are_in_the_current_folder(spec: Path, tmp_path: Path, archsearch: Any) -> None:
@@ -455,7 +459,7 @@ def test_a_check_reports_what_cannot_be_built(archsearch: Any, tmp_path: Path) -
     (tmp_path / "mine.py").write_text(NETWORK)
     told = archsearch("check", "mine.py", "--samples", 100)
     assert told.returncode == 2
-    error = re.fullmatch(r"error: (\d+) of 101 configurations cannot be built; mend the network .*\n", told.stderr)
+    error = re.fullmatch(r"error: (\d+) of 101 configurations cannot be built; fix the network .*\n", told.stderr)
     assert error
     assert f"\n{error[1]} of 101 configurations cannot be built:\n" in told.stdout
     assert re.search(r"\n +\d+x +ValueError: width (\d) is too much\n +width=\1 kind=", told.stdout)
