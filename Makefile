@@ -8,7 +8,7 @@ CODE = $(PACKAGES) tests examples benchmarks
 .PHONY: demo test test-lowest test-newest check format clean
 
 demo: $(VENV)/demo.done
-	rm -f digits-mlp.db digits-mlp.db.lock
+	rm -rf digits-mlp.db digits-mlp.db.files
 	$(BIN)/archsearch run examples/digits_mlp.py
 	$(BIN)/archsearch report digits-mlp.db
 

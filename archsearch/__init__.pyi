@@ -88,5 +88,7 @@ from .studies.records import Extension as Extension
 from .studies.records import Proposal as Proposal
 from .studies.records import Report as Report
 from .studies.records import Trial as Trial
+from .studies.stored_study import StoredStudy as StoredStudy
+from .studies.stored_study import open_study as open_study
 
 __version__: str

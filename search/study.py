@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archsearch.search.declaration import Declaration, loading_spec
-from archsearch.spaces import SpecError
+from archsearch.spaces import SpecError, StoreError
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
 if TYPE_CHECKING:
@@ -74,11 +74,22 @@ class Study(Declaration):
         SpecError: Something is invalid; an `ArgumentError` for a single argument of a wrong type or value.
     """
 
-    def run(self, store: str | Path | None = None, *, quiet: bool = False) -> History:
-        """Run the study to its end, as `archsearch run` does; returns its history.
+    def run(self, store: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> History:
+        """Run the study to its end, as `archsearch run` does.
 
-        store: the file to keep it in, `NAME.db` here by default. An existing one is not overwritten:
-            `archsearch.resume` goes on with it. Raises ArchsearchError as the command line would print it.
+        Args:
+            store: The file to keep it in. Default: `NAME.db` in the current folder.
+            resume: Go on with the store where it exists, instead of raising, so that a cell or a script may be run
+                again. The study must be declared as it was, except for its limits, which are the new totals, and its
+                workers and executor. Code is not compared: trials that are yet to run use it as it is now.
+            quiet: Show no progress.
+
+        Returns:
+            The history: all trials, of earlier sessions too.
+
+        Raises:
+            StoreError: The store exists and `resume` is False, or it is of a study that was declared otherwise.
+            ArchsearchError: Whatever else the command line would print.
         """
         if loading_spec.get():
             raise SpecError(
@@ -87,8 +98,37 @@ class Study(Declaration):
         # Here and not above: a worker loads the spec too, and drives nothing.
         from archsearch.search.cli.display import progress
         from archsearch.search.engine.driver import Driver
+        from archsearch.studies.store import StoreExistsError
 
-        return Driver.from_study(self, store, progress(quiet=quiet)).run()
+        driver = Driver.from_study(self, store, progress(quiet=quiet))
+        try:
+            return driver.run_or_resume() if resume else driver.run()
+        except StoreExistsError as error:
+            raise StoreError(
+                f"{error}; go on with it: study.run(resume=True), or name another file: study.run(store=...)"
+            ) from error
+
+    def __repr__(self) -> str:
+        limits = ", ".join(f"{name}={value!r}" for name, value in self._limits().items())
+        return f"<Study {self.name}, {self.record().aim}: {self.strategy!r}, {limits}>"
+
+    def _repr_html_(self) -> str:
+        from archsearch.studies.notebook import facts_html, table_html
+
+        record = self.record()
+        facts = {
+            "goals" if len(self.goals) > 1 else "goal": record.aim,
+            "strategy": record.strategy,
+            "pruner": record.pruner,
+            **self._limits(),
+        }
+        domains = [(parameter.name, parameter.domain) for parameter in record.space.free]
+        return facts_html(self.name, facts) + table_html(("parameter", "domain"), domains)
+
+    def _limits(self) -> dict[str, object]:
+        """What ends the study and its trials, as far as it is given."""
+        names = ("trials", "timeout", "gpu_hours", "target", "patience", "budget")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 def resume(

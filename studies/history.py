@@ -1,7 +1,8 @@
 """History: the fold of a study's events, and every question that is asked of a study.
 
 Strategies, pruners, the engine and the reports all read this one value. It is immutable: `apply` returns the next
-history. Opening a store folds all events at once (`fold`), which gives the same value as applying them one by one.
+history. Opening a store folds all events at once (`from_events`), which gives the same value as applying them one by
+one.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from archsearch.studies.best import summary
 from archsearch.studies.goals import ObjectiveVector, OutcomeConstraint
 from archsearch.studies.records import (
     Ended,
@@ -38,22 +41,40 @@ from archsearch.studies.records import (
     Trial,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A study as of event number `seq`. `trials[n]` is trial number n."""
+    """A study as of event number `seq`.
+
+    Attributes:
+        study: What the study declares.
+        trials: All trials; `trials[n]` is trial number n.
+        seq: How many events it folds.
+        session_started: The settings of the latest session.
+        session_ended: How that session ended; None while it goes on, or when it was killed.
+        unfinished: The numbers of the trials that are waiting, running or paused.
+        best_number: The number of `best`.
+        front_numbers: The numbers of `front`.
+        unimproved: How many trials have ended since the front last became better.
+        worked_s: The wall-clock time of all earlier sessions.
+        trained_s: The time that trials have spent on workers, summed over them.
+        last_at: When the last event happened, in seconds since the epoch.
+    """
 
     study: StudyRecord
     trials: tuple[Trial, ...] = ()
     seq: int = 0
-    session_started: SessionStarted | None = None  # the latest session's settings
-    session_ended: SessionEnded | None = None  # how that session ended; None while it goes on, or when it was killed
-    unfinished: tuple[int, ...] = ()  # numbers of trials that are waiting, running or paused
+    session_started: SessionStarted | None = None
+    session_ended: SessionEnded | None = None
+    unfinished: tuple[int, ...] = ()
     best_number: int | None = None
     front_numbers: tuple[int, ...] = ()
-    unimproved: int = 0  # trials that ended since the front last became better
-    worked_s: float = 0.0  # wall-clock of all earlier sessions
-    trained_s: float = 0.0  # time that trials spent on workers, summed over them
+    unimproved: int = 0
+    worked_s: float = 0.0
+    trained_s: float = 0.0
     last_at: float = 0.0
 
     @classmethod
@@ -171,6 +192,20 @@ class History:
     def elapsed_s(self) -> float:
         """Wall-clock that the study was worked on, over all sessions, without the gaps between them."""
         return self.worked_s + (self.last_at - self.session_started.at if self.session_started else 0.0)
+
+    def __repr__(self) -> str:
+        return f"<History of {summary(self)}>"
+
+    def _repr_html_(self) -> str:
+        from archsearch.studies.notebook import history_html  # here: only a notebook asks for it
+
+        return history_html(self)
+
+    def frame(self) -> pd.DataFrame:
+        """The trials as a pandas DataFrame, one row each, as `StoredStudy.frame` gives them."""
+        from archsearch.studies.dataframe import trials_frame
+
+        return trials_frame(self)
 
 
 def _report_at(trial: Trial, step: int) -> Report | None:

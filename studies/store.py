@@ -1,8 +1,8 @@
 """The append-only event store of one study: one SQLite file, one writer, any number of readers at any time.
 
-Each batch of events is one transaction, committed before anyone acts on it, so killing any process loses nothing that
-was decided. Only the driver writes; a lock file keeps a second driver out. Rows are chained by a digest, so that a
-damaged or edited file is noticed when it is opened.
+Each batch of events is one transaction, which is committed before anyone acts on it, so killing any process loses no
+decision. Only the driver writes, and a lock keeps a second driver out (`archsearch.studies.locking`). Rows are chained
+by a digest, so that a damaged or edited file is noticed when it is read.
 """
 
 from __future__ import annotations
@@ -19,27 +19,42 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from archsearch.spaces import StoreError
 from archsearch.studies.codec import decode, encode
+from archsearch.studies.formatting import file_size
 from archsearch.studies.history import History
+from archsearch.studies.locking import StoreLock, held_here
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
 
 APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
 FORMAT = 4
-FREE_DISK_BYTES = 64 * 2**20  # less than this free, and a study is not begun
+FREE_DISK_BYTES = 64 * 2**20  # a study is not started with less free disk space
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
-class Store:
-    """An open store. `create` and `open` make one; use it in a `with` block.
+class StoreExistsError(StoreError):
+    """A new store was to be created where there is one already.
 
-    Raises StoreError with cause and remedy for whatever is wrong with the file, its folder or its disk.
+    Attributes:
+        path: The existing store.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock | None) -> None:
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} exists already")
+        self.path = path
+
+
+class Store:
+    """An open store. Use `create` or `open` to get one, in a `with` block.
+
+    Whatever is wrong with the file, its folder or its disk is a StoreError that says what to do.
+
+    Attributes:
+        path: The file, as it was given.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: StoreLock | None) -> None:
         self.path = path
         self._db = connection
         self._lock = lock
@@ -47,7 +62,17 @@ class Store:
 
     @classmethod
     def create(cls, path: str | Path, study: StudyRecord, meta: Mapping[str, Any]) -> Store:
-        """A new store for a study, opened for writing. `meta` is JSON about its origin: spec, versions, hardware."""
+        """Create a store for a study, and open it for writing.
+
+        Args:
+            path: The file, which must not exist. It appears under this name whole or not at all.
+            study: The study's record.
+            meta: What is known of its provenance, as JSON: spec, versions of packages, hardware.
+
+        Raises:
+            StoreExistsError: There is a store of this name.
+            StoreError: The file cannot be made, or another driver holds the lock.
+        """
         path = Path(path)
         _check_folder(path)
         _check_absent(path)
@@ -63,7 +88,15 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path, *, write: bool = False) -> Store:
-        """An existing store, to read at any time or, with `write`, to go on as its only driver."""
+        """Open an existing store.
+
+        Args:
+            path: The file.
+            write: Open it as its only driver. Reading is possible at any time, also while a driver writes.
+
+        Raises:
+            StoreError: There is no such file, it is not a store, or another driver holds the lock.
+        """
         path = Path(path)
         with _explained(path):
             found = path.is_file()
@@ -82,7 +115,7 @@ class Store:
             raise
 
     def append(self, events: Sequence[Event]) -> None:
-        """All of the events or none of them, on disk when this returns."""
+        """Append all of the events, or none of them. They are on disk when this returns."""
         check = self._check
         rows = []
         for event in events:
@@ -94,16 +127,25 @@ class Store:
         self._check = check
 
     def note(self, key: str, value: Any) -> None:
-        """Add what was learnt of the study's origin since `create`. What `meta` has is never changed."""
+        """Add to `meta` what was learnt since `create`. Entries that exist are never changed."""
         with _explained(self.path), self._db:
             self._db.execute("INSERT INTO meta VALUES (?, ?)", (key, json.dumps(value, ensure_ascii=False)))
 
-    def events(self) -> Iterator[Event]:
-        """Every event in order; StoreError at the first row that does not fit the chain."""
-        check = ""
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """The events in order.
+
+        Args:
+            after: Leave out the events up to this number, counted from 1.
+
+        Raises:
+            StoreError: While iterating, at the first event that does not fit the chain of digests.
+        """
+        check = self.digest(after) or ""
         with _explained(self.path):
-            cursor = self._db.execute('SELECT seq, kind, trial, at, body, "check" FROM events ORDER BY seq')
-            for place, (seq, kind, trial, at, body, stored) in enumerate(cursor, start=1):
+            cursor = self._db.execute(
+                'SELECT seq, kind, trial, at, body, "check" FROM events WHERE seq > ? ORDER BY seq', (after,)
+            )
+            for place, (seq, kind, trial, at, body, stored) in enumerate(cursor, start=after + 1):
                 check = _chain(check, kind, trial, at, body)
                 if check != stored or seq != place:
                     raise StoreError(
@@ -117,6 +159,14 @@ class Store:
                         f"{self.path}: event {seq} cannot be read ({error}); it was written by another version"
                     ) from error
 
+    def digest(self, seq: int) -> str | None:
+        """The digest of all events up to number `seq`; None where there are fewer."""
+        if seq == 0:
+            return ""
+        with _explained(self.path):
+            row = self._db.execute('SELECT "check" FROM events WHERE seq = ?', (seq,)).fetchone()
+        return row[0] if row else None
+
     def history(self) -> History:
         """The fold of all events."""
         return History.from_events(self.study, self.events())
@@ -127,12 +177,12 @@ class Store:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known of the study's origin: format, study, spec, versions, hardware, the data's fingerprint."""
+        """What is known of the study's provenance: format, study, spec, versions, hardware, the data's fingerprint."""
         with _explained(self.path):
             return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
 
     def log(self, trial: int) -> str:
-        """What the trial printed, over all its attempts."""
+        """What the trial printed, over all its attempts; empty for a trial that does not exist."""
         with _explained(self.path):
             rows = self._db.execute(
                 "SELECT body FROM events WHERE trial = ? AND kind = 'logged' ORDER BY seq", (trial,)
@@ -142,20 +192,22 @@ class Store:
 
     @property
     def empty(self) -> bool:
-        """No event was ever appended."""
+        """Whether no event was ever appended."""
         return not self._check
 
     def discard(self) -> None:
-        """Delete an empty store and its lock file; the store must still be open for writing, and be closed after."""
+        """Delete an empty store. It must be open for writing, and still has to be closed."""
         if not self.empty or self._lock is None:
             raise StoreError(f"{self.path} holds events or is not ours to delete; nothing was deleted")
         self.path.unlink()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def copy(self, destination: str | Path) -> None:
-        """A whole copy at this moment, also while a driver writes, with the files beside it. An existing one is left.
+        """Copy the store as it is at this moment, also while a driver writes, with the files beside it.
 
-        A checkpoint that is replaced meanwhile may be missing there; its trial then begins anew.
+        A checkpoint that is replaced meanwhile may be missing in the copy; its trial then starts again.
+
+        Raises:
+            StoreError: The destination exists already, or cannot be written.
         """
         destination = Path(destination)
         if destination.exists():
@@ -167,8 +219,9 @@ class Store:
                 shutil.copytree(files_beside(self.path), files_beside(destination), ignore=_drafts)
 
     def close(self) -> None:
+        """Close the store, and give the lock back."""
         if self._lock is not None:
-            # One plain file is left, readable from a read-only folder too. A reader at work keeps the WAL for now.
+            # Leave one plain file, which can be read in a read-only folder too. A reader at work keeps the WAL for now.
             with suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
@@ -191,7 +244,7 @@ class Store:
 
 
 def files_beside(store: Path) -> Path:
-    """The folder for what belongs to a store and is too large for it, such as checkpoints; it need not exist."""
+    """The folder for what belongs to a store and is too large for it, such as checkpoints. It may not exist."""
     return store.absolute().with_name(f"{store.name}.files")
 
 
@@ -206,7 +259,7 @@ def _chain(check: str, kind: str, trial: int | None, at: float, body: str) -> st
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     with _explained(path):
-        # The thirty seconds are for a person's shell that holds the file; drivers never meet, by the lock.
+        # The timeout is for someone's sqlite3 shell that holds the file; drivers exclude each other by the lock.
         # A Session may be asked from several threads, one at a time.
         connection = sqlite3.connect(
             f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30, check_same_thread=mode != "rw"
@@ -221,7 +274,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             connection.close()
             if "readonly" not in str(error):
                 raise
-            # A driver was killed at the moment of opening or closing; only who may write can put the file in order.
+            # A driver was killed while it opened or closed the store. SQLite must write to recover the file.
             connection = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=30)
             connection.execute("PRAGMA query_only = ON")
         return connection
@@ -234,7 +287,7 @@ def _quoted(path: Path) -> str:
 def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
     """The file appears under its name whole or not at all."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)  # numbers of processes come again, in containers at once
+    draft.unlink(missing_ok=True)  # process ids are reused, in containers at once
     _drop_side_files(draft)
     _drop_side_files(path)
     try:
@@ -258,8 +311,10 @@ def _drop_side_files(path: Path) -> None:
 
 
 def _check_format(path: Path) -> None:
-    # From the header, which has both before the file gets its name: SQLite cannot read what a kill left half done
-    # without putting it in order, and a file that is not ours is not to be touched.
+    if held_here(path):
+        # Closing a file gives back all locks that the process has on it (POSIX), those of its driver's SQLite too.
+        return
+    # Read from the header: SQLite might have to recover the file first, and would write to a file that is not ours.
     with _explained(path), path.open("rb") as file:
         header = file.read(100)
     if header and not header.startswith(b"SQLite format 3\0"):
@@ -284,10 +339,8 @@ def _check_absent(path: Path) -> None:
     try:
         _check_format(path)
     except StoreError as error:
-        raise StoreError(f"{path} exists already, and is no store; name another file with --store") from error
-    raise StoreError(
-        f"{path} exists already; go on with it: archsearch resume {path}, or name another file with --store"
-    )
+        raise StoreError(f"{path} exists already, and is no store; name another file") from error
+    raise StoreExistsError(path)
 
 
 def _check_folder(path: Path) -> None:
@@ -297,24 +350,22 @@ def _check_folder(path: Path) -> None:
     if not found:
         raise StoreError(f"the folder {folder} of {path.name} does not exist; make it first: mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
-        raise StoreError(f"the folder {folder} is not writable; name a file elsewhere with --store")
+        raise StoreError(f"the folder {folder} is not writable; name a file elsewhere")
     free = shutil.disk_usage(folder).free
     if free < FREE_DISK_BYTES:
         raise StoreError(
-            f"the disk of {folder} has {free / 2**20:.0f} MB free, {FREE_DISK_BYTES / 2**20:.0f} MB are wanted; "
-            "free some, or name a file on another disk with --store"
+            f"the disk of {folder} has {file_size(free)} free, and a study wants {file_size(FREE_DISK_BYTES)}; "
+            "free some, or name a file on another disk"
         )
 
 
-def _lock(path: Path) -> FileLock:
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
+def _lock(path: Path) -> StoreLock:
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
+        return StoreLock(path)
+    except TimeoutError as error:
         raise StoreError(f"{path} is in use by another driver{_holder(path)}; stop that one first") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be locked: {error}") from error
-    return lock
 
 
 def _holder(path: Path) -> str:
@@ -347,8 +398,8 @@ def _explained(path: Path) -> Iterator[None]:
             ) from error
         if "full" in text:
             raise StoreError(
-                f"no room left for {path} ({text}); everything decided so far is kept: free some disk space, then "
-                f"archsearch resume {path}"
+                f"no room left for {path} ({text}); everything decided so far is kept: free some disk "
+                "space, then resume the study"
             ) from error
         raise StoreError(f"{path}: {text}") from error
     except OSError as error:

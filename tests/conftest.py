@@ -34,12 +34,14 @@ def command_env() -> dict[str, str]:
 
 @pytest.fixture
 def archsearch(tmp_path: Path, command_env: dict[str, str]) -> Run:
-    """Runs the command in `tmp_path`, in a process of its own, as a user would."""
+    """Runs the command in `tmp_path` or a folder there, in a process of its own, as a user would."""
 
-    def run(*args: object, env: dict[str, str] | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(
+        *args: object, env: dict[str, str] | None = None, timeout: float = 120, folder: str = "."
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "archsearch", *map(str, args)],
-            cwd=tmp_path,
+            cwd=tmp_path / folder,
             env={**command_env, **(env or {})},
             capture_output=True,
             text=True,

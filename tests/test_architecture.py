@@ -50,6 +50,8 @@ SEAMS = {
         "search/training/",
         "spaces/networks/",
     },
+    "pandas": {"studies/dataframe.py"},
+    "filelock": {"studies/locking.py"},
     "click": {"search/cli/commands.py"},
     "pyarrow": {"search/training/data/parquet_files.py"},
     "PIL": {"search/training/data/"},

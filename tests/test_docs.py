@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,19 @@ def test_the_readme_s_own_objective_runs(archsearch: Any, tmp_path: Path, comman
 def test_the_readme_s_own_loop_runs(capsys: Any) -> None:
     exec(compile(blocks(README, "python")[2], "README.md", "exec"), {})
     assert "'lr':" in capsys.readouterr().out
+
+
+def test_the_readme_s_look_at_a_finished_run_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    declared: dict[str, Any] = {}
+    exec(compile(blocks(README, "python")[0], "README.md", "exec"), declared)
+    history = replace(declared["study"], trials=3, executor="inline").run(quiet=True)
+    exec(compile(blocks(README, "python")[3], "README.md", "exec"), {})
+    assert history.best is not None
+    assert f"{history.best.value('val_accuracy')} {{'layers':" in capsys.readouterr().out
+    assert (tmp_path / "wine.html").stat().st_size > 1_000_000
 
 
 def test_the_guide_s_code_runs() -> None:

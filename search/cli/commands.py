@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from archsearch.spaces.errors import ArchsearchError, ArgumentError, SpecError, StudyFailed
+from archsearch.spaces.errors import ArchsearchError, ArgumentError, SpecError, StoreError, StudyFailed
 from archsearch.studies.stopping_criteria import LIMITS, StoppingCriteria
 
 if TYPE_CHECKING:
@@ -81,13 +81,19 @@ def run(
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import Driver, overridden, store_path
     from archsearch.search.engine.spec import SpecFile
+    from archsearch.studies.store import StoreExistsError
 
     settings = _settings(**session)
     source = SpecFile.from_path(spec)
     overrides = {name: value for name, value in (("seed", seed), ("strategy", strategy)) if value is not None}
     study = overridden(source.load(), overrides)
     driver = Driver(study, source, store_path(study, store), settings, progress(quiet=quiet), overrides)
-    _work(driver, driver.run, as_json)
+    try:
+        _work(driver, driver.run, as_json)
+    except StoreExistsError as error:
+        raise StoreError(
+            f"{error}; resume it: archsearch resume {error.path}, or name another file: --store"
+        ) from error
 
 
 @cli.command()
@@ -130,18 +136,13 @@ def check(spec: Path, samples: int, as_json: bool) -> None:
 @_debug
 def report(stores: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     """Write one offline HTML page about a study, or comparing several."""
-    from archsearch.search.cli import tables
     from archsearch.studies.reports import write
-    from archsearch.studies.store import Store
+    from archsearch.studies.stored_study import open_study
 
-    histories, metadata = [], []
-    for path in stores:
-        with Store.open(path) as store:
-            histories.append(store.history())
-            metadata.append(tables.made_by(store.meta))
+    studies = [open_study(path) for path in stores]
     output = output or Path(f"{stores[0].stem}.html")
     try:
-        written = write(histories, output, metadata=metadata)
+        written = write([each.history for each in studies], output, metadata=[each.made_with for each in studies])
     except OSError as error:
         raise ArchsearchError(f"cannot write {output}: {error.strerror}; name a file elsewhere with -o") from error
     _answer({"report": str(written)}, f"report: {written}", as_json)
@@ -195,12 +196,13 @@ def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
 def best(store: Path, as_json: bool) -> None:
     """Show the best trial: its value and its configuration; with several goals also the Pareto front."""
     from archsearch.search.cli import tables
+    from archsearch.studies.best import without_best
     from archsearch.studies.store import Store
 
     with Store.open(store) as opened:
         history = opened.history()
     if history.best is None:
-        raise StudyFailed(f"{store}: {tables.without_best(history)}{tables.hint_without_best(history, store)}")
+        raise StudyFailed(f"{store}: {without_best(history)}{tables.hint_without_best(history, store)}")
     _answer(tables.best_json(history, history.best), tables.best_table(history, history.best), as_json)
 
 

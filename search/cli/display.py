@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.search.protocols import ShowProgress, Silent
+from archsearch.studies.formatting import count, duration, number, one_line
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Lost, Paused, SessionStarted, Trial
 
@@ -122,14 +123,15 @@ class Panel:
     def _progress(self, history: History) -> str:
         counts = history.counts()
         parts = [f"{counts[state]} {state}" for state in ("finished", "paused", "pruned", "failed") if state in counts]
-        of = f"/{self._session.stopping.trials}" if self._session.stopping.trials else ""
-        return f"{history.settled}{of} trials" + (f" ({', '.join(parts)})" if parts else "")
+        asked = self._session.stopping.trials
+        what = f"{history.settled}/{asked} trials" if asked else count(history.settled, "trial")
+        return what + (f" ({', '.join(parts)})" if parts else "")
 
     def _time(self) -> str:
         now = time.monotonic()
         spent, worked = now - self._began, now - (self._working_since or now)
         left = _time_left(self._history, self._session, self._history.settled - self._settled_before, worked)
-        return f"{clock(spent)}" + (f", {clock(left)} left" if left is not None else "")
+        return duration(round(spent)) + (f", {duration(round(left))} left" if left is not None else "")
 
 
 def _time_left(history: History, session: SessionStarted, settled_here: int, worked_s: float) -> float | None:
@@ -142,19 +144,12 @@ def _time_left(history: History, session: SessionStarted, settled_here: int, wor
     return min(bounds, default=None)
 
 
-def clock(seconds: float) -> str:
-    """`12s`, `3m05s`, `2h07m`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-
-
 def _announce(console: Console, store: Path, history: History, session: SessionStarted) -> None:
-    trials = f"{session.stopping.trials} trials" if session.stopping.trials else "trials"
-    within = f" within {clock(session.stopping.timeout_s)}" if session.stopping.timeout_s else ""
+    stopping = session.stopping
+    trials = count(stopping.trials, "trial") if stopping.trials else "trials"
+    within = f" within {duration(stopping.timeout_s)}" if stopping.timeout_s else ""
     done = f", {history.settled} done before" if history.settled else ""
-    on = "in this process" if session.executor == "inline" else f"on {session.workers} Ray workers"
+    on = "in this process" if session.executor == "inline" else f"on {count(session.workers, 'Ray worker')}"
     text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; kept in {store}"
     console.print(text, markup=False, soft_wrap=True)
 
@@ -163,10 +158,10 @@ def _outcome(history: History, trial: Trial) -> str:
     values = ((metric, trial.value(metric)) for metric in history.study.metrics)
     shown = ",".join(f" {metric} {number(value)}" for metric, value in values if value is not None)
     runs = len(trial.values(history.study.goal.metric))
-    mean = f" (mean of {runs} runs)" if runs > 1 else ""
+    mean = f" (mean of {count(runs, 'run')})" if runs > 1 else ""
     why = f" ({trial.reason})" if trial.reason else ""
     breaks = f", breaks {', '.join(map(str, broken))}" if (broken := history.broken(trial)) else ""
-    return f"trial {trial.number} {trial.state}{shown}{mean} after {trial.step} steps{why}{breaks}"
+    return f"trial {trial.number} {trial.state}{shown}{mean} after {count(trial.step, 'step')}{why}{breaks}"
 
 
 def _best(history: History) -> str:
@@ -175,15 +170,3 @@ def _best(history: History) -> str:
         return ""
     front = f"front of {len(history.front)}; " if len(history.study.goals) > 1 else ""
     return f"{front}best {history.study.goal.metric} {number(history.value(best))} (trial {best.number})"
-
-
-def number(value: object) -> str:
-    """A float by its five digits that count, or in full where it is whole; anything else as it is."""
-    if not isinstance(value, float):
-        return str(value)
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.5g}"
-
-
-def one_line(config: Mapping[str, object]) -> str:
-    """`layers=2 units_1=64 learning_rate=0.00275`."""
-    return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())

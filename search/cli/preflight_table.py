@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.search.engine.preflight import Preflight, free_values, percent, readable_bytes, three_digits
+from archsearch.search.engine.preflight import MOST_REJECTED, Preflight, free_values
 from archsearch.spaces import Choice, Domain
+from archsearch.studies.formatting import count, file_size, magnitude, percent
 
 FAILURES_SHOWN = 10
 TITLES = {"parameters": "parameters", "flops": "FLOPs, a sample", "memory_bytes": "memory, training"}
@@ -26,13 +27,16 @@ def preflight_table(found: Preflight) -> RenderableType:
 
 def _head(found: Preflight) -> Iterator[RenderableType]:
     size = found.space.size()
-    many = "infinitely many" if size == math.inf else f"{int(size):,}" if size < 1e9 else f"1e{len(str(int(size))) - 1}"
-    yield Text.assemble((found.study, "bold"), f": {many} configurations, {found.configs:,} looked at")
+    if size == math.inf:
+        many = "infinitely many configurations"
+    else:
+        many = count(int(size), "configuration") if size < 1e9 else f"1e{len(str(int(size))) - 1} configurations"
+    yield Text.assemble((found.study, "bold"), f": {many}, {found.configs:,} looked at")
     if found.data is not None:
         yield Text(f"data: {found.data}")
     if found.rejected_by:
-        yield Text(f"its constraints reject {percent(found.rejected)} of all draws:")
-        yield from (_indented(f"{share:6.1%}  {name}") for name, share in found.rejected_by.items())
+        yield Text(f"its constraints reject {percent(min(found.rejected, MOST_REJECTED))} of all draws:")
+        yield from (_indented(f"{percent(share):>6}  {name}") for name, share in found.rejected_by.items())
 
 
 def _parameters(found: Preflight) -> RenderableType:
@@ -41,7 +45,7 @@ def _parameters(found: Preflight) -> RenderableType:
     table.add_column("active", justify="right")
     for parameter in found.space.parameters:
         when = parameter.condition.text if parameter.condition else ""
-        share = _percent(found.active[parameter.name])
+        share = percent(found.active[parameter.name])
         cells = (parameter.name, _values(parameter.domain), *([when] if conditional else []), share)
         table.add_row(*map(Text, cells), style="dim" if parameter.fixed else "")
     return table
@@ -57,7 +61,7 @@ def _costs(found: Preflight) -> Iterator[RenderableType]:
     for name in ("least", "median", "most"):
         table.add_column(name, justify="right")
     for name, numbers in found.costs.items():
-        shown = readable_bytes if name == "memory_bytes" else _readable
+        shown = file_size if name == "memory_bytes" else magnitude
         table.add_row(TITLES[name], shown(numbers.least), shown(numbers.median), shown(numbers.most))
     yield table
     most: dict[str, list[str]] = {}
@@ -71,12 +75,12 @@ def _costs(found: Preflight) -> Iterator[RenderableType]:
 def _failures(found: Preflight) -> Iterator[RenderableType]:
     if not found.failures:
         return
-    yield Text(f"\n{found.failed:,} of {found.configs:,} configurations cannot be built:", style="red")
+    yield Text(f"\n{found.failed:,} of {count(found.configs, 'configuration')} cannot be built:", style="red")
     for failure in found.failures[:FAILURES_SHOWN]:
         yield _indented(Text.assemble((f"{failure.count:,}x  ", "red"), failure.reason))
         yield _indented(free_values(failure.config, found.space), by=4)
     if (more := len(found.failures) - FAILURES_SHOWN) > 0:
-        yield _indented(f"and {more} other reasons")
+        yield _indented(f"and {count(more, 'other reason')}")
 
 
 def _warnings(found: Preflight) -> Iterator[RenderableType]:
@@ -91,18 +95,6 @@ def _values(domain: Domain) -> str:
     low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (domain.low, domain.high))
     step = f" step {domain.step:g}" if domain.step not in (None, 1) else ""
     return f"{low} … {high}{' log' if domain.log else ''}{step}"
-
-
-def _readable(count: int) -> str:
-    """`9,999`, `12.3k`, `4.57G`."""
-    if count < 10_000:
-        return f"{count:,}"
-    power = min(5, int(math.log10(count) // 3))
-    return f"{three_digits(count / 1000**power)}{' kMGTP'[power]}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share == 0 or share >= 0.01 else "<1%"
 
 
 def _table(*columns: str) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,8 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.search.cli.display import clock, number, one_line
 from archsearch.spaces import ArchsearchError, StoreError
+from archsearch.studies.best import ranked, without_best
+from archsearch.studies.formatting import count, duration, number, one_line
 from archsearch.studies.goals import OutcomeConstraint, order
 from archsearch.studies.history import History
 from archsearch.studies.records import Report, Trial
@@ -106,7 +107,7 @@ def study_table(history: History) -> RenderableType:
         ("strategy", study.strategy),
         ("pruner", study.pruner),
         ("trials", counts),
-        ("worked", clock(history.elapsed_s)),
+        ("worked", duration(history.elapsed_s)),
         ("last session", history.session_ended.reason if history.session_ended else "still open, or killed"),
     )
     holding = sorted(history.open_trials("paused"), key=lambda trial: (-trial.step, history.loss(trial), trial.number))
@@ -125,14 +126,11 @@ def _leaders(history: History) -> list[RenderableType]:
     """
     if len(history.study.goals) > 1 and history.front:
         return front_table(history, BEST_SHOWN)
-    finished = [
-        (point, trial) for trial in history.in_state("finished") if (point := history.objectives(trial)) is not None
-    ]
-    ranked = [trial for _, trial in sorted(finished, key=lambda each: (each[0], each[1].number))]
-    title = f"best {min(BEST_SHOWN, len(ranked))} of {len(ranked)} finished"
+    finished = ranked(history)
+    title = f"best {min(BEST_SHOWN, len(finished))} of {len(finished)} finished"
     if history.best is None:
         title = f"{without_best(history)}; those that come nearest"
-    return _ranking(history, ranked[:BEST_SHOWN], title)
+    return _ranking(history, finished[:BEST_SHOWN], title)
 
 
 def front_table(history: History, most: int | None = None) -> list[RenderableType]:
@@ -216,23 +214,10 @@ def best_table(history: History, best: Trial) -> RenderableType:
     return told if len(history.study.goals) == 1 else Group(told, *front_table(history))
 
 
-def without_best(history: History) -> str:
-    """Why there is no best trial yet."""
-    if finished := len(history.in_state("finished")):
-        kept = ", ".join(map(str, history.study.outcome_constraints))
-        return f"none of {finished} finished trials keeps {kept}"
-    failed = history.in_state("failed")
-    if failed and len(failed) == len(history.trials):
-        errors = {trial.reason for trial in failed}
-        what = "its only trial" if len(failed) == 1 else f"all {len(failed)} trials"
-        return f"{what} failed{', the last' * (len(errors) > 1)} with: {failed[-1].reason}"
-    return "no trial has finished yet"
-
-
 def hint_without_best(history: History, store: Path) -> str:
     """What to look at where there is no best trial, to be put behind `without_best`."""
     if paused := len(history.open_trials("paused")):
-        return f"; {paused} are paused: archsearch show {store}"
+        return f"; {paused} paused: archsearch show {store}"
     failed = history.in_state("failed")
     if failed and not history.in_state("finished"):
         return f"; see its log: archsearch show {store} {failed[-1].number} --log"
@@ -271,7 +256,7 @@ def result(history: History, store: Path) -> RenderableType:
     """What a run or resume ends with."""
     reason = history.session_ended.reason if history.session_ended else "every trial is done"
     counts = ", ".join(f"{count} {state}" for state, count in history.counts().items())
-    head = Text(f"{history.study.name}: {reason}; {counts}; worked {clock(history.elapsed_s)}")
+    head = Text(f"{history.study.name}: {reason}; {counts}; worked {duration(history.elapsed_s)}")
     parts: list[RenderableType] = [head]
     if history.best is not None:
         parts.append(trial_table(history, history.best))
@@ -291,21 +276,11 @@ def _mean(values: Sequence[float]) -> str:
     """The value, and of a trial with repeats what it is the mean of."""
     if len(values) == 1:
         return number(values[0])
-    return f"{number(fmean(values))}, mean of {len(values)} runs: {' '.join(map(number, values))}"
+    return f"{number(fmean(values))}, mean of {count(len(values), 'run')}: {' '.join(map(number, values))}"
 
 
 def _listed(broken: Sequence[OutcomeConstraint]) -> str:
     return ", ".join(map(str, broken))
-
-
-def made_by(meta: Mapping[str, Any]) -> dict[str, str]:
-    """What a store says of the machine and the packages that made it, in words."""
-    hardware = meta["hardware"]
-    gpus = f", {hardware['gpus']} GPUs" if hardware["gpus"] else ""
-    facts = {"machine": f"{hardware['processor'] or hardware['machine']}, {hardware['cores']} cores{gpus}"}
-    if meta["commit"]:
-        facts["commit of the spec"] = meta["commit"]
-    return {**facts, **meta["versions"]}
 
 
 def _facts(*rows: tuple[str, str]) -> Table:

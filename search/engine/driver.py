@@ -26,6 +26,7 @@ from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
+from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
 from archsearch.studies.stopping_criteria import StoppingCriteria
@@ -133,21 +134,53 @@ class Driver:
             start += [config for config in found if config not in start]
         return replace(record, start=tuple(start))
 
+    def run_or_resume(self) -> History:
+        """Begin the study, or go on with its store where there is one, as the study is declared now.
+
+        Raises:
+            StoreError: The store is of a study that was declared otherwise.
+        """
+        if not self.store_path.exists():
+            return self.run()
+        with Store.open(self.store_path, write=True) as store:
+            history = store.history()
+            if changes := self._changes(history.study):
+                lines = "".join(f"\n  {change}" for change in changes)
+                raise StoreError(
+                    f"{store.path} is of a study that was declared otherwise; name another store, or declare it as it "
+                    f"was:{lines}"
+                )
+            return self._go_on(store, history, self._session_started(None))
+
+    def _changes(self, before: StudyRecord) -> list[str]:
+        """What the study declares otherwise than the one in the store, beside the limits and the resources."""
+        now = self.study.record()
+        changes = [str(change) for change in before.space.diff(now.space)]
+        # Those of warm starts come after the study's own, and are as the earlier studies were then.
+        start = before.start[: len(now.start)] if self.study.warm_stores else before.start
+        before = replace(before, start=start)
+        for name in ("aim", "budget", "seed", "repeats", "start", "strategy", "pruner"):
+            if getattr(before, name) != getattr(now, name):
+                changes.append(f"its {name} is {getattr(now, name)}, and was {getattr(before, name)}")
+        return changes
+
     def resume(self) -> History:
         """Go on where the store ends: trials that were running are started again, those that ended are not."""
         with Store.open(self.store_path, write=True) as store:
             history = store.history()
-            live = self.study.record().space
-            if differences := history.study.space.diff(live):
+            if differences := history.study.space.diff(self.study.record().space):
                 lines = "".join(f"\n  {change}" for change in differences)
                 raise StoreError(f"{store.path}: the spec now declares another space; start a new study:{lines}")
-            # The same space, and with its Python functions, which the store cannot hold.
-            history = replace(history, study=replace(history.study, space=live))
-            session = self._session_started(history.session_started)
-            session.stopping.check(gpus=self.study.gpus, begun=len(history.trials))
-            if session.stopping.trials_left(history) == 0 and not self._may_go_on(history):
-                return self._checked(history, store)
-            return self._work(store, history, session)
+            return self._go_on(store, history, self._session_started(history.session_started))
+
+    def _go_on(self, store: Store, history: History, session: SessionStarted) -> History:
+        # The same space, and with its Python functions, which the store cannot hold.
+        live = self.study.record().space
+        history = replace(history, study=replace(history.study, space=live))
+        session.stopping.check(gpus=self.study.gpus, begun=len(history.trials))
+        if session.stopping.trials_left(history) == 0 and not self._may_go_on(history):
+            return self._checked(history, store)
+        return self._work(store, history, session)
 
     def _may_go_on(self, history: History) -> bool:
         """Do trials wait, or would the strategy let a paused one go on?"""
@@ -288,7 +321,7 @@ class Driver:
     def _check_gpus(self) -> None:
         if self.study.gpus and self.settings.address is None and (have := gpu_count()) < self.study.gpus:
             raise SpecError(
-                f"each trial asks for {self.study.gpus:g} GPUs, this machine has {have}; lower Study(gpus=…)"
+                f"each trial asks for {count(self.study.gpus, 'GPU')}, this machine has {have}; lower Study(gpus=…)"
             )
 
 

@@ -18,6 +18,7 @@ from archsearch.search.engine.suggestions import Suggester
 from archsearch.search.protocols import Executor, Job, Pruner, Stop, Strategy
 from archsearch.spaces import ExecutionError, SpecError, StudyFailed
 from archsearch.spaces.errors import unknown
+from archsearch.studies.formatting import count
 from archsearch.studies.history import Fold, History
 from archsearch.studies.records import (
     Ended,
@@ -264,7 +265,9 @@ class Engine:
         self._record(event)
         lost = self.history.trials[event.trial].workers_lost
         if lost > self._retries:
-            self._end(Ended(event.at, event.trial, Failed(f"its worker died {lost} times; last: {event.reason}")))
+            self._end(
+                Ended(event.at, event.trial, Failed(f"its worker died {count(lost, 'time')}; last: {event.reason}"))
+            )
 
     def _end(self, event: Ended) -> None:
         self._in_flight.discard(event.trial)

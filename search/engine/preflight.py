@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archsearch.search.cli.display import one_line
 from archsearch.search.declaration import Declaration
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.validation import check_metrics
 from archsearch.spaces import ArchsearchError, Config, Space, SpecError
+from archsearch.studies.formatting import count, duration, file_size, one_line, percent
 from archsearch.studies.goals import Goal
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ REHEARSED = 20  # samples before a run
 REJECTABLE = 500  # draws before a run, of which the constraints may reject so many
 REASON_LIMIT = 300  # characters
 MOSTLY = 0.9  # of the draws: more rejected than that is worth a warning
+MOST_REJECTED = 0.9999  # as it is shown: a few draws cannot tell that all are, and a legal configuration was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,9 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
         began = time.perf_counter()
         for tried, config in enumerate(configs):
             if time.perf_counter() - began > limit_s:
-                stopped = [f"stopped after {limit_s:g} s, with {tried:,} of {len(configs):,} configurations counted"]
+                stopped = [
+                    f"stopped after {duration(limit_s)}, with {tried:,} of {len(configs):,} configurations counted"
+                ]
                 configs = configs[:tried]
                 break
             if (text := repr(config)) not in outcomes:
@@ -207,8 +210,8 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
     reason, config = failed[0]
     why = f"{reason}; first with {free_values(config, study.record().space)}; see all: archsearch check SPEC.py"
     if len(failed) == tried and next(few, None) is None and not study.gpus:
-        raise SpecError(f"none of {tried} configurations can be built: {why}")
-    return f"{len(failed)} of {tried} configurations cannot be built, and such trials will fail: {why}"
+        raise SpecError(f"none of {count(tried, 'configuration')} can be built: {why}")
+    return f"{len(failed)} of {count(tried, 'configuration')} cannot be built, and such trials will fail: {why}"
 
 
 def check_goal(study: Declaration, shared: Any) -> None:
@@ -323,8 +326,8 @@ def _range(name: str, counted: Sequence[tuple[Costs, Config]]) -> Range:
 def _of_constraints(rejected: float) -> Iterator[str]:
     if rejected > MOSTLY:
         yield (
-            f"the constraints reject {percent(rejected)} of all draws, so a strategy can hardly move; narrow the "
-            "domains to where the constraints hold"
+            f"the constraints reject {percent(min(rejected, MOST_REJECTED))} of all draws, so a strategy can hardly "
+            "move; narrow the domains to where the constraints hold"
         )
 
 
@@ -332,8 +335,8 @@ def _of_activity(configs: Sequence[Config], space: Space) -> Iterator[str]:
     idle = [parameter.name for parameter in space.free if not any(parameter.name in config for config in configs)]
     if idle:
         yield (
-            f"{', '.join(idle)} is active in none of {len(configs):,} configurations; look at its condition and at the "
-            "constraints that read it"
+            f"{', '.join(idle)} is active in none of {count(len(configs), 'configuration')}; look at its condition "
+            "and at the constraints that read it"
         )
 
 
@@ -342,8 +345,8 @@ def _of_memory(counted: Sequence[tuple[Costs, Config]], study: Declaration) -> I
     if room is not None and (over := sum(need > room for need in needs)):
         where = "its GPU" if study.gpus else "this machine"
         yield (
-            f"{over:,} of {len(needs):,} configurations may not fit into memory: they need up to "
-            f"{readable_bytes(max(needs))}, and {where} has {readable_bytes(room)} for a trial; make the networks or "
+            f"{over:,} of {count(len(needs), 'configuration')} may not fit into memory: they need up to "
+            f"{file_size(max(needs))}, and {where} has {file_size(room)} for a trial; make the networks or "
             "the batches smaller"
         )
 
@@ -362,22 +365,6 @@ def room_bytes(study: Declaration) -> float | None:
     return total / (study.workers or 1)
 
 
-def percent(share: float) -> str:
-    """`95.2%`; and never 100 %, since a few draws cannot tell: a legal config was found."""
-    return "over 99.9%" if share >= 0.9995 else f"{share:.1%}"
-
-
 def free_values(config: Config, space: Space) -> str:
     """What varies of a config, in one line: `layers=2 units_1=64`."""
     return one_line({parameter.name: config[parameter.name] for parameter in space.free if parameter.name in config})
-
-
-def readable_bytes(count: float) -> str:
-    """`512 B`, `1.53 KiB`, `234 GiB`."""
-    power = max(0, min(4, (int(count).bit_length() - 1) // 10))
-    return f"{three_digits(count / 1024**power)} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
-
-
-def three_digits(number: float) -> str:
-    """`1.53`, `15.3`, `153`, `1530`."""
-    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"

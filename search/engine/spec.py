@@ -1,11 +1,13 @@
 """Where a study comes from, so that a worker or a later session can make it again.
 
 A spec file is sent as path and text, and executed anew: functions sent by reference fail when they use siblings from
-the same file. A study made in a notebook has no file, and travels by value, through cloudpickle.
+the same file. A study that its file does not declare when it is executed travels by value, through cloudpickle: one
+from a notebook, or one that a script makes under `if __name__ == "__main__":` or inside a function.
 """
 
 from __future__ import annotations
 
+import ast
 import base64
 import builtins
 import inspect
@@ -51,18 +53,26 @@ class SpecFile:
 
         Raises SpecError for a syntax error, for whatever the file raises (with its line), and for a missing `study`.
         """
+        names, name = self.execute(), Path(self.path).name
+        if "study" not in names and self.binds_study_when_run:
+            raise SpecError(
+                f"{name} makes its study under if __name__ == '__main__': only; run it with python {name}, or move "
+                "study = Study(...) above that line"
+            )
+        return _study_of(names, name)
+
+    def execute(self) -> dict[str, Any]:
+        """Execute the file as a module of its own; its names. Raises SpecError as `load` does."""
         name = Path(self.path).name
         try:
             code = compile(self.text, self.path, "exec", dont_inherit=True)  # without our own __future__
         except (SyntaxError, ValueError) as error:
             where = f"{name}, line {error.lineno}, column {error.offset}" if isinstance(error, SyntaxError) else name
-            raise SpecError(f"{where}: {error.args[0]}; mend the syntax") from error
+            raise SpecError(f"{where}: {error.args[0]}; fix the syntax") from error
         module = types.ModuleType(MODULE)
         module.__file__ = self.path
         sys.modules[MODULE] = module
-        folder = str(Path(self.path).parent)
-        if folder not in sys.path:
-            sys.path.append(folder)  # last: a file beside the spec must not shadow a package
+        _make_importable(Path(self.path).parent)
         token = loading_spec.set(True)
         try:
             exec(code, module.__dict__)  # running the user's own file is what the command is for
@@ -70,7 +80,17 @@ class SpecFile:
             raise SpecError(_located(error, name, self.path, vars(module))) from error
         finally:
             loading_spec.reset(token)
-        return _study_of(vars(module), name)
+        return vars(module)
+
+    @property
+    def binds_study_when_run(self) -> bool:
+        """Whether the file binds `study` under `if __name__ == "__main__":`, where executing it elsewhere does not."""
+        guards = (node for node in ast.parse(self.text).body if isinstance(node, ast.If) and _reads_name(node.test))
+        return any(
+            isinstance(node, ast.Name) and node.id == "study" and isinstance(node.ctx, ast.Store)
+            for guard in guards
+            for node in ast.walk(guard)
+        )
 
     @property
     def folder(self) -> Path | None:
@@ -85,21 +105,30 @@ class SpecFile:
 
 @dataclass(frozen=True, slots=True)
 class Pickled:
-    """A study by value, from a notebook or a program of one's own."""
+    """A study by value, from a notebook, a script or a program.
 
-    data: str  # base64
+    Attributes:
+        data: The pickle, in base64. What is defined in `__main__` is in it, with all that it uses from there; what is
+            imported from other modules is there by name.
+        folder: Of the script, whose neighbours it may import; None for a notebook.
+    """
+
+    data: str
+    folder: Path | None = None
 
     @classmethod
-    def from_study(cls, study: Declaration) -> Pickled:
+    def from_study(cls, study: Declaration, folder: Path | None = None) -> Pickled:
         """Raises SpecError when something in the study cannot be pickled."""
         try:
-            return cls(base64.b64encode(cloudpickle.dumps(study)).decode())
+            return cls(base64.b64encode(cloudpickle.dumps(study)).decode(), folder)
         except Exception as error:
             raise SpecError(
                 f"the study cannot be sent to workers: {error}; make what it holds inside the objective instead"
             ) from error
 
     def load(self) -> Declaration:
+        if self.folder is not None:
+            _make_importable(self.folder)
         try:
             study = cloudpickle.loads(base64.b64decode(self.data))
         except Exception as error:
@@ -111,15 +140,12 @@ class Pickled:
             raise SpecError(f"the store holds no Study but a {type(study).__name__}")
         return study
 
-    @property
-    def folder(self) -> Path | None:
-        return None
-
     def objective(self) -> Any:
         return self.load().objective
 
     def to_json(self) -> dict[str, str]:
-        return {"kind": "pickle", "data": self.data}
+        folder = {} if self.folder is None else {"folder": str(self.folder)}
+        return {"kind": "pickle", "data": self.data, **folder}
 
 
 Source = SpecFile | Pickled
@@ -129,18 +155,32 @@ def source_from_json(body: Mapping[str, str]) -> Source:
     """The source that `to_json` wrote into the store."""
     if body["kind"] == "session":
         raise SpecError("this store is of a Session, whose trials your own program runs: run that again")
-    return SpecFile(body["path"], body["text"]) if body["kind"] == "file" else Pickled(body["data"])
+    if body["kind"] == "file":
+        return SpecFile(body["path"], body["text"])
+    return Pickled(body["data"], Path(body["folder"]) if "folder" in body else None)
 
 
 def source_of(study: Declaration) -> Source:
-    """The script that made the study as its `study`, when there is one; else the study by value."""
+    """The script that declares the study as its `study`, where there is one; else the study by value."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
-    if path is not None and getattr(main, "study", None) is study and Path(path).is_file():
+    if path is None or not Path(path).is_file():
+        return Pickled.from_study(study)
+    if getattr(main, "study", None) is study:
         spec = SpecFile.from_path(path)
-        spec.load()  # an unguarded study.run() would start anew on every worker: found here
-        return spec
-    return Pickled.from_study(study)
+        # Executed here too: an unguarded study.run() would start anew on every worker.
+        if not spec.binds_study_when_run and "study" in spec.execute():
+            return spec
+    return Pickled.from_study(study, Path(path).absolute().parent)
+
+
+def _reads_name(test: ast.expr) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(test))
+
+
+def _make_importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # last: a file beside the spec must not shadow a package
 
 
 def _study_of(namespace: Mapping[str, Any], name: str) -> Declaration:
@@ -169,7 +209,7 @@ def _mistaken_name(error: BaseException, namespace: Mapping[str, Any]) -> str | 
     if isinstance(error, NameError) and error.name:
         return _near("name", error.name, {*namespace, *vars(builtins)})
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"no module named '{error.name}'; install it, or mend the name"
+        return f"no module named '{error.name}'; install it, or fix the name"
     if match := re.match(r"cannot import name '(\w+)' from '([\w.]+)'", text):
         return _near(f"name in {match[2]}", match[1], dir(sys.modules.get(match[2])))
     if match := re.match(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", text):

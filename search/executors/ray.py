@@ -32,6 +32,7 @@ from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker, use_threads
 from archsearch.search.protocols import UNSTAMPED, Job, Objective
 from archsearch.spaces import ExecutionError
+from archsearch.studies.formatting import count, number
 from archsearch.studies.records import Ended, Event, Logged, Lost
 
 _REACH_TIMEOUT_S = 5.0
@@ -258,8 +259,8 @@ def _check_resources(workers: int, cpus: int, gpus: float) -> None:
         need = math.ceil(workers / int(1 / each)) if 0 < each < 1 else workers * each
         if need > got:
             raise ExecutionError(
-                f"{workers} workers of {each:g} {unit} each need {need:g} {unit}s, and there are {got:g}; "
-                f"use fewer --workers or fewer {unit.lower()}s a trial"
+                f"{count(workers, 'worker')} of {count(each, unit)} each: {count(need, unit)} needed, "
+                f"{number(got)} available; use fewer --workers or fewer {unit.lower()}s a trial"
             )
 
 

@@ -9,6 +9,7 @@ from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import by_rank, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
+from archsearch.studies.formatting import count
 from archsearch.studies.goals import ObjectiveVector
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -53,7 +54,7 @@ class Patience(Pruner):
         goal = history.study.goal
         best = min(point.losses[0] for point in before)
         what = "before" if by_rank(history.study) else f"{goal.metric} {goal.loss(best):.4g}"
-        return Stop(f"step {trial.step}: nothing better than {what} for {self.steps} steps")
+        return Stop(f"step {trial.step}: nothing better than {what} for {count(self.steps, 'step')}")
 
     def _nearly(self, point: ObjectiveVector) -> ObjectiveVector:
         """What a better point must beat."""

@@ -10,6 +10,7 @@ from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import by_rank, compared, metrics_text, warnings_of_start
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
+from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
 
@@ -54,5 +55,5 @@ class Percentile(Pruner):
         how = "by rank" if by_rank(study) else f"({study.goal.loss(needed):.4g} needed)"
         return Stop(
             f"step {trial.step}: best {metrics_text(found.report, study)} is not in the best {self.percentile:g}% of "
-            f"{len(found.others)} finished trials {how}"
+            f"{count(len(found.others), 'finished trial')} {how}"
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from rich.filesize import decimal
 
 from archsearch.search.protocols import Metrics, TrialContext
 from archsearch.search.training.allocation import keep_freed_memory
@@ -32,6 +31,7 @@ from archsearch.spaces.networks.arguments import extremes
 from archsearch.spaces.networks.base import check_family
 from archsearch.spaces.networks.costs import Costs, costs
 from archsearch.spaces.networks.rehearsal import rehearse
+from archsearch.studies.formatting import file_size
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Supervised:
         if shared.others:
             told.append(f"{len(shared.folds)} folds")
         if shared.streamed:
-            size = decimal(sum(part.inputs.nbytes for part in shared.streamed))
+            size = file_size(sum(part.inputs.nbytes for part in shared.streamed))
             told.append(f"streams {size} from files in {Path(str(shared.streamed[0].file)).parent.parent}")
         return "; ".join(told) or None
 

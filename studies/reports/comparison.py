@@ -8,12 +8,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from archsearch.studies.formatting import duration, number
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord
 from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.feasibility import by_first, feasible
 from archsearch.studies.reports.panels.progress import better
-from archsearch.studies.reports.theme import DASHES, STUDIES, axis, duration, figure, number, text, value_axis
+from archsearch.studies.reports.theme import DASHES, STUDIES, axis, figure, text, value_axis
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
+from archsearch.studies.formatting import count, number, utc_time
 from archsearch.studies.history import History
 from archsearch.studies.reports import comparison
 from archsearch.studies.reports.cards import Card, Cell, Content, Table, card
 from archsearch.studies.reports.panels import PANELS, SEVERAL_GOALS
-from archsearch.studies.reports.theme import clock, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def render(histories: Sequence[History], *, metadata: Sequence[Mapping[str, str]
         _environment()
         .get_template("page.html.j2")
         .render(
-            title=studies[0].label if len(studies) == 1 else f"{len(studies)} studies",
-            as_of=clock(max(history.last_at for history in histories)),
+            title=studies[0].label if len(studies) == 1 else count(len(studies), "study", "studies"),
+            as_of=utc_time(max(history.last_at for history in histories)),
             comparison=_comparison(studies) if len(studies) > 1 else (),
             sections=sections,
             # These three are ours and plotly's, not a study's; they are the only texts that are not escaped.
@@ -91,7 +91,7 @@ def _making(history: History, metadata: Mapping[str, str]) -> Content:
         "budget": "none" if study.budget is None else study.budget,
         "repeats": study.repeats,
         "seed": study.seed,
-        "last event": clock(history.last_at),
+        "last event": utc_time(history.last_at),
         "space digest": study.space.digest(),
     }
     facts = Table("The study", ("what", "value"), tuple({**declared, **metadata}.items()))

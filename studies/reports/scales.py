@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from archsearch.spaces import Choice, Domain, Value
-from archsearch.studies.reports.theme import number
+from archsearch.studies.formatting import number
 
 MAX_TICKS = 14
 

@@ -1,4 +1,4 @@
-"""How things look and read, in one place: colours, numbers, durations, and the escaping that figures and scripts need.
+"""How the report looks, in one place: colours, axes, and the escaping that figures and scripts need.
 
 Colours are middle tones, legible on the light page and on the dark one. Fonts, grid and background are no business of
 Python's: page.js takes them from the style sheet when it draws.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -77,30 +76,6 @@ def script_json(json_text: str) -> Markup:
     for char in "<>&\u2028\u2029":
         json_text = json_text.replace(char, f"\\u{ord(char):04x}")
     return Markup(json_text)  # an entity would not be read as one there, so jinja2 must leave it alone
-
-
-def number(value: float) -> str:
-    """Five digits that count; whole numbers in full."""
-    return str(int(value)) if abs(value) < 1e15 and value == int(value) else f"{value:.5g}"
-
-
-def duration(seconds: float) -> str:
-    """`0.42 s`, `12 s`, `3 min 20 s`, `5 h 12 min`."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def clock(at: float) -> str:
-    """Seconds since the epoch as a UTC time."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def count(n: int, noun: str) -> str:
-    """`1 trial`, `1,200 trials`."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def value_axis(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from archsearch.search.training.data.streaming import Scratch
 from archsearch.spaces.errors import DataError
 from archsearch.spaces.inputs import Inputs
+from archsearch.studies.formatting import count
 
 Task = Literal["classification", "regression"]
 
@@ -70,7 +71,7 @@ class Part:
         return (Part, (self.inputs, self.targets)) if self.file is None else (Part.from_file, (self.file, self.targets))
 
     def __repr__(self) -> str:
-        return f"Part({len(self)} rows of {self.inputs.shape[1:]}, {self.targets.dtype} targets)"
+        return f"Part({count(len(self), 'row')} of {self.inputs.shape[1:]}, {self.targets.dtype} targets)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +94,15 @@ class Cleaning:
 
     def __str__(self) -> str:
         """`45,211 rows, 16 columns; 0 missing cells filled, 1 constant column dropped`."""
-        rows = _counted(self.rows, "row")
+        rows = count(self.rows, "row")
         if self.columns is None:
             return rows
         found = [
-            f"{_counted(self.filled, 'missing cell')} filled",
-            f"{_counted(self.constant, 'constant column')} dropped",
-            *([f"{_counted(self.unseen, 'cell')} of a category that is not in training"] if self.unseen else []),
+            f"{count(self.filled, 'missing cell')} filled",
+            f"{count(self.constant, 'constant column')} dropped",
+            *([f"{count(self.unseen, 'cell')} of a category that is not in training"] if self.unseen else []),
         ]
-        return f"{rows}, {_counted(self.columns, 'column')}; {', '.join(found)}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+        return f"{rows}, {count(self.columns, 'column')}; {', '.join(found)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

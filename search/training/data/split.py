@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from archsearch.search.training.data.split_folds import fold_rows
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 Rows = npt.NDArray[np.int64]
 
@@ -227,8 +228,8 @@ def _check_counts(labels: npt.NDArray[np.int64], classes: Sequence[str], parts: 
     rarest = int(counts.argmin())
     if counts[rarest] < parts:
         raise DataError(
-            f"class '{classes[rarest]}' has {_samples(counts[rarest])} {purpose.format(parts)} need at least one each; "
-            "add samples, or remove the class or merge it with another (if the target is a quantity, pass "
+            f"class '{classes[rarest]}' has {count(counts[rarest], 'sample')} {purpose.format(parts)} need at least one "
+            "each; add samples, or remove the class or merge it with another (if the target is a quantity, pass "
             "task='regression')"
         )
 
@@ -241,10 +242,6 @@ def _check_trained(labels: npt.NDArray[np.int64], train: Rows, classes: Sequence
         fix = "make the other parts smaller" if split.folds is None else "use fewer folds"
         again = "" if split.groups is None else ", or try another Split(seed=)"
         raise DataError(
-            f"class '{name}' has {_samples((labels == index).sum())} but none in the training part; "
+            f"class '{name}' has {count((labels == index).sum(), 'sample')} but none in the training part; "
             f"add samples, or {fix}{again}"
         )
-
-
-def _samples(count: int) -> str:
-    return f"{count} sample" if count == 1 else f"{count} samples"

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import file_size
 
 # Like np.empty: from a shape and a dtype, an array to be filled.
 Allocate = Callable[[tuple[int, ...], npt.DTypeLike], npt.NDArray[Any]]
@@ -80,8 +81,8 @@ class Scratch:
             # Checked first: writing to a mapped file on a full disk kills the process with a bus error.
             if needed >= free:
                 raise DataError(
-                    f"data of {needed / 1e9:,.1f} GB does not fit into memory and streams from a file, but "
-                    f"'{self._parent}' has only {free / 1e9:,.1f} GB free; choose a larger disk, "
+                    f"data of {file_size(needed)} does not fit into memory and streams from a file, but "
+                    f"'{self._parent}' has only {file_size(free)} free; choose a larger disk, "
                     "streaming=Streaming(folder=...)"
                 )
             if self.folder is None:

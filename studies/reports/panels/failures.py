@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.theme import count
 
 NUMBERS = 12  # trials named for each error
 

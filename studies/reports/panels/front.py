@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from archsearch.studies.formatting import count, number
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial
@@ -23,7 +24,6 @@ from archsearch.studies.reports.theme import (
     STATE_SYMBOL,
     axis,
     figure,
-    number,
     text,
     value_axis,
 )
@@ -43,9 +43,9 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     goals, total = history.study.goals, len(made.rows)
-    told = f"{len(history.front):,} of {total:,} finished trials are on the front, listed under “The numbers”."
+    told = f"On the front: {len(history.front):,} of {count(total, 'finished trial')}, listed under “The numbers”."
     if not history.front:
-        told = f"None of {total:,} finished trials is feasible, so the front is empty."
+        told = "No finished trial is feasible, so the front is empty."
     notes = [told]
     if len(goals) > 2:
         broken = "; triangles are infeasible" if "infeasible" in made.column("state") else ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from statistics import fmean, median
 
+from archsearch.studies.formatting import count, duration, number
 from archsearch.studies.history import History
 from archsearch.studies.records import STARTED_WITH, Trial
 from archsearch.studies.reports.cards import Cell, Content, Missing, Table
 from archsearch.studies.reports.feasibility import by_first, feasible
-from archsearch.studies.reports.theme import count, duration, number
 
 
 def panel(history: History) -> Content | Missing:
@@ -66,8 +66,8 @@ def chance(history: History) -> str:
         by_chance = sum(trial.proposal.drawn_at_random for trial in front)
         all_by_chance = sum(trial.proposal.drawn_at_random for trial, _ in finished)
         return (
-            f"Of the {count(len(front), 'trial')} on the Pareto front {by_chance:,} were drawn at random; of all "
-            f"{count(len(finished), kind)}, {all_by_chance:,}."
+            f"Drawn at random: {by_chance:,} of the {count(len(front), 'trial')} on the Pareto front, and "
+            f"{all_by_chance:,} of {count(len(finished), kind)}."
         )
     drawn = [v for t, v in finished if t.proposal.drawn_at_random]
     chosen = [v for t, v in finished if not (t.proposal.drawn_at_random or given(t))]
@@ -80,7 +80,7 @@ def chance(history: History) -> str:
     if not chosen:
         but = ", but for those that the study started with," if len(drawn) < len(finished) else ""
         return (
-            f"All {count(len(finished), kind)}{but} were drawn at random, so the best is what chance alone found; "
+            f"Every {kind}{but} was drawn at random ({len(drawn):,}), so the best is what chance alone found; "
             f"their median is {number(middle)}."
         )
     if best.proposal.drawn_at_random:
@@ -135,7 +135,7 @@ def _best(history: History, best: Trial) -> str:
     text += ", ".join(f"{metric} = {number(value)}" for metric, value in values if value is not None)
     runs = best.values(study.goal.metric)
     if len(runs) > 1:
-        text += f", the mean of {len(runs)} runs from {number(min(runs))} to {number(max(runs))}"
+        text += f", the mean of {count(len(runs), 'run')} from {number(min(runs))} to {number(max(runs))}"
     elif study.repeats > 1:
         text += ", in a single run"
     others = len(history.front) - 1

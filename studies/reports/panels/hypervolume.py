@@ -8,11 +8,12 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from archsearch.studies.formatting import number
 from archsearch.studies.goals import Goal, hypervolume
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.feasibility import feasible
-from archsearch.studies.reports.theme import BEST, axis, figure, number, whole_axis
+from archsearch.studies.reports.theme import BEST, axis, figure, whole_axis
 
 MAX_GOALS = 5  # beyond, the exact volume takes minutes where the front is long
 

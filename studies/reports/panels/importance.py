@@ -6,11 +6,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from archsearch.studies.formatting import count, number, percent
 from archsearch.studies.history import History
 from archsearch.studies.importance import Importances, NotYet, importances
 from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.feasibility import by_first
-from archsearch.studies.reports.theme import STUDIES, axis, figure, number, text
+from archsearch.studies.reports.theme import STUDIES, axis, figure, text
 
 TRUSTED = 0.3  # out-of-bag R² below which the bars are not to be trusted
 MAX_BARS = 25
@@ -39,7 +40,8 @@ def table(found: Importances) -> Table:
 
 
 def _told(found: Importances) -> tuple[str, ...]:
-    seen = f"{found.trials:,} trials" if found.trials == found.of else f"{found.trials:,} of {found.of:,} trials"
+    seen = "" if found.trials == found.of else f"{found.trials:,} of "
+    seen += count(found.of, "trial")
     told = [
         f"A random forest learned {seen}; its out-of-bag R² is {found.explained:.2f} (1 explains everything, 0 "
         "nothing). A bar is how much of that goes when one parameter is shuffled. Pruned and paused trials count with "
@@ -58,7 +60,7 @@ def _figure(made: Table, weak: bool) -> Any:
         x=shares,
         y=places,
         orientation="h",
-        text=[f"{share:.0%}" for share in shares],
+        text=[percent(share) for share in shares],
         textposition="outside",
         cliponaxis=False,
         customdata=[[text(name), number(drop)] for name, drop in zip(names, made.column("drop in R²"), strict=False)],

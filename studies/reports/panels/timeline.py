@@ -11,10 +11,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from archsearch.studies.formatting import count, duration, utc_time
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.feasibility import Feasibility
-from archsearch.studies.reports.theme import STATE_COLOUR, axis, clock, duration, figure, text
+from archsearch.studies.reports.theme import STATE_COLOUR, axis, figure, text
 
 MAX_BARS = 3_000
 IDLE_S = 60.0  # a stretch without work is cut when it is longer than this and than a twentieth of the whole
@@ -26,13 +27,13 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     cuts = idle(made)
-    notes = [f"Seconds since the first start, {clock(min(made.column('start')))}."]
+    notes = [f"Seconds since the first start, {utc_time(min(made.column('start')))}."]
     if cuts:
         rest = duration(sum(end - start for start, end in cuts))
         notes.append(f"Dotted lines mark where {rest} without a running trial are cut out.")
     started = sum(1 for trial in history.trials if trial.started_at is not None)
     if started > MAX_BARS:
-        notes.append(f"The last {MAX_BARS:,} of {started:,} trials are drawn.")
+        notes.append(f"The last {MAX_BARS:,} of {count(started, 'trial')} are drawn.")
     return Content(tuple(notes), _figure(made, cuts))
 
 
@@ -92,7 +93,7 @@ def _figure(made: Table, cuts: list[tuple[float, float]]) -> Any:
 def _bars(made: Table, state: Feasibility, lanes: Mapping[str, int], place: Callable[[float], float], few: bool) -> Any:
     starts, stops = [place(at) for at in made.column("start")], [place(at) for at in made.column("end")]
     spans = [stop - start for start, stop in zip(starts, stops, strict=True)]
-    when = [clock(at) for at in made.column("start")]
+    when = [utc_time(at) for at in made.column("start")]
     return go.Bar(
         base=starts,
         x=spans,

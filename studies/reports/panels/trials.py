@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from archsearch.studies.dataframe import duration_s
 from archsearch.studies.history import History
-from archsearch.studies.records import Trial
-from archsearch.studies.reports.cards import Cell, Content, Missing, Table
+from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.panels.headline import shown
 
 
@@ -27,7 +27,7 @@ def table(history: History) -> Table | Missing:
         (
             *(trial.number, trial.state, *map(trial.value, metrics)),
             *([len(trial.values(study.goal.metric))] if study.repeats > 1 else []),
-            *(trial.step, _seconds(trial)),
+            *(trial.step, duration_s(trial)),
             *(shown(trial.config[name]) if name in trial.config else None for name in names),
             *([", ".join(map(str, history.broken(trial)))] if study.outcome_constraints else []),
             *(trial.proposal.proposer, trial.reason),
@@ -38,10 +38,3 @@ def table(history: History) -> Table | Missing:
     before = ("trial", "state", *values, *(["runs"] if study.repeats > 1 else []), "steps", "seconds")
     after = (*(["breaks"] if study.outcome_constraints else []), "proposed by", "reason")
     return Table("All trials", (*before, *names, *after), rows, tools=True)
-
-
-def _seconds(trial: Trial) -> Cell:
-    """Of the latest attempt: from its start to its end, or to its last report while it runs."""
-    if trial.started_at is not None and trial.ended_at is not None:
-        return trial.ended_at - trial.started_at
-    return trial.reports[-1].seconds if trial.reports else None

@@ -53,7 +53,7 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
 
     again = archsearch("run", spec)
     assert again.returncode == 2
-    assert "tiny.db exists already; go on with it: archsearch resume tiny.db" in again.stderr
+    assert "tiny.db exists already; resume it: archsearch resume tiny.db, or name another file: --store" in again.stderr
 
     extended = archsearch("resume", "tiny.db", "--trials", 6, "--json", "--quiet")
     assert extended.returncode == 0
@@ -322,6 +322,18 @@ def test_files_of_the_users_with_our_folders_names_are_no_matter(archsearch: Any
         assert done.returncode == 0, done.stderr
 
 
+def test_the_store_and_the_page_are_in_the_current_folder(spec: Path, tmp_path: Path, archsearch: Any) -> None:
+    for name in ("specs", "here"):
+        (tmp_path / name).mkdir()
+    spec.rename(tmp_path / "specs" / spec.name)
+    for command in (["run", f"../specs/{spec.name}", "--quiet"], ["report", "tiny.db"]):
+        done = archsearch(*command, folder="here")
+        assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"tiny.db", "tiny.html"}
+    assert [path.name for path in (tmp_path / "specs").iterdir()] == [spec.name]
+    assert {path.name for path in tmp_path.iterdir()} == {"specs", "here"}
+
+
 def test_help_loads_neither_torch_nor_ray(root: Path) -> None:
     code = (
         "import sys; sys.argv = ['archsearch', '--help']\n"
@@ -403,7 +415,7 @@ def test_ctrl_c_between_any_two_steps_leaves_a_store_in_order(
 def test_what_is_no_store_is_not_resumed(archsearch: Any, spec: Path, tmp_path: Path) -> None:
     ran = archsearch("run", spec, "--store", "tiny.py")
     assert ran.returncode == 2
-    assert "tiny.py exists already, and is no store; name another file with --store" in ran.stderr
+    assert "tiny.py exists already, and is no store; name another file" in ran.stderr
     assert spec.read_text() == GOOD
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from archsearch.search.cli.display import Lines, Panel, clock, one_line, progress
+from archsearch.search.cli.display import Lines, Panel, progress
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.history import History
 from archsearch.studies.records import (
@@ -35,15 +35,6 @@ from archsearch.studies.records import (
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0s"), (59, "59s"), (185, "3m05s"), (7620, "2h07m")])
-def test_a_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
-
-
-def test_a_config_in_one_line() -> None:
-    assert one_line({"layers": 2, "lr": 0.00274899, "act": "relu"}) == "layers=2 lr=0.00275 act=relu"
-
-
 def test_plain_lines_tell_each_end_and_each_lost_worker(session: Any) -> None:
     out = io.StringIO()
     lines = Lines(Console(file=out, width=200), SessionStarted(0.0, StoppingCriteria(trials=3), 1, "test", "host", 1))
@@ -56,6 +47,19 @@ def test_plain_lines_tell_each_end_and_each_lost_worker(session: Any) -> None:
     assert text[0].startswith("3/3  trial 0 finished loss ")
     assert "best loss" in text[0]
     assert text[3] == "trial 1 lost its worker: worker-0 died: Segmentation fault"
+
+
+def test_one_of_a_kind_is_in_the_singular(session: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def once(trial: Any) -> dict[str, float]:
+        return {"loss": 0.0}
+
+    history = session.run(once, trials=1)
+    started = SessionStarted(0.0, StoppingCriteria(trials=1), 1, "ray", "host", 1)
+    out = io.StringIO()
+    Lines(Console(file=out, width=200), started).show(history, [Ended(0.0, 0, Finished())])
+    assert " after 1 step  " in out.getvalue()
+    progress(quiet=False)(Path("s.db"), history, started)
+    assert "small: 1 trial on 1 Ray worker, 1 done before; " in capsys.readouterr().err
 
 
 def test_markup_in_a_study_is_text(session: Any) -> None:

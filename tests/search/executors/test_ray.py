@@ -298,9 +298,9 @@ def test_five_alike_failures_stop_the_study(tmp_path: Path) -> None:
 
 
 def test_more_than_there_is_is_told_before_a_worker_starts(tmp_path: Path) -> None:
-    with pytest.raises(ExecutionError, match=r"2 workers of 64 CPU each need 128 CPUs, and there are 4"):
+    with pytest.raises(ExecutionError, match=r"2 workers of 64 CPUs each: 128 CPUs needed, 4 available"):
         study(curve, cpus=64).run(tmp_path / "s.db", quiet=True)
-    with pytest.raises(ExecutionError, match=r"1 workers of 2 GPU each need 2 GPUs, and there are 0"):
+    with pytest.raises(ExecutionError, match=r"1 worker of 2 GPUs each: 2 GPUs needed, 0 available"):
         RayExecutor(lambda: curve, None, workers=1, gpus=2)
     assert not (tmp_path / "s.db").exists()
 

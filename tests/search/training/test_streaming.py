@@ -116,7 +116,7 @@ def test_a_reduction_is_refused_before_the_first_trial(tmp_path):
 def test_check_says_what_streams_from_where_and_leaves_nothing(tmp_path):
     declared = study(Supervised(data(tmp_path), MLP(layers=1, units=4)))
     found = preflight(declared, 3)
-    assert found.data == f"2,000 rows; streams 230.4 kB from files in {tmp_path}"
+    assert found.data == f"2,000 rows; streams 225 KiB from files in {tmp_path}"
     assert list(tmp_path.iterdir()) == []
     streamed = Supervised(data(tmp_path), MLP(layers=1, units=4))
     shared = streamed.prepare()

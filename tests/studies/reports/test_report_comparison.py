@@ -31,8 +31,8 @@ def test_table_of_studies(told, make_history, make_record) -> None:
     done = make_history(told([0.5]), told([0.7]), study=make_record(name="done", seed=4))
     empty = make_history(study=make_record(name="empty"))
     rows = comparison.table_of_studies(comparison.entrants([done, empty])).rows
-    assert rows[0] == ("done", "maximize accuracy", "TPE()", "NoPruner()", 2, 2, 0.7, 1, "20 s", 4)
-    assert rows[1][4:9] == (0, 0, None, None, "0 s")
+    assert rows[0] == ("done", "maximize accuracy", "TPE()", "NoPruner()", 2, 2, 0.7, 1, "20s", 4)
+    assert rows[1][4:9] == (0, 0, None, None, "0s")
 
 
 def test_best_by_trial_holds_improvements_and_the_end(told, make_history) -> None:

@@ -67,7 +67,7 @@ class TestFront:
         assert (list(line.x), list(line.y)) == ([0.6, 0.8, 0.9], [10.0, 20.0, 50.0])
         # More than 0.6 has taken a size of 20, so the line rises from 10 to 20 at 0.6.
         assert (line.mode, line.line.shape) == ("lines+markers", "vh")
-        assert "3 of 5 finished trials are on the front" in content.notes[0]
+        assert "On the front: 3 of 5 finished trials" in content.notes[0]
 
     def test_the_line_when_both_are_minimized(self, study) -> None:
         line = front.panel(study(*POINTS, goals=(COST, SIZE))).figure.data[-1]
@@ -92,7 +92,7 @@ class TestFront:
 
     def test_nothing_feasible(self, study) -> None:
         content = front.panel(study(*POINTS, constraints=(OutcomeConstraint.from_text("size < 1"),)))
-        assert content.notes == ("None of 5 finished trials is feasible, so the front is empty.",)
+        assert content.notes == ("No finished trial is feasible, so the front is empty.",)
         assert ([trace.name for trace in content.figure.data], content.tables) == (["infeasible"], ())
 
     def test_only_finished_trials(self, told, make_history, make_record) -> None:
@@ -156,11 +156,11 @@ class TestInfeasibleTrials:
         entrants = comparison.entrants([history])
         assert comparison.table_by_trial(entrants).rows == (("toy", 0, 0.9), ("toy", 4, 0.9))
         assert comparison.table_by_time(entrants).rows == (("toy", 10.0, 0.9), ("toy", 50.0, 0.9))
-        assert "All 4 feasible trials were drawn at random" in headline.chance(history)
+        assert "Every feasible trial was drawn at random (4)" in headline.chance(history)
 
     def test_with_several_goals_the_front_is_judged_and_not_the_best(self, study) -> None:
         said = headline.chance(study(*POINTS, constraints=(SMALL,)))
-        assert said == "Of the 3 trials on the Pareto front 3 were drawn at random; of all 4 feasible trials, 4."
+        assert said == "Drawn at random: 3 of the 3 trials on the Pareto front, and 4 of 4 feasible trials."
 
     def test_the_headline_counts_them(self, study) -> None:
         notes = headline.panel(study(*POINTS, goals=(ACCURACY,), constraints=(SMALL,))).notes

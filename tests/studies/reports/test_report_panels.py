@@ -51,7 +51,7 @@ class TestHeadline:
         assert dict(states.rows) == {"finished": 1, "pruned": 1, "running": 1}
         assert config.rows == (("lr", 0.01), ("optimizer", "sgd"))
         assert dict(metrics.rows) == {"accuracy": 0.7, "loss": pytest.approx(0.3)}
-        assert "3 trials in 30 s of work. 1 trial had not ended" in content.notes[0]
+        assert "3 trials in 30s of work. 1 trial had not ended" in content.notes[0]
         assert "trial 0, proposed by random, with accuracy = 0.7" in content.notes[1]
 
     @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ class TestHeadline:
                 "did not beat chance: the best trial was itself drawn at random, one of 1",
             ),
             ([("tpe", 0.8), ("random", 0.8)], "did not beat chance: the best of 1 drawn at random is as good"),
-            ([("random", 0.5), ("random", 0.8)], "All 2 finished trials were drawn at random"),
+            ([("random", 0.5), ("random", 0.8)], "Every finished trial was drawn at random (2)"),
             ([("tpe", 0.5), (None, 0.8)], "No finished trial was drawn at random"),
             ([("random", 0.5), ("start", 0.9), ("tpe", 0.8)], "did not beat what it was given: the best trial is one"),
             (
@@ -73,7 +73,7 @@ class TestHeadline:
             ),
             (
                 [("start", 0.6), ("random", 0.8)],
-                "All 2 finished trials, but for those that the study started with",
+                "Every finished trial, but for those that the study started with, was drawn at random (1)",
             ),
         ],
     )
@@ -232,7 +232,7 @@ class TestTimeline:
         cuts = timeline.idle(timeline.table(history))
         assert [end - begin for begin, end in cuts] == [39_900.0]
         assert list(content.figure.data[0].base) == [0.0, 100.0, 205.0]
-        assert "11 h 5 min without a running trial" in content.notes[1]
+        assert "11h05m without a running trial" in content.notes[1]
 
     def test_too_many_are_cut_and_said(self, told, make_history, monkeypatch) -> None:
         monkeypatch.setattr(timeline, "MAX_BARS", 2)

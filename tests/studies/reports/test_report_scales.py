@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from archsearch import Choice, Float, Int
 from archsearch.studies.goals import Goal
 from archsearch.studies.reports.scales import ends, framed, position, ticks
-from archsearch.studies.reports.theme import clock, duration, number, script_json, text, value_axis
+from archsearch.studies.reports.theme import script_json, text, value_axis
 
 
 @pytest.mark.parametrize(
@@ -70,14 +69,6 @@ def test_json_in_a_script_is_the_same_value_without_a_sign_of_html(value) -> Non
     made = script_json(json.dumps(value, ensure_ascii=False))
     assert not set(made) & set("<>&\u2028\u2029")
     assert json.loads(made) == value
-
-
-def test_numbers_durations_and_times() -> None:
-    assert [number(v) for v in (3, 3.0, 0.123456789, 1e-7, math.inf, 1234567.0)] == [
-        *("3", "3", "0.12346", "1e-07", "inf", "1234567"),
-    ]
-    assert [duration(s) for s in (0.1234, 12, 200, 18_720)] == ["0.123 s", "12 s", "3 min 20 s", "5 h 12 min"]
-    assert clock(0) == "1970-01-01 00:00:00 UTC"
 
 
 def test_the_value_axis_opens_on_what_matters_whichever_way_is_better() -> None:

@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_used_is_told(tmp_path, monkeypatch):
         arrays(IMAGES, LABELS, streaming=Streaming(0, tmp_path / "nowhere")).prepare()
     full = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(streaming_module.shutil, "disk_usage", lambda _: full)
-    with pytest.raises(DataError, match=r"has only 0\.0 GB free; choose a larger disk"):
+    with pytest.raises(DataError, match=r"has only 1000 B free; choose a larger disk"):
         arrays(IMAGES, LABELS, streaming=Streaming(0, tmp_path)).prepare()
     for limit in (-1, 0.5, True):
         with pytest.raises(DataError, match="above_bytes must be a non-negative integer of bytes"):
