@@ -177,10 +177,7 @@ def test_an_empty_file_of_another_kind_is_told_too(tmp_path):
 def test_the_command_tells_it_in_one_line(archsearch, tmp_path):
     table(tmp_path)
     (tmp_path / "spec.py").write_text(
-        "from search import Study\n"
-        "from archsearch.search.training import Supervised, csv\n"
-        "from spaces import Int\n"
-        "from archsearch.spaces.networks import MLP\n"
+        "from archsearch import MLP, Int, Study, Supervised, csv\n"
         "objective = Supervised(csv('people.csv', target='z'), MLP(layers=Int(1, 2), units=4))\n"
         "study = Study(name='bad', objective=objective, minimize='val_loss', trials=2, budget=1)\n"
     )

@@ -243,7 +243,7 @@ def spec(tmp_path: Path) -> SpecFile:
 
 
 def outcomes(spec: SpecFile, store: Path, **settings: Any) -> list[Any]:
-    history = Driver(spec.load(), spec, store, Settings(**settings), quiet=True).run()
+    history = Driver(spec.load(), spec, store, Settings(**settings)).run()
     for each in history.trials:
         if each.config["depth"] == 2:
             assert each.outcome == Failed("RuntimeError: two layers bring bad luck")
