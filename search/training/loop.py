@@ -80,6 +80,7 @@ class Loop:
         own = [trial.config for trial in trials]
         self._model = stacked(network, own, data.inputs, data.outputs, self._generators).to(self._device)
         weights = flatten(self._model, self._rows)  # (K, P)
+        self._parameters = trained(self._model)
         samples = len(data.train_inputs)
         self._batch_size, self._accumulate = int(configs[0]["batch_size"]), int(configs[0]["accumulate"])
         self._half = configs[0]["precision"] == "bfloat16"
@@ -171,14 +172,13 @@ class Loop:
         self, batches: Iterator[tuple[Tensor, Tensor]], start: int, samples: int, losses: list[Tensor]
     ) -> Tensor:
         """The gradient of the mean loss of so many samples, the epoch's from `start` on, as (K, P)."""
-        parameters = trained(self._model)
         gradients: list[Tensor] = []
         stop = start + samples
         while start < stop:
             loss = self._batch_losses(*next(batches), start)  # (K, batch)
             # Each row's loss is its mean; rows are summed.
             share = torch.full_like(loss, 1 / samples)
-            parts = torch.autograd.grad(loss, parameters, share, materialize_grads=True)
+            parts = torch.autograd.grad(loss, self._parameters, share, materialize_grads=True)
             gradients.append(flat(parts, self._rows))
             losses.append(loss.detach())
             start += loss.shape[1]
