@@ -83,8 +83,10 @@ FLOORS: dict[str, Callable[[float], bool]] = {
     "digits_transfer": lambda accuracy: accuracy > 0.9,  # chance: 0.33
     "image_folder": lambda accuracy: accuracy > 0.9,
     "mnist_mlp": lambda accuracy: accuracy > 0.9,
+    "own_functions": lambda confidence: confidence > 0.6,  # chance: 0.1
     "own_network": lambda loss: loss < 0.15,  # chance: 0.66
     "own_objective": lambda accuracy: accuracy > 0.85,
+    "own_technique": lambda accuracy: accuracy > 0.9,
     "sms_textcnn": lambda loss: loss < 0.1,  # chance: 0.64
     "sms_transformer": lambda loss: loss < 0.1,
 }
