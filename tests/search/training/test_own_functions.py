@@ -21,6 +21,7 @@ from archsearch import (
     OptimizerRule,
     Random,
     Recipe,
+    Space,
     SpaceError,
     SpecError,
     Study,
@@ -138,15 +139,38 @@ def test_an_optimizer_of_torch_trains_as_the_built_in_one(reports_of, name, opti
         assert one == pytest.approx(other, rel=1e-3)
 
 
+class Own:
+    """A family of plain modules, a part of which learns more slowly and another does not learn."""
+
+    space = Space()
+
+    def build(self, config, inputs, outputs):
+        module = nn.Sequential(nn.Linear(*inputs.shape, 8), nn.Tanh(), nn.Linear(8, outputs))
+        module[0].bias.requires_grad_(False)
+        module.rate_scales = {"0.weight": 0.1}
+        return module
+
+
+def test_an_optimizer_of_torch_trains_a_module_of_ones_own(blobs, objective_on, trial):
+    found = []
+    for optimizer in ("adamw", torch.optim.AdamW):
+        objective = Supervised(objective_on(blobs()).data, Own(), Recipe(optimizer=optimizer, batch_size=16))
+        objective.attach(objective.prepare())
+        config = objective.space.sample(np.random.default_rng(0))
+        found.append(list(objective(replace(trial(budget=3), config=config))))
+    for one, other in zip(*found, strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+
+
 def test_an_optimizer_sees_the_shapes_of_one_network(reports_of):
     shapes = []
 
     def watched(params, lr):
-        shapes.append([len(parameter.shape) for parameter in params])
+        shapes.append([tuple(parameter.shape) for parameter in params])
         return torch.optim.SGD(params, lr)
 
     reports_of(Recipe(optimizer=watched))
-    assert shapes == [[2, 1] * 3] or shapes == [[2, 2] * 3]
+    assert shapes == [[(5, 16), (1, 16), (16, 16), (1, 16), (16, 16), (1, 16)]]  # without the axis of the stack
 
 
 def test_an_optimizer_of_torch_trains_each_trial_alone(blobs, objective_on, trial):
@@ -272,6 +296,7 @@ def test_what_cannot_be_meant_fails_at_the_declaration(arguments, message):
             {"augmentation": lambda x, g: x[:, :2]},
             r"must return inputs of the type and shape .* got torch.float32 \(2, 2\)",
         ),
+        ({"augmentation": lambda x, g: x.double()}, r"must return inputs of the type and shape .* got torch.float64"),
         ({"augmentation": lambda x, g: None}, "must return inputs of the type and shape .* got None"),
         ({"schedule": lambda e, n: -1.0}, "must return a finite factor of at least 0 .* got -1.0 at epoch 0 of 1"),
         ({"schedule": lambda e, n: "high"}, "must return a finite factor of at least 0 .* got 'high'"),
