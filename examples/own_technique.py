@@ -1,5 +1,5 @@
-"""Your own technique: one class, and one line in the recipe. This one is lookahead (Zhang et al., 2019): every few steps
-the weights go back part of the way to where they were, and its share is searched with everything else.
+"""Your own technique: one class, and one line in the recipe. This one is lookahead (Zhang et al., 2019): every few
+steps the weights go back part of the way to where they were. How far is searched with everything else.
 
     archsearch run examples/own_technique.py
 """
