@@ -47,8 +47,11 @@ from .search.training.data.sources import text as text
 from .search.training.data.sources import wine as wine
 from .search.training.data.split import Split as Split
 from .search.training.data.streaming import Streaming as Streaming
+from .search.training.optimizers.rule import OptimizerRule as OptimizerRule
 from .search.training.recipe import Recipe as Recipe
 from .search.training.supervised import Supervised as Supervised
+from .search.training.technique import Technique as Technique
+from .search.training.technique import Training as Training
 from .spaces.constraints import Constraint as Constraint
 from .spaces.constraints import constraint as constraint
 from .spaces.constraints import forbidden as forbidden

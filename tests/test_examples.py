@@ -88,6 +88,8 @@ FLOORS: dict[str, Callable[[float], bool]] = {
     "own_objective": lambda accuracy: accuracy > 0.85,
     "own_pruner": lambda loss: loss < 1.0,  # chance: 2.3
     "own_strategy": lambda accuracy: accuracy > 0.5,  # chance: 0.1
+    "own_functions": lambda confidence: confidence > 0.6,  # chance: 0.1
+    "own_technique": lambda accuracy: accuracy > 0.9,
     "sms_textcnn": lambda loss: loss < 0.1,  # chance: 0.64
     "sms_transformer": lambda loss: loss < 0.1,
 }

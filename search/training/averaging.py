@@ -13,50 +13,58 @@ Buffers (the running statistics of batch norm) are averaged along with the weigh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
+from archsearch.search.training.technique import Technique, Training
 from archsearch.search.training.tensors import on_host
 
 AVERAGES = ("ema", "none", "swa")
 
 
-class Averaging:
-    """The averages of a stack. The trials share the method; its settings are each row's own.
+class Averaging(Technique):
+    """The averages of a stack. The trials share the method; its settings are each row's own."""
 
-    values: (K, P), all weights of the model, flat.
-    """
+    @staticmethod
+    def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the rows, which share the method, have one."""
+        return str(configs[0].get("averaging", "none")) != "none"
 
-    def __init__(self, configs: Sequence[Mapping[str, Any]], values: Tensor, model: nn.Module, epochs: int) -> None:
-        self._method = str(configs[0].get("averaging", "none"))
-        rows = len(values)
-        floating = [buffer for buffer in model.buffers() if buffer.is_floating_point() and buffer.numel()]
-        self._live = [values, *(buffer.view(rows, -1) for buffer in floating)] if self._method != "none" else []
+    def training_begins(self, training: Training) -> None:
+        configs, weights, rows = training.configs, training.weights, len(training.weights)
+        floating = [buffer for buffer in training.model.buffers() if buffer.is_floating_point() and buffer.numel()]
+        self._live = [weights, *(buffer.view(rows, -1) for buffer in floating)]
         self._mean = [tensor.clone() for tensor in self._live]
         self._taken = [0] * rows
+        self._method = str(configs[0]["averaging"])
         if self._method == "ema":
-            self._weight = values.new_tensor([1 - config["ema_decay"] for config in configs]).view(-1, 1)
+            self._weight = weights.new_tensor([1 - config["ema_decay"] for config in configs]).view(-1, 1)
         if self._method == "swa":
-            self._from = [math.floor(config["swa_start"] * epochs) for config in configs]
+            self._from = [math.floor(config["swa_start"] * training.epochs) for config in configs]
 
-    @torch.no_grad()
-    def step(self) -> None:
-        """The optimizer has made a step."""
+    def step_ends(self, training: Training) -> None:
         if self._method != "ema":
             return
         for mean, live in zip(self._mean, self._live, strict=True):
             mean.copy_(live) if not self._taken[0] else mean.lerp_(live, self._weight)
         self._taken = [taken + 1 for taken in self._taken]
 
-    @torch.no_grad()
-    def epoch(self, epoch: int) -> None:
-        """That epoch, counted from 0, has ended."""
-        if self._method != "swa":
-            return
+    def evaluation_begins(self, training: Training) -> None:
+        """Put the averages into the model, where there are any yet."""
+        if self._method == "swa":
+            self._take(training.epoch)
+        self._averaged = [row for row, taken in enumerate(self._taken) if taken]
+        self._kept = [live[self._averaged].clone() for live in self._live]
+        for mean, live in zip(self._mean, self._live, strict=True):
+            live[self._averaged] = mean[self._averaged]
+
+    def evaluation_ends(self, training: Training, metrics: Sequence[dict[str, float]]) -> None:
+        """Go on with the weights themselves."""
+        for kept, live in zip(self._kept, self._live, strict=True):
+            live[self._averaged] = kept
+
+    def _take(self, epoch: int) -> None:
+        """The weights of the epoch's end into the plain mean."""
         for row, (taken, start) in enumerate(zip(self._taken, self._from, strict=True)):
             if epoch < start:
                 continue
@@ -66,26 +74,7 @@ class Averaging:
                 )
             self._taken[row] = taken + 1
 
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Within it the model holds the averages, where there are any yet."""
-        rows = [row for row, taken in enumerate(self._taken) if taken]
-        if self._method == "none" or not rows:
-            yield
-            return
-        kept = [live[rows].clone() for live in self._live]
-        with torch.no_grad():
-            for mean, live in zip(self._mean, self._live, strict=True):
-                live[rows] = mean[rows]
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for before, live in zip(kept, self._live, strict=True):
-                    live[rows] = before
-
     def state(self) -> dict[str, Any]:
-        """All that a later `restore` needs."""
         return {"mean": [on_host(mean) for mean in self._mean], "taken": list(self._taken)}
 
     def restore(self, state: Mapping[str, Any]) -> None:

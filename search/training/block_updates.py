@@ -22,51 +22,46 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.search.training.gradients import norms
+from archsearch.search.training.technique import Technique, Training
 
 LOCAL_UPDATES = ("cyclic", "last", "none", "random")
 
 _TINY = 1e-12  # against a division by 0
 
 
-class Blocks:
-    """The local updates of a stack. The trials share the way of choosing blocks; the share is each row's own."""
+class Blocks(Technique):
+    """Local updates. The trials share the way of choosing blocks; the share is each row's own."""
 
-    def __init__(
-        self, configs: Sequence[Mapping[str, Any]], values: Tensor, model: nn.Module, seeds: Sequence[int]
-    ) -> None:
-        self._way = str(configs[0].get("local_updates", "none"))
-        self._rngs = [np.random.default_rng(seed) for seed in seeds]
+    @staticmethod
+    def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the rows, which share it, ask for local updates."""
+        return str(configs[0].get("local_updates", "none")) != "none"
+
+    def training_begins(self, training: Training) -> None:
+        configs = training.configs
+        self._way = str(configs[0]["local_updates"])
+        self._rngs = [np.random.default_rng(seed) for seed in training.seeds]
         self._turn = 0
-        self._values, self._before = values, values.clone() if self._way != "none" else values
-        if self._way == "none":
-            return
-        self._layer_of, self._layers = _layer_of(model, values)
+        self._kept = training.weights.clone()
+        self._layer_of, self._layers = _layer_of(training.model, training.weights)
         self._sizes = [max(1, math.ceil(config.get("block_fraction", 1.0) * self._layers)) for config in configs]
-        self._chosen = torch.empty(0)
 
-    def epoch(self, steps: int) -> None:
-        """Choose the blocks of an epoch's steps."""
-        if self._way == "none":
-            return
-        chosen = np.stack([self._choose(steps, *row) for row in zip(self._sizes, self._rngs, strict=True)], axis=1)
-        self._chosen = torch.from_numpy(chosen).to(self._values.device)  # (steps, K, layers)
-        self._turn += steps
+    def epoch_begins(self, training: Training) -> None:
+        """Choose the blocks of all steps at once."""
+        rows = zip(self._sizes, self._rngs, strict=True)
+        chosen = np.stack([self._choose(training.steps, *row) for row in rows], axis=1)
+        self._chosen = torch.from_numpy(chosen).to(training.device)  # (steps, K, layers)
+        self._turn += training.steps
 
-    @torch.no_grad()
-    def before(self) -> None:
-        """The optimizer is about to make a step."""
-        if self._way != "none":
-            self._before.copy_(self._values)
+    def step_begins(self, training: Training, gradient: Tensor) -> None:
+        self._kept.copy_(training.weights)
 
-    @torch.no_grad()
-    def after(self, step: int) -> None:
-        """It has made that step of the epoch: put back what lies outside the blocks."""
-        if self._way != "none":
-            moved = self._chosen[step].index_select(1, self._layer_of)  # (K, P)
-            self._values.copy_(torch.where(moved, self._values, self._before))
+    def step_ends(self, training: Training) -> None:
+        """Put back what lies outside the blocks."""
+        moved = self._chosen[training.step].index_select(1, self._layer_of)  # (K, P)
+        training.weights.copy_(torch.where(moved, training.weights, self._kept))
 
     def state(self) -> dict[str, Any]:
-        """All that a later `restore` needs, between two epochs."""
         return {"rngs": [rng.bit_generator.state for rng in self._rngs], "turn": self._turn}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -89,20 +84,21 @@ class Blocks:
         return chosen
 
 
-class Ball:
-    """The projection of a stack onto the norm balls of its rows."""
+class Ball(Technique):
+    """The projection of the weights onto the norm balls of their rows."""
 
-    def __init__(self, configs: Sequence[Mapping[str, Any]], values: Tensor, model: nn.Module) -> None:
-        given = [config.get("max_norm") for config in configs]
+    @staticmethod
+    def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether any row has a ball."""
+        return any(config.get("max_norm") is not None for config in configs)
+
+    def training_begins(self, training: Training) -> None:
+        weights, given = training.weights, [config.get("max_norm") for config in training.configs]
         radii = [torch.inf if radius is None else radius for radius in given]
-        self._radius = None if all(map(math.isinf, radii)) else values.new_tensor(radii).view(-1, 1)
-        self._weights = [values[:, a:b] for a, b, dims in _places(model, len(values)) if dims > 1]
+        self._radius = weights.new_tensor(radii).view(-1, 1)
+        self._weights = [weights[:, a:b] for a, b, axes in _places(training.model, len(weights)) if axes > 1]
 
-    @torch.no_grad()
-    def project(self) -> None:
-        """After a step."""
-        if self._radius is None:
-            return
+    def step_ends(self, training: Training) -> None:
         for weights in self._weights:
             weights.mul_((self._radius / norms(weights).clamp(min=_TINY)).clamp(max=1))
 

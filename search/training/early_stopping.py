@@ -11,41 +11,41 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from archsearch.search.protocols import Metrics
+from archsearch.search.training.technique import Technique, Training
 from archsearch.search.training.tensors import on_host
 
 
-class Stopping:
-    """The early stopping of a stack; rows without `patience` go to the end. weights: (K, P), as they are evaluated."""
+class Stopping(Technique):
+    """The early stopping of a stack; rows without `patience` go to the end."""
 
-    def __init__(self, configs: Sequence[Mapping[str, Any]], weights: Tensor, epochs: int) -> None:
-        self._patience = [config.get("patience") for config in configs]
-        self._last = epochs - 1
-        self._epochs = [-1] * len(configs)  # each row's best so far
-        self._evaluated: list[Metrics] = [{"val_loss": math.inf} for _ in configs]
-        self.best = weights.clone() if any(self._patience) else weights.new_empty(0)  # (K, P), of each row's best epoch
+    @staticmethod
+    def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether any row has patience."""
+        return any(config.get("patience") is not None for config in configs)
 
-    def epoch(self, epoch: int, evaluated: Sequence[Metrics], weights: Tensor) -> list[Metrics | None]:
-        """After that epoch (counted from 0): what each row that ends with it says last of its validation, or None."""
-        return [
-            None if patience is None else self._row(row, patience, epoch, evaluated[row], weights)
-            for row, patience in enumerate(self._patience)
-        ]
+    def training_begins(self, training: Training) -> None:
+        self._patience = [config.get("patience") for config in training.configs]
+        self._epochs = [-1] * len(self._patience)  # each row's best so far
+        self._evaluated: list[Metrics] = [{"val_loss": math.inf} for _ in self._patience]
+        self.best = training.weights.clone()  # (K, P), of each row's best epoch
 
-    def _row(self, row: int, patience: int, epoch: int, evaluated: Metrics, weights: Tensor) -> Metrics | None:
-        if evaluated["val_loss"] < self._evaluated[row]["val_loss"]:
-            self._epochs[row], self._evaluated[row] = epoch, evaluated
-            with torch.no_grad():
-                self.best[row].copy_(weights[row])
-        ends = epoch - self._epochs[row] >= patience or epoch == self._last
-        # A row that never had a finite loss has no best epoch, and says what it is.
-        return (self._evaluated[row] if self._epochs[row] >= 0 else evaluated) if ends else None
+    def evaluation_ends(self, training: Training, metrics: Sequence[dict[str, float]]) -> None:
+        """Keep the weights that were evaluated where they are the row's best."""
+        for row, (patience, evaluated) in enumerate(zip(self._patience, metrics, strict=True)):
+            if patience is not None and evaluated["val_loss"] < self._evaluated[row]["val_loss"]:
+                self._epochs[row], self._evaluated[row] = training.epoch, dict(evaluated)
+                self.best[row].copy_(training.weights[row])
+
+    def epoch_ends(self, training: Training, metrics: Sequence[dict[str, float]]) -> None:
+        """End the rows whose patience is over, or whose last epoch this is, with the report of their best epoch."""
+        last = training.epoch == training.epochs - 1
+        for row, patience in enumerate(self._patience):
+            if patience is not None and (last or training.epoch - self._epochs[row] >= patience):
+                # A row that never had a finite loss has no best epoch, and reports this one.
+                training.end(row, self._evaluated[row] if self._epochs[row] >= 0 else None)
 
     def state(self) -> dict[str, Any]:
-        """All that a later `restore` needs."""
         return {"epochs": list(self._epochs), "evaluated": list(self._evaluated), "best": on_host(self.best)}
 
     def restore(self, state: Mapping[str, Any]) -> None:

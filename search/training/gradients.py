@@ -1,11 +1,11 @@
-"""What happens to the gradients of a stack before the optimizer sees them, row by row, on the flat tensor (K, P).
+"""What happens to the gradients of a stack before the optimizer uses them, row by row, on the flat tensor (K, P).
 
-- l2, l1: the penalties l2 / 2 · |w|² and l1 · |w|₁, as part of the loss that is descended
-- clip_value: each entry is kept within ± that
+- l2, l1: the penalties l2 / 2 · |w|² and l1 · |w|₁, as part of the loss that is minimised
+- clip_value: each entry is limited to ± that
 - clip_norm: a row's whole gradient is scaled down to that norm where it is longer (Pascanu et al., 2013, "On the
   difficulty of training recurrent neural networks", algorithm 1)
 
-Penalties come first, then the clipping by value, then by norm. None of them touches the optimizer's own weight decay.
+Penalties come first, then clipping by value, then by norm. None of them touches the optimizer's own weight decay.
 """
 
 from __future__ import annotations
@@ -16,23 +16,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archsearch.search.training.technique import Technique, Training
+
 _TINY = 1e-6  # torch's, against a division by 0
+_OFF = {"l1": 0.0, "l2": 0.0, "clip_value": None, "clip_norm": None}
 
 
-class Gradients:
-    """The shaping of a stack's gradients. A row without a technique has its neutral value, and is not changed by it."""
+class Gradients(Technique):
+    """Penalties and clipping. A row without a technique has its neutral value, and is not changed by it."""
 
-    def __init__(self, configs: Sequence[Mapping[str, Any]], values: Tensor) -> None:
-        self._values = values
-        self._l1, self._l2 = (_column(configs, name, 0.0, values) for name in ("l1", "l2"))
-        self._most, self._longest = (_column(configs, name, None, values) for name in ("clip_value", "clip_norm"))
+    @staticmethod
+    def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether any row asks for it."""
+        return any(config.get(name, off) not in (None, off) for config in configs for name, off in _OFF.items())
 
-    def shape(self, gradient: Tensor) -> None:
-        """In place. gradient: (K, P), of the weights as they are now."""
+    def training_begins(self, training: Training) -> None:
+        configs, weights = training.configs, training.weights
+        self._l1, self._l2 = (_column(configs, name, 0.0, weights) for name in ("l1", "l2"))
+        self._most, self._longest = (_column(configs, name, None, weights) for name in ("clip_value", "clip_norm"))
+
+    def step_begins(self, training: Training, gradient: Tensor) -> None:
         if self._l2 is not None:
-            gradient.addcmul_(self._values, self._l2)
+            gradient.addcmul_(training.weights, self._l2)
         if self._l1 is not None:
-            gradient.addcmul_(self._values.sign(), self._l1)
+            gradient.addcmul_(training.weights.sign(), self._l1)
         if self._most is not None:
             torch.minimum(torch.maximum(gradient, -self._most, out=gradient), self._most, out=gradient)
         if self._longest is not None:

@@ -1,32 +1,36 @@
 """The one training loop, over a stack of K >= 1 trials.
 
 Every row has its own generator, from its trial's seed: it starts the weights, seeds what draws noise of its own
-(dropout, augmentation, local updates), then shuffles each epoch. Rows meet in no operation, so a trial's result does
+(dropout, augmentation, techniques), then shuffles each epoch. Rows meet in no operation, so a trial's result does
 not depend on its neighbours, and a row that turns NaN hurts none. The data is indexed on the device, or streams to it,
 and nothing waits for the device but the transfer of losses and metrics after each epoch.
+
+What goes with the steps is a list of techniques; see `technique` for the moments at which they act.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from archsearch.search.protocols import Metrics, TrialContext
-from archsearch.search.training.augmentation import Augmentation, Epoch, mix
+from archsearch.search.training.augmentation import Augmentation, mix
 from archsearch.search.training.averaging import Averaging
 from archsearch.search.training.block_updates import Ball, Blocks
 from archsearch.search.training.early_stopping import Stopping
 from archsearch.search.training.gradients import Gradients
 from archsearch.search.training.losses import Losses
-from archsearch.search.training.metrics import STANDARD, scores
-from archsearch.search.training.optimizers import Rates, flat, flatten, optimizer_for, rate_scales, trained
+from archsearch.search.training.metrics import PROGRESS, STANDARD, Metric, scores
+from archsearch.search.training.optimizers import flat, flatten, optimizer_for, trained
 from archsearch.search.training.progress import Progress
 from archsearch.search.training.recipe import Recipe, schedule_of
+from archsearch.search.training.schedules import Schedules
+from archsearch.search.training.technique import Technique, Training
 from archsearch.search.training.tensors import Tensors, on_host
 from archsearch.spaces.networks import Network, StackedNetwork, stacked
 from archsearch.spaces.networks.arguments import with_defaults
@@ -45,8 +49,17 @@ Result = Metrics | Diverged | None  # of a row after an epoch; None: it ended be
 class Loop:
     """K trials in training. Their configs share the network's stack_key and the recipe's.
 
-    names: of the metrics to report. `state()` between two epochs is all that a new Loop of the same trials needs to go
-    on with `restore`, bit for bit on the CPU.
+    `state()` between two epochs is all that a new Loop of the same trials needs to go on with `restore`, bit for bit on
+    the CPU.
+
+    Args:
+        network: The family of networks.
+        data: What is trained on.
+        trials: One for each row.
+        epochs: Of each trial.
+        names: Of the metrics to report.
+        recipe: Whose functions and techniques of the user's own take part.
+        metrics: The user's own ones, which `names` has too.
     """
 
     def __init__(
@@ -56,101 +69,139 @@ class Loop:
         trials: Sequence[TrialContext],
         epochs: int,
         names: Sequence[str],
+        recipe: Recipe | None = None,
+        metrics: Sequence[Metric] = (),
     ) -> None:
-        configs = self._configs = [with_defaults(Recipe, trial.config) for trial in trials]
-        self._data, self._names, self._rows, self._epochs = data, names, len(trials), epochs
+        recipe = recipe or Recipe()
+        configs = [with_defaults(Recipe, trial.config) for trial in trials]
+        self._data, self._names, self._rows, self._metrics = data, names, len(trials), metrics
         self._generators = [torch.Generator().manual_seed(trial.seed) for trial in trials]
         self._device = data.device
         own = [trial.config for trial in trials]
         self._model = stacked(network, own, data.inputs, data.outputs, self._generators).to(self._device)
-        self._values = flatten(self._model, self._rows)  # (K, P)
+        weights = flatten(self._model, self._rows)  # (K, P)
+        self._parameters = trained(self._model)
+        samples = len(data.train_inputs)
         self._batch_size, self._accumulate = int(configs[0]["batch_size"]), int(configs[0]["accumulate"])
         self._half = configs[0]["precision"] == "bfloat16"
-        self._steps = math.ceil(math.ceil(len(data.train_inputs) / self._batch_size) / self._accumulate)
-        self._schedules = [schedule_of(config, epochs, self._steps) for config in configs]
-        self._scales = rate_scales(self._model, self._values)
-        self._losses = Losses(configs, data)
-        self._augmentation = Augmentation(configs, data.inputs.shape, self._seeds(), self._device)
-        self._gradients = Gradients(configs, self._values)
-        self._blocks = Blocks(configs, self._values, self._model, self._seeds())
-        self._optimizer = optimizer_for(self._values, configs)
-        self._ball = Ball(configs, self._values, self._model)
-        self._averaging = Averaging(configs, self._values, self._model, epochs)
-        self._stopping = Stopping(configs, self._values, epochs)
-        self._progress = Progress(names, self._rows, self._device)
+        self._losses = Losses(configs, data, recipe.function("loss", configs[0]))
+        self._augmentation = Augmentation(self._seeds(), recipe.function("augmentation", configs[0]))
+        self._training = Training(
+            configs=configs,
+            model=self._model,
+            weights=weights,
+            epochs=epochs,
+            steps=math.ceil(math.ceil(samples / self._batch_size) / self._accumulate),
+            samples=samples,
+            shape=data.inputs.shape,
+            seeds=self._seeds(),
+        )
+        self._optimizer = optimizer_for(weights, configs, self._model, recipe.function("optimizer", configs[0]))
+        self._techniques = self._in_order(recipe)
+        self._augments = self._augmentation in self._techniques
+        for technique in self._techniques:
+            technique.training_begins(self._training)
         self._ended = [False] * self._rows
         self._done = 0  # epochs
+
+    def _in_order(self, recipe: Recipe) -> list[Technique]:
+        """All techniques that are on, in the order in which they act: a new one is one line here."""
+        training, configs = self._training, self._training.configs
+        techniques = (
+            (Schedules([schedule_of(c, training.epochs, training.steps, recipe) for c in configs]), True),
+            (self._augmentation, Augmentation.is_on(configs)),
+            (Progress(self._names), any(name in PROGRESS for name in self._names)),
+            (Gradients(), Gradients.is_on(configs)),
+            (Blocks(), Blocks.is_on(configs)),
+            (Ball(), Ball.is_on(configs)),
+            *((copy.deepcopy(technique), True) for technique in recipe.techniques),
+            (Averaging(), Averaging.is_on(configs)),
+            (Stopping(), Stopping.is_on(configs)),
+        )
+        return [technique for technique, is_on in techniques if is_on]
 
     @property
     def over(self) -> bool:
         """Has every row had its last epoch?"""
-        return self._done == self._epochs or all(self._ended)
+        return self._done == self._training.epochs or all(self._ended)
 
     def epoch(self) -> list[Result]:
-        """Train one epoch, and say what became of each row.
+        """Train one epoch.
 
-        train_loss is the mean over the epoch's samples as they were trained on; the validation metrics are those after
-        the epoch, or of the best one where a row with `patience` ends.
+        Returns:
+            What became of each row. train_loss is the mean over the epoch's samples as they were trained on; the
+            validation metrics are those after the epoch, or of the best one where a row with `patience` ends.
         """
+        self._training.epoch = self._done
         losses = self._train()
-        self._averaging.epoch(self._done)
-        with self._averaging.in_place():
-            evaluated = self._evaluate()
-            lasts = self._stopping.epoch(self._done, evaluated, self._values)
-        results: list[Result] = []
+        evaluated = self._evaluate()
+        with torch.no_grad():
+            for technique in self._techniques:
+                technique.epoch_ends(self._training, evaluated)
         self._done += 1
-        for row, progress in enumerate(self._progress.metrics()):
-            self._schedules[row].tell(evaluated[row]["val_loss"])
-            report = {"train_loss": losses[row], **(lasts[row] or evaluated[row]), **progress}
+        lasts = self._training.ending()
+        results: list[Result] = []
+        for row, metrics in enumerate(evaluated):
+            report = {"train_loss": losses[row], **metrics, **lasts.get(row, {})}
             diverged = _divergence(report, self._done)
             results.append(None if self._ended[row] else diverged or {name: report[name] for name in self._names})
-            self._ended[row] |= diverged is not None or lasts[row] is not None
+            self._ended[row] |= diverged is not None or row in lasts
         return results
 
     def _train(self) -> list[float]:
         """One pass over the training part, each row in its own order; the mean loss of each row."""
+        training, samples = self._training, self._training.samples
         self._model.train()
-        parameters, samples, start = trained(self._model), len(self._data.train_inputs), 0
         orders = torch.stack([torch.randperm(samples, generator=generator) for generator in self._generators])  # (K, n)
         batches = self._data.batches(orders, self._batch_size)
-        sizes = [min(self._batch_size, samples - first) for first in range(0, samples, self._batch_size)]
-        noise = self._augmentation.epoch(samples)
-        rates = self._rates()
-        self._optimizer.epoch(rates)
-        self._blocks.epoch(self._steps)
-        self._progress.begin(samples, rates.table[-1])
-        epoch: list[Tensor] = []
-        for step in range(self._steps):
-            group = sizes[step * self._accumulate : (step + 1) * self._accumulate]
-            share = 1 / sum(group)  # each row's loss is its mean; rows are summed
-            gradients: list[Tensor] = []  # (K, P) each
-            for size in group:
-                losses = self._batch_losses(*next(batches), noise, start)  # (K, batch)
-                parts = torch.autograd.grad(losses, parameters, torch.full_like(losses, share), materialize_grads=True)
-                gradients.append(flat(parts, self._rows))
-                epoch.append(losses.detach())
-                start += size
-            self._step(step, gradients[0] if len(group) == 1 else torch.stack(gradients).sum(0))
-        means: list[float] = _means(torch.cat(epoch, dim=1)).tolist()
-        self._progress.end()
+        with torch.no_grad():
+            for technique in self._techniques:
+                technique.epoch_begins(training)
+        self._optimizer.epoch_begins(training.rates)
+        losses: list[Tensor] = []
+        start = 0
+        for step in range(training.steps):
+            training.step = step
+            most = min(self._accumulate * self._batch_size, samples - start)
+            self._step(self._gradient(batches, start, most, losses))
+            start += most
+        means: list[float] = _means(torch.cat(losses, dim=1)).tolist()
         return means
 
-    def _step(self, step: int, gradient: Tensor) -> None:
-        """One step along the gradient, (K, P), and what goes with it."""
-        self._progress.step(gradient)
-        self._gradients.shape(gradient)
-        self._blocks.before()
-        self._optimizer.step(step, gradient)
-        self._blocks.after(step)
-        self._ball.project()
-        self._averaging.step()
+    def _gradient(
+        self, batches: Iterator[tuple[Tensor, Tensor]], start: int, samples: int, losses: list[Tensor]
+    ) -> Tensor:
+        """The gradient of the mean loss of so many samples, the epoch's from `start` on, as (K, P)."""
+        gradients: list[Tensor] = []
+        stop = start + samples
+        while start < stop:
+            loss = self._batch_losses(*next(batches), start)  # (K, batch)
+            # Each row's loss is its mean; rows are summed.
+            share = torch.full_like(loss, 1 / samples)
+            parts = torch.autograd.grad(loss, self._parameters, share, materialize_grads=True)
+            gradients.append(flat(parts, self._rows))
+            losses.append(loss.detach())
+            start += loss.shape[1]
+        return gradients[0] if len(gradients) == 1 else torch.stack(gradients).sum(0)
 
-    def _batch_losses(self, inputs: Tensor, targets: Tensor, noise: Epoch, start: int) -> Tensor:
+    @torch.no_grad()
+    def _step(self, gradient: Tensor) -> None:
+        """One step along the gradient, (K, P), and what goes with it."""
+        for technique in self._techniques:
+            technique.step_begins(self._training, gradient)
+        self._optimizer.step(self._training.step, gradient)
+        for technique in self._techniques:
+            technique.step_ends(self._training)
+
+    def _batch_losses(self, inputs: Tensor, targets: Tensor, start: int) -> Tensor:
         """The loss of each row and sample of a batch, (K, batch), whose first sample is the epoch's `start`-th."""
-        inputs = self._augmentation.inputs(inputs, noise, start)
-        if noise.share is None:
+        share = None
+        if self._augments:
+            with torch.no_grad():
+                inputs = self._augmentation.shown(inputs, start)
+            share = self._augmentation.share(start, targets.shape[1])
+        if share is None:
             return self._losses.trained(self._outputs(inputs), targets)
-        share = noise.share[:, start : start + targets.shape[1]]
         outputs = self._outputs(mix(inputs, share))
         own, other = (self._losses.trained(outputs, labels) for labels in (targets, targets.roll(1, dims=1)))
         return share * own + (1 - share) * other
@@ -163,8 +214,16 @@ class Loop:
             return self._model(inputs).float()  # type: ignore[no-any-return]  # likewise
 
     @torch.no_grad()
-    def _evaluate(self) -> list[Metrics]:
+    def _evaluate(self) -> list[dict[str, float]]:
         """The metrics of each row on the validation part."""
+        for technique in self._techniques:
+            technique.evaluation_begins(self._training)
+        evaluated = self._validation_metrics()
+        for technique in reversed(self._techniques):
+            technique.evaluation_ends(self._training, evaluated)
+        return evaluated
+
+    def _validation_metrics(self) -> list[dict[str, float]]:
         self._model.eval()
         data, losses, outputs = self._data, [], []
         for inputs, targets in data.validation_chunks(CHUNK):
@@ -175,16 +234,10 @@ class Loop:
             score = _means(output.argmax(-1) == data.validation_targets)
         else:
             score = _means(loss).sqrt() * data.target_std
-        named = scores(self._names, output, data)
+        named = scores(self._names, output, data, self._metrics)
         standard = torch.stack([_means(loss), score], dim=1).tolist()  # (K, 2), brought to the host at once
         names = ("val_loss", STANDARD[data.classification])
         return [{**dict(zip(names, row, strict=True)), **more} for row, more in zip(standard, named, strict=True)]
-
-    def _rates(self) -> Rates:
-        """The learning rates of the coming epoch."""
-        factors = np.stack([schedule.factors(self._done) for schedule in self._schedules], axis=1)  # (steps, K)
-        base = np.array([config["learning_rate"] for config in self._configs])
-        return Rates(torch.from_numpy(factors * base).unsqueeze(-1).to(self._device), self._scales)
 
     def _seeds(self) -> list[int]:
         """A seed from each row's generator, for what draws noise of its own."""
@@ -195,34 +248,25 @@ class Loop:
         return {
             "done": self._done,
             "ended": list(self._ended),
-            "generators": [generator.get_state() for generator in self._generators],
+            "generators": [generator.get_state() for generator in self._every_generator],
             "model": {name: on_host(kept) for name, kept in self._model.state_dict().items()},
-            "optimizer": [on_host(kept) for kept in self._optimizer.memory],
-            "schedules": [schedule.state() for schedule in self._schedules],
-            **{name: part.state() for name, part in self._parts.items()},
+            "optimizer": self._optimizer.state(),
+            "techniques": [on_host(technique.state()) for technique in self._techniques],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what another Loop of the same trials has saved."""
         self._done, self._ended = state["done"], list(state["ended"])
-        for generator, kept in zip(self._generators, state["generators"], strict=True):
+        for generator, kept in zip(self._every_generator, state["generators"], strict=True):
             generator.set_state(kept)
         self._model.load_state_dict(state["model"])
-        for memory, kept in zip(self._optimizer.memory, state["optimizer"], strict=True):
-            memory.copy_(kept)
-        for schedule, kept in zip(self._schedules, state["schedules"], strict=True):
-            schedule.restore(kept)
-        for name, part in self._parts.items():
-            part.restore(state[name])
+        self._optimizer.restore(state["optimizer"])
+        for technique, kept in zip(self._techniques, state["techniques"], strict=True):
+            technique.restore(kept)
 
     @property
-    def _parts(self) -> dict[str, Averaging | Stopping | Blocks | Augmentation]:
-        return {
-            "averaging": self._averaging,
-            "stopping": self._stopping,
-            "blocks": self._blocks,
-            "augmentation": self._augmentation,
-        }
+    def _every_generator(self) -> list[torch.Generator]:
+        return [*self._generators, *self._training.generators]
 
 
 def _divergence(report: Metrics, epoch: int) -> Diverged | None:

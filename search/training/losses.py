@@ -1,30 +1,49 @@
-"""The loss of each sample of a stack: cross entropy (in nats) or squared error (of the standardised target).
+"""The loss of each sample of a stack: cross entropy (in nats), squared error (of the standardised target), or your own.
 
 - label smoothing: the target is the class with 1 - ε, and every class with ε / classes (Szegedy et al., 2016,
-  "Rethinking the inception architecture", section 7); as trained on, not in validation
+  "Rethinking the inception architecture", section 7)
 - class weights, "balanced": each class counts the same in sum (King and Zeng, 2001, "Logistic regression in rare events
-  data", section 4), by scikit-learn's rule n / (classes * count); as trained on, not in validation
+  data", section 4), by scikit-learn's rule n / (classes * count)
+- a function of your own: `loss(predictions, targets)`
+
+All three are for training alone. `val_loss` is always the plain cross entropy or squared error, so that trials compare
+whatever they were trained with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
+from archsearch.search.training.functions import name_of
 from archsearch.search.training.tensors import Tensors
+from archsearch.spaces import SpecError
 
 CLASS_WEIGHTS = ("balanced", "none")
+LOSSES = ("auto",)  # cross entropy for classes, squared error for numbers
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Losses:
-    """The losses of a stack: `plain` of the validation part, `trained` of a training batch, both (K, batch)."""
+    """The losses of a stack: `plain` of the validation part, `trained` of a training batch, both (K, batch).
 
-    def __init__(self, configs: Sequence[Mapping[str, Any]], data: Tensors) -> None:
+    Args:
+        configs: The parameters of each row.
+        data: What is trained on.
+        own: The user's loss, `own(predictions, targets)`, called for each row by itself. Of classes, predictions are
+            logits (batch, classes) and targets (batch,) whole numbers; of a regression both are (batch,), in standard
+            deviations from the mean. It returns the loss of each sample, (batch,), or their mean.
+    """
+
+    def __init__(self, configs: Sequence[Mapping[str, Any]], data: Tensors, own: Loss | None = None) -> None:
         self._classification = data.classification
+        self._own = copy.deepcopy(own).to(data.device) if isinstance(own, nn.Module) else own
         smoothing = data.train_targets.new_tensor([c.get("label_smoothing", 0.0) for c in configs], dtype=torch.float32)
         self._smoothing = smoothing.view(-1, 1) if smoothing.any() else None  # (K, 1)
         self._weights: Tensor | None = None  # (K, classes)
@@ -33,6 +52,8 @@ class Losses:
             balanced = len(data.train_targets) / (data.outputs * counts.float())
             even = torch.ones_like(balanced)
             self._weights = torch.stack([balanced if c.get("class_weights") == "balanced" else even for c in configs])
+        # What weighs samples needs a loss of each.
+        self._each = next((name for name in ("class_weights", "mixup") if _asks(configs, name)), None)
 
     def plain(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """outputs: (K, batch, outputs); targets: (K, batch)."""
@@ -42,10 +63,40 @@ class Losses:
 
     def trained(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The same with what is meant for training alone."""
-        if self._smoothing is None:
+        if self._own is not None:
+            predictions = outputs if self._classification else outputs.squeeze(-1)
+            rows = zip(predictions, targets, strict=True)
+            losses = torch.stack([self._owns(self._own, *row) for row in rows])
+        elif self._smoothing is None:
             losses = self.plain(outputs, targets)
         else:
             logs = log_softmax(outputs, dim=-1)
             right = logs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
             losses = -(1 - self._smoothing) * right - self._smoothing * logs.mean(-1)
         return losses if self._weights is None else losses * self._weights.gather(1, targets)
+
+    def _owns(self, own: Loss, predictions: Tensor, targets: Tensor) -> Tensor:
+        """The user's loss of one row: (batch,)."""
+        loss = own(predictions, targets)
+        name = name_of(own)
+        if not isinstance(loss, Tensor) or loss.shape not in ((), targets.shape):
+            got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            raise SpecError(
+                f"Recipe loss {name} must return a loss for each sample, a tensor of shape {tuple(targets.shape)}, or "
+                f"their mean, of shape (), got {got}; reduce the other axes"
+            )
+        if not loss.requires_grad and predictions.requires_grad:
+            raise SpecError(
+                f"Recipe loss {name} returns a tensor without a gradient; compute it from predictions with torch, "
+                "without .detach(), .item() or numpy"
+            )
+        if loss.dim() == 0 and self._each is not None:
+            raise SpecError(
+                f"Recipe loss {name} returns one number for the batch, and {self._each} needs a loss for each sample; "
+                f"return shape {tuple(targets.shape)}, as torch does with reduction='none', or drop {self._each}"
+            )
+        return loss.expand(targets.shape)
+
+
+def _asks(configs: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return any(config.get(name) not in (None, 0, "none") for config in configs)

@@ -19,53 +19,49 @@ from torch import Tensor
 
 from archsearch.search.training.gradients import norms
 from archsearch.search.training.metrics import PROGRESS
+from archsearch.search.training.technique import Technique, Training
 
 
-class Progress:
-    """The measurements of a stack of K rows."""
+class Progress(Technique):
+    """The measurements of a stack, added to what each row reports.
 
-    def __init__(self, names: Sequence[str], rows: int, device: torch.device) -> None:
+    Args:
+        names: Of the metrics to report.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
         self._names = [name for name in names if name in PROGRESS]
-        self._rows, self._device = rows, device
+
+    def training_begins(self, training: Training) -> None:
+        self._device = training.device
+        if self._device.type == "cuda" and "peak_memory_bytes" in self._names:
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def epoch_begins(self, training: Training) -> None:
         self._norms: list[Tensor] = []
-        self._started, self._seconds, self._samples = 0.0, 0.0, 0
-        self._rates: list[float] = []
-        if device.type == "cuda" and "peak_memory_bytes" in self._names:
-            torch.cuda.reset_peak_memory_stats(device)
+        self._started = time.perf_counter()
 
-    def begin(self, samples: int, last_rates: Tensor) -> None:
-        """An epoch over so many samples begins. last_rates: (K, 1), the learning rates of its last step."""
-        self._samples, self._started, self._norms = samples, time.perf_counter(), []
-        if "learning_rate" in self._names:
-            self._rates = last_rates.flatten().tolist()
-
-    def step(self, gradient: Tensor) -> None:
-        """A step is about to be made along this gradient, (K, P)."""
+    def step_begins(self, training: Training, gradient: Tensor) -> None:
         if "gradient_norm" in self._names:
             self._norms.append(norms(gradient))
 
-    def end(self) -> None:
-        """The epoch has ended, and its losses have come back from the device."""
-        self._seconds = time.perf_counter() - self._started
+    def evaluation_begins(self, training: Training) -> None:
+        self._seconds = time.perf_counter() - self._started  # the epoch's losses have come back from the device
 
-    def metrics(self) -> list[dict[str, float]]:
-        """What was named, of each row."""
-        rows: list[dict[str, float]] = [{} for _ in range(self._rows)]
-        if not self._names:
-            return rows
+    def epoch_ends(self, training: Training, metrics: Sequence[dict[str, float]]) -> None:
         norm = torch.cat(self._norms, dim=1).mean(dim=1).tolist() if self._norms else []  # (K,)
-        for place, row in enumerate(rows):
+        rates = training.rates.table[-1].flatten().tolist()  # (K,)
+        for place, row in enumerate(metrics):
             for name in self._names:
                 match name:
                     case "learning_rate":
-                        row[name] = self._rates[place]
+                        row[name] = rates[place]
                     case "gradient_norm":
                         row[name] = norm[place]
                     case "samples_per_second":
-                        row[name] = self._samples / self._seconds
+                        row[name] = training.samples / self._seconds
                     case "peak_memory_bytes":
                         row[name] = float(self._peak_bytes())
-        return rows
 
     def _peak_bytes(self) -> int:
         if self._device.type == "cuda":

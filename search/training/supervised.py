@@ -17,11 +17,23 @@ from archsearch.search.training.data.preparation import as_data
 from archsearch.search.training.data.streaming import Scratch
 from archsearch.search.training.folds import cross_validate
 from archsearch.search.training.loop import Diverged, Loop, Result
-from archsearch.search.training.metrics import COSTS, EXTRA, LOSSES, STANDARD, check_name, check_scores, metric_names
-from archsearch.search.training.optimizers import MEMORY_COPIES
+from archsearch.search.training.metrics import (
+    COSTS,
+    EXTRA,
+    LOSSES,
+    STANDARD,
+    Given,
+    Metric,
+    check_name,
+    check_scores,
+    metric_names,
+    own_metrics,
+)
+from archsearch.search.training.optimizers import MEMORY_COPIES, OWN_MEMORY_COPIES
 from archsearch.search.training.recipe import Recipe, check_fits, check_streams, reduction_of
 from archsearch.search.training.recipe import stack_key as recipe_key
 from archsearch.search.training.reduction import reduced, reduced_inputs
+from archsearch.search.training.rehearsal import rehearse_training
 from archsearch.search.training.tensors import Tensors
 from archsearch.search.validation import check_int
 from archsearch.spaces import Config, DataError, ExecutionError, Space, SpecError
@@ -38,15 +50,27 @@ from archsearch.studies.formatting import file_size
 class Supervised:
     """`Supervised(data=digits(), network=MLP(layers=Int(1, 4), units=64), recipe=Recipe(batch_size=Choice(32, 64)))`.
 
-    metrics: names of what every report holds beside the losses and the accuracy or RMSE; see `metrics` and `progress`.
-    "parameters" and "flops" (of a forward pass of one sample) are constant within a trial.
-
     One unit of budget is one epoch. With data in k folds, `Split(folds=k)`, it is one fold, in which the network is
-    trained anew for `epochs`, which means nothing otherwise: each report holds the mean of each metric over the folds
-    so far, and the budget is k, or less where less certainty will do.
+    trained anew for `epochs`: each report holds the mean of each metric over the folds so far, and the budget is k, or
+    less where less certainty will do.
 
     Trials whose `stack_key` is equal may train as one program (`run_stack`); each gets the numbers that it would get
     alone. Pickles without the data that `attach` was given.
+
+    Args:
+        data: A source such as `digits()` or `csv(...)`.
+        network: A family such as `MLP(...)`, or your own.
+        recipe: How the networks are trained.
+        metrics: What every report holds beside the losses and the accuracy or RMSE. Names, see `metrics` and
+            `progress` ("parameters" and "flops", of a forward pass of one sample, are constant within a trial). And
+            functions of your own: `metric(predictions, targets)` returns a number for the validation part, and is
+            reported as "val_" and its `__name__`, or the name that a mapping gives it: `metrics={"gap": lambda p, t:
+            ...}`, `metrics=("val_f1", my_metric)`. Both are tensors on the CPU: of classes the probabilities (n,
+            classes) and whole numbers (n,), of a regression (n,) each in the target's own units.
+        epochs: How long to train on each of several folds; None where there is one.
+
+    Raises:
+        SpecError: For arguments of other kinds, and unknown metrics.
     """
 
     needs_budget: ClassVar[bool] = True  # a study without a budget is refused at its declaration
@@ -55,7 +79,7 @@ class Supervised:
     data: Data | DataSource
     network: Network | StackedNetwork
     recipe: Recipe = field(default_factory=Recipe)
-    metrics: tuple[str, ...] = ()
+    metrics: Given = ()
     epochs: int | None = None
     _attached: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _counted: dict[Hashable, Costs] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -74,11 +98,10 @@ class Supervised:
         check_family(self.network)
         if not isinstance(self.recipe, Recipe):
             raise SpecError(f"Supervised recipe must be a Recipe(...), got {self.recipe!r}")
-        if not isinstance(self.metrics, tuple | list):
-            raise SpecError(f"Supervised metrics must be names, got {self.metrics!r}; write ('parameters',)")
-        object.__setattr__(self, "metrics", tuple(dict.fromkeys(self.metrics)))
-        for name in self.metrics:
-            check_name(name)
+        object.__setattr__(self, "metrics", own_metrics(self.metrics))
+        for metric in self.metrics:
+            if not isinstance(metric, Metric):
+                check_name(metric)
         check_int(self, "epochs", least=1, allow_none=True)
 
     @property
@@ -94,7 +117,8 @@ class Supervised:
         task = getattr(getattr(self.data, "source", None), "task", None)
         if task is not None:
             return metric_names(task == "classification", self.metrics)
-        return tuple(dict.fromkeys((*LOSSES, *STANDARD.values(), *self.metrics)))
+        asked = (each.name if isinstance(each, Metric) else str(each) for each in self.metrics)
+        return tuple(dict.fromkeys((*LOSSES, *STANDARD.values(), *asked)))
 
     def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
         """The names that it yields: train_loss, val_loss, val_accuracy (classes) or val_rmse (numbers); and `metrics`.
@@ -127,8 +151,7 @@ class Supervised:
         classification = prepared.task == "classification"
         for fold in prepared.folds:
             check_fits(self.recipe, fold.inputs, len(fold.train), classification=classification)
-            if classification:
-                check_scores(self.metrics, fold)
+            check_scores(self.metrics, fold)
         samples = min(len(fold.train) for fold in prepared.folds)
         largest = max(size for size in extremes(self.recipe.batch_size) if isinstance(size, int))
         if largest > samples:
@@ -173,7 +196,7 @@ class Supervised:
         mapped = sum(part.inputs.nbytes for part in shared.streamed)  # the system's cache, which gives way
         sizes: dict[str, Any] = {
             "batch_size": config["batch_size"],
-            "optimizer_copies": MEMORY_COPIES[str(config["optimizer"])],
+            "optimizer_copies": MEMORY_COPIES.get(str(config["optimizer"]), OWN_MEMORY_COPIES),
             "data_bytes": sum(array.nbytes for array in arrays) - mapped,
         }
         inputs = reduced_inputs(shared.inputs, *reduction_of(config))
@@ -187,6 +210,9 @@ class Supervised:
         if inputs != shared.inputs:
             samples = torch.zeros(len(samples), *inputs.shape)  # to reduce them here would take a worker's time
         rehearse(self.network, config, inputs, shared.outputs, samples)
+        if self.recipe.has_own_parts:
+            tensors = Tensors.from_samples(samples, shared, inputs)
+            rehearse_training(self.network, self.recipe, config, tensors)
 
     def attach(self, shared: Prepared) -> None:
         """The data for all coming trials in this process. The arrays are shared, not copied, and never written to."""
@@ -223,7 +249,7 @@ class Supervised:
     def stack_key(self, config: Config) -> Hashable | None:
         """Trials with equal keys (and budgets, and devices) can train as one stack; None trains alone."""
         key = stack_key(self.network, config)
-        return None if key is None else (key, recipe_key(config))
+        return (key, recipe_key(config)) if key is not None and self.recipe.stacks(config) else None
 
     def run_stack(self, trials: Sequence[TrialContext]) -> Iterator[Sequence[Result]]:
         """The metrics of each trial after each epoch, or fold; once, Diverged, where it comes to nothing; None after
@@ -248,7 +274,8 @@ class Supervised:
         tensors = self._tensors(trials[0].device, trials[0].config, fold)
         constants = [self._constants(trial.config, tensors) for trial in trials]
         names = [name for name in metric_names(tensors.classification, self.metrics) if name not in COSTS]
-        loop = Loop(self.network, tensors, trials, epochs, names)
+        own = [metric for metric in self.metrics if isinstance(metric, Metric)]
+        loop = Loop(self.network, tensors, trials, epochs, names, self.recipe, own)
         first, *others = trials
         if not others and first.restored is not None:
             loop.restore(first.restored)
@@ -261,7 +288,7 @@ class Supervised:
 
     def _constants(self, config: Config, tensors: Tensors) -> Metrics:
         """The named metrics that do not change while a trial trains."""
-        named = [name for name in self.metrics if name in COSTS]
+        named = [name for name in metric_names(tensors.classification, self.metrics) if name in COSTS]
         if not named:
             return {}
         counted = self._network_costs(config, tensors.inputs, tensors.outputs)

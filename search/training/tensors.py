@@ -34,6 +34,7 @@ class Tensors:
     outputs: int
     target_std: float  # of the target in its own units, which the rmse is reported in; 1 for classes
     inputs: Inputs
+    target_mean: float = 0.0  # likewise; 0 for classes
 
     @classmethod
     def from_prepared(cls, device: str, prepared: Prepared) -> Tensors:
@@ -47,7 +48,27 @@ class Tensors:
             classification=prepared.task == "classification",
             outputs=prepared.outputs,
             target_std=prepared.target_std,
+            target_mean=prepared.target_mean,
             inputs=prepared.inputs,
+        )
+
+    @classmethod
+    def from_samples(cls, samples: Tensor, prepared: Prepared, inputs: Inputs) -> Tensors:
+        """A few samples of the training part, to try things on: they validate too.
+
+        Args:
+            samples: Inputs (n, *inputs.shape), the first of the training part.
+            prepared: Where they are from.
+            inputs: What one of them looks like.
+        """
+        targets = torch.tensor(prepared.train.targets[: len(samples)])
+        return cls(
+            *(samples, targets, samples, targets),
+            classification=prepared.task == "classification",
+            outputs=prepared.outputs,
+            target_std=prepared.target_std,
+            target_mean=prepared.target_mean,
+            inputs=inputs,
         )
 
     @property
@@ -77,8 +98,14 @@ class Tensors:
 
 
 def on_host(kept: Any) -> Any:
-    """A copy of a tensor in the host's memory; a copy of anything else."""
-    return kept.detach().to("cpu", copy=True) if isinstance(kept, Tensor) else copy.deepcopy(kept)
+    """A copy that shares nothing, with all tensors in it in the host's memory."""
+    if isinstance(kept, Tensor):
+        return kept.detach().to("cpu", copy=True)
+    if type(kept) is dict:
+        return {name: on_host(value) for name, value in kept.items()}
+    if type(kept) in (list, tuple):
+        return type(kept)(map(on_host, kept))
+    return copy.deepcopy(kept)
 
 
 def _rows(inputs: Tensor, places: Tensor, device: torch.device) -> Tensor:

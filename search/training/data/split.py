@@ -228,8 +228,8 @@ def _check_counts(labels: npt.NDArray[np.int64], classes: Sequence[str], parts: 
     rarest = int(counts.argmin())
     if counts[rarest] < parts:
         raise DataError(
-            f"class '{classes[rarest]}' has {count(counts[rarest], 'sample')} {purpose.format(parts)} need at least one "
-            "each; add samples, or remove the class or merge it with another (if the target is a quantity, pass "
+            f"class '{classes[rarest]}' has {count(counts[rarest], 'sample')} {purpose.format(parts)} need at least "
+            "one each; add samples, or remove the class or merge it with another (if the target is a quantity, pass "
             "task='regression')"
         )
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from archsearch.search.training.optimizers.flat import Rates
+from archsearch.search.training.optimizers.rule import OptimizerRule
 
 
-class Adam:
+class Adam(OptimizerRule):
     """Adam (Kingma and Ba, 2015, "Adam: A method for stochastic optimization", algorithm 1), with the paper's betas and
     epsilon, which are torch's too.
 
@@ -32,7 +33,7 @@ class Adam:
     def memory(self) -> Sequence[Tensor]:
         return [self._mean, self._square, self._steps]
 
-    def epoch(self, rates: Rates) -> None:
+    def epoch_begins(self, rates: Rates) -> None:
         # All columns of the epoch at once, in double: at the first steps 1 - beta2 ** step loses four digits in single.
         steps, like = len(rates.table), self._values
         made = (self._steps + torch.arange(1, steps + 1)).view(-1, 1, 1).to(rates.table.device)
@@ -45,7 +46,6 @@ class Adam:
         self._scales = rates.scales
         self._steps += steps
 
-    @torch.no_grad()
     def step(self, step: int, gradient: Tensor) -> None:
         beta1, beta2 = self.BETAS
         divisor = self._divisor[step]

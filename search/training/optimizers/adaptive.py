@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from archsearch.search.training.optimizers.flat import Rates
+from archsearch.search.training.optimizers.rule import OptimizerRule
 
 
-class Adaptive:
+class Adaptive(OptimizerRule):
     """square ← keep · square + take · g²;  w ← w - rate · g / (√square + ε). The weight decay is L2, added to g.
 
     values: (K, P); weight_decay: (K, 1).
@@ -26,10 +27,9 @@ class Adaptive:
     def memory(self) -> Sequence[Tensor]:
         return [self._square]
 
-    def epoch(self, rates: Rates) -> None:
+    def epoch_begins(self, rates: Rates) -> None:
         self._descent = rates.times(-1.0, self._values)
 
-    @torch.no_grad()
     def step(self, step: int, gradient: Tensor) -> None:
         if self._decays:
             gradient.addcmul_(self._values, self._weight_decay)

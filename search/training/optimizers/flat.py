@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from archsearch.spaces.networks.stacks import SingleStack
+
 CACHE_LINE = 16  # floats
 
 
@@ -57,6 +59,18 @@ def flat(tensors: Sequence[Tensor], rows: int) -> Tensor:
     tables = [tensor.reshape(rows, -1) for tensor in tensors]
     padding = -sum(table.shape[1] for table in tables) % CACHE_LINE
     return torch.cat([*tables, tables[0].new_zeros(rows, padding)], dim=1)
+
+
+def views(model: nn.Module, values: Tensor) -> list[tuple[str, nn.Parameter]]:
+    """The trained parameters of a stack of one, by name, in the shapes of one network; they share the flat tensor."""
+    found, start = [], 0
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            stop = start + parameter.numel()
+            shape = parameter.shape if isinstance(model, SingleStack) else parameter.shape[1:]
+            found.append((name, nn.Parameter(values[0, start:stop].view(shape))))
+            start = stop
+    return found
 
 
 def rate_scales(model: nn.Module, values: Tensor) -> Tensor | None:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from archsearch.search.training.optimizers.flat import Rates
+from archsearch.search.training.optimizers.rule import OptimizerRule
 
 
-class Lion:
+class Lion(OptimizerRule):
     """c = 0.9 · m + 0.1 · g;  w ← w - rate · (sign(c) + weight_decay · w);  m ← 0.99 · m + 0.01 · g.
 
     Chen et al., 2023, "Symbolic discovery of optimization algorithms", algorithm 2. It wants a rate 3 to 10 times
@@ -28,10 +29,9 @@ class Lion:
     def memory(self) -> Sequence[Tensor]:
         return [self._momentum]
 
-    def epoch(self, rates: Rates) -> None:
+    def epoch_begins(self, rates: Rates) -> None:
         self._descent = rates.times(-1.0, self._values)
 
-    @torch.no_grad()
     def step(self, step: int, gradient: Tensor) -> None:
         beta1, beta2 = self.BETAS
         direction = self._momentum.lerp(gradient, 1 - beta1).sign_()

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from archsearch.search.training.optimizers.flat import Rates
+from archsearch.search.training.optimizers.rule import OptimizerRule
 
 
-class SGD:
+class SGD(OptimizerRule):
     """b ← momentum · b + g + weight_decay · w;  w ← w - rate · b, or by Nesterov w ← w - rate · (g + momentum · b).
 
     Nesterov in the form of Sutskever et al. (2013, "On the importance of initialization and momentum in deep learning",
@@ -26,10 +27,9 @@ class SGD:
     def memory(self) -> Sequence[Tensor]:
         return [self._buffer]
 
-    def epoch(self, rates: Rates) -> None:
+    def epoch_begins(self, rates: Rates) -> None:
         self._descent = rates.times(-1.0, self._values)
 
-    @torch.no_grad()
     def step(self, step: int, gradient: Tensor) -> None:
         if self._decays:
             gradient.addcmul_(self._values, self._weight_decay)

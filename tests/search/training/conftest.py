@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from archsearch import MLP, Prepared, Supervised
 from archsearch.search.protocols import TrialContext
 from archsearch.search.training.data.prepared import Part
+from archsearch.search.training.technique import Training
 
 
 class Given:
@@ -73,6 +74,17 @@ def objective_on() -> Callable[..., Supervised]:
 @pytest.fixture
 def trial() -> Callable[..., TrialContext]:
     return _trial
+
+
+@pytest.fixture
+def training_of() -> Callable[..., Training]:
+    """The training of a stack with these configs and weights (K, P)."""
+
+    def make(configs: Sequence[Mapping[str, Any]], weights: torch.Tensor, **changes: Any) -> Training:
+        settings = {"model": torch.nn.Module(), "epochs": 4, "steps": 3, "samples": 48, "shape": (5,)} | changes
+        return Training(configs, weights=weights, **{"seeds": range(len(configs)), **settings})
+
+    return make
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_at_an_odd_width_the_first_epochs_losses_agree_within_rounding(sixteen, 
 def test_in_double_precision_the_final_ranking_is_the_same(sixteen, loop_of, in_double, one_thread):
     trials = sixteen(7)
     together = loop_of(trials)
-    assert together._values.dtype == torch.float64
+    assert together._training.weights.dtype == torch.float64
     stacked = [rows[-1]["val_loss"] for rows in reports(together)]
     alone = [reports(loop_of([each]))[0][-1]["val_loss"] for each in trials]
     assert np.argsort(stacked).tolist() == np.argsort(alone).tolist()

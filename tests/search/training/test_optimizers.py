@@ -87,10 +87,10 @@ def compare(name, rows, nesterov=False, scales=None, frozen=()):
         peers.append(peer(name, groups, row, nesterov))
     bases = [[group["lr"] for group in each.param_groups] for each in peers]
     values = flatten(model, len(rows))
-    ours = optimizer_for(values, [{**row, "optimizer": name, "nesterov": nesterov} for row in rows])
+    ours = optimizer_for(values, [{**row, "optimizer": name, "nesterov": nesterov} for row in rows], model)
     generator = torch.Generator().manual_seed(1)
     for epoch in range(5):
-        ours.epoch(Rates(table(rows, epoch), rate_scales(model, values)))
+        ours.epoch_begins(Rates(table(rows, epoch), rate_scales(model, values)))
         for step in range(STEPS):
             gradients = gradients_of(model, step, generator)
             ours.step(step, flat(gradients, len(rows)))
@@ -128,9 +128,9 @@ def test_frozen_parameters_do_not_move_and_take_no_memory(name):
     before = model.weight.clone()
     values = flatten(model, 3)
     assert values.shape == (3, 16)
-    optimizer = optimizer_for(values, [{**row, "optimizer": name} for row in ROWS])
+    optimizer = optimizer_for(values, [{**row, "optimizer": name} for row in ROWS], model)
     assert all(kept.numel() <= values.numel() for kept in optimizer.memory)
-    optimizer.epoch(Rates(table(ROWS, 0)))
+    optimizer.epoch_begins(Rates(table(ROWS, 0)))
     optimizer.step(0, torch.ones_like(values))
     assert torch.equal(model.weight, before)
 
@@ -155,8 +155,8 @@ def test_flatten_keeps_the_values_and_shares_the_memory():
 def test_a_nan_row_stays_alone(name):
     model = stacked_parameters(3)
     values = flatten(model, 3)
-    ours = optimizer_for(values, [{**row, "optimizer": name} for row in ROWS])
-    ours.epoch(Rates(table(ROWS, 0)))
+    ours = optimizer_for(values, [{**row, "optimizer": name} for row in ROWS], model)
+    ours.epoch_begins(Rates(table(ROWS, 0)))
     for step in range(3):
         gradient = torch.ones_like(values)
         gradient[1] = torch.nan
@@ -167,19 +167,18 @@ def test_a_nan_row_stays_alone(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_going_on_from_a_copy_of_its_memory_equals_never_having_stopped(name):
+def test_going_on_from_its_state_equals_never_having_stopped(name):
     configs = [{**row, "optimizer": name} for row in ROWS]
 
     def run(interrupted):
         values = torch.ones(3, 16)
-        optimizer = optimizer_for(values, configs)
+        optimizer = optimizer_for(values, configs, nn.Module())
         for epoch in range(4):
             if interrupted and epoch == 2:
-                kept = [memory.clone() for memory in optimizer.memory]
-                optimizer = optimizer_for(values, configs)
-                for memory, copy in zip(optimizer.memory, kept, strict=True):
-                    memory.copy_(copy)
-            optimizer.epoch(Rates(table(ROWS, epoch)))
+                kept = optimizer.state()
+                optimizer = optimizer_for(values, configs, nn.Module())
+                optimizer.restore(kept)
+            optimizer.epoch_begins(Rates(table(ROWS, epoch)))
             for step in range(STEPS):
                 optimizer.step(step, values.sin() * (1 + step))
         return values

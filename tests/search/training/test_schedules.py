@@ -19,7 +19,7 @@ def ours(schedule, losses=()):
     for epoch in range(schedule.epochs):
         rates.extend(schedule.factors(epoch))
         if losses:
-            schedule.tell(losses[epoch])
+            schedule.epoch_ends(losses[epoch])
     return np.array(rates)
 
 

@@ -201,7 +201,7 @@ def test_every_report_holds_the_named_metrics(blobs, objective_on, trial):
     ("metrics", "message"),
     [
         (("parameter",), "unknown metric 'parameter'; known: .*; did you mean 'parameters'?"),
-        ("parameters", "metrics must be names, got 'parameters'; write \\('parameters',\\)"),
+        ("parameters", "metrics must be names or functions, got 'parameters'; write \\('parameters',\\)"),
     ],
 )
 def test_a_metric_that_there_is_not(metrics, message):
@@ -281,11 +281,11 @@ def test_a_trial_without_room_fails_and_the_study_goes_on(tmp_path, blobs, objec
     loops = []
     ordinary = Loop._step
 
-    def step(self, number, gradient):
+    def step(self, gradient):
         loops.append(weakref.ref(self))
-        if number == 1 and self._configs[0]["width"] == 4:
+        if self._training.step == 1 and self._training.configs[0]["width"] == 4:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-        ordinary(self, number, gradient)
+        ordinary(self, gradient)
 
     monkeypatch.setattr(Loop, "_step", step)
     history = study_of(objective_on(blobs()).data, metrics=["parameters"]).run(tmp_path / "wide.db", quiet=True)

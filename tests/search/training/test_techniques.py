@@ -78,6 +78,7 @@ def test_every_setting_of_the_recipe_has_a_technique_here():
     tested = {name for said in (*TECHNIQUES.values(), ALL) for name in said}
     elsewhere = {"rotation", "shift", "flip", "cutout"}  # test_augmentation
     elsewhere |= {"reduction", "reduction_dimension"}  # test_reduction
+    elsewhere |= {"loss", "augmentation", "functions", "techniques"}  # test_own_functions, test_own_techniques
     assert set(Recipe.__dataclass_fields__) - elsewhere <= tested | {"batch_size", "weight_decay"}
 
 
@@ -166,10 +167,10 @@ def test_balanced_class_weights_are_scikit_learns(loop_of, trial):
 def test_mixup_blends_the_labels_as_it_does_the_inputs(loop_of, trial):
     """The loss is torch's of the blended one-hot labels."""
     loop = loop_of([trial(mixup=0.4), trial(mixup=1.0, seed=1)])
-    noise, index = loop._augmentation.epoch(101), torch.randperm(101)[:32].view(2, 16)
-    data = loop._data
-    losses = loop._batch_losses(data.train_inputs[index], data.train_targets[index], noise, 20)
-    share = noise.share[:, 20:36].unsqueeze(-1)
+    loop._augmentation.epoch_begins(loop._training)
+    index, data = torch.randperm(101)[:32].view(2, 16), loop._data
+    losses = loop._batch_losses(data.train_inputs[index], data.train_targets[index], 20)
+    share = loop._augmentation.share(20, 16).unsqueeze(-1)
     before = torch.cat([index[:, -1:], index[:, :-1]], 1)
     inputs, targets = data.train_inputs, torch.eye(3)[data.train_targets]
     outputs = loop._model(share * inputs[index] + (1 - share) * inputs[before])
