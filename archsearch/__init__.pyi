@@ -1,5 +1,10 @@
 # The public names of archsearch, each with the module that defines it: the one list of them.
 
+from .search.protocols import Executor as Executor
+from .search.protocols import Objective as Objective
+from .search.protocols import Observer as Observer
+from .search.protocols import TrialContext as TrialContext
+from .search.protocols import TrialStopped as TrialStopped
 from .search.pruners.extrapolation import Extrapolation as Extrapolation
 from .search.pruners.halving import SuccessiveHalving as SuccessiveHalving
 from .search.pruners.median import Median as Median

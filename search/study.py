@@ -19,7 +19,8 @@ class Study(Declaration):
     """What to search, how, and for how long.
 
     name: also the store's file name, `NAME.db`.
-    objective: a `Supervised`, or a generator function of the trial that yields metrics, or a function returning them.
+    objective: a `Supervised` or another `Objective`, or a function of the trial: a generator that yields metrics, or
+        one that reports them with `trial.report`, or returns them. In a study with one metric, a number will do.
     shared: for a function as objective, a function of no arguments that loads its data: called once, by the driver.
         Every trial has what it returned as `trial.shared`, whose arrays lie once in a machine's memory.
     space: what may vary; an objective that carries its own space needs none.
@@ -48,6 +49,8 @@ class Study(Declaration):
         bounds what a dead worker or driver costs. A minute is next to nothing of a trial that it would hurt to lose.
         0: whenever it is saved; None: never.
     executor: "ray", or "inline" for this process.
+    observers: objects that are told what happens, see `Observer`. They are called in the driver alone. The store of a
+        study made in a notebook keeps them for a resume; it leaves out, with a warning, what does not pickle.
 
     Raises SpecError for whatever cannot be meant.
     """

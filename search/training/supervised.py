@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from rich.filesize import decimal
 
-from archsearch.search.protocols import Metrics, TrialContext
+from archsearch.search.protocols import Metrics, Objective, TrialContext
 from archsearch.search.training.allocation import keep_freed_memory
 from archsearch.search.training.data import Data, Prepared
 from archsearch.search.training.data.streaming import Scratch
@@ -33,7 +33,7 @@ from archsearch.spaces.networks.rehearsal import rehearse
 
 
 @dataclass(frozen=True)
-class Supervised:
+class Supervised(Objective):
     """`Supervised(data=digits(), network=MLP(layers=Int(1, 4), units=64), recipe=Recipe(batch_size=Choice(32, 64)))`.
 
     metrics: names of what every report holds beside the losses and the accuracy or RMSE; see `metrics` and `progress`.
@@ -81,7 +81,7 @@ class Supervised:
         check_int(self, "epochs", least=1, allow_none=True)
 
     @property
-    def space(self) -> Space:
+    def space(self) -> Space:  # type: ignore[override]  # of the parts, so it cannot be set
         """The network's parameters and the recipe's."""
         return self.network.space | self.recipe.space
 

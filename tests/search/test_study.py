@@ -17,6 +17,7 @@ from archsearch import (
     MLP,
     Float,
     Int,
+    Objective,
     Random,
     Recipe,
     Space,
@@ -193,7 +194,7 @@ def test_the_name_tables_make_what_they_name() -> None:
         assert study(strategy=name, budget=9).strategy.ask is not None
 
 
-class Measured:
+class Measured(Objective):
     """An objective whose data has a fingerprint, which is the text of a file."""
 
     space = SPACE

@@ -24,6 +24,7 @@ from archsearch import (
     Float,
     Int,
     Median,
+    Objective,
     Random,
     Recipe,
     Space,
@@ -86,7 +87,8 @@ def test_shared_data_is_mapped_by_the_workers_and_not_copied(tmp_path: Path) -> 
 class Looking(Supervised):
     """Says of its data on the worker: is it read-only, do the tensors share its memory, is it mapped from a file?"""
 
-    metrics_of = None  # any name will do
+    def metrics_of(self, shared: Any) -> None:
+        """Any name will do."""
 
     def __call__(self, trial: Any) -> Iterator[dict[str, float]]:
         shared, tensors = self._attached["prepared"], self._tensors("cpu", trial.config, fold=0)
@@ -126,7 +128,7 @@ class Held:
     """Data that can be watched."""
 
 
-class Holding:
+class Holding(Objective):
     """An objective of which the driver prepares the data."""
 
     def __init__(self) -> None:
