@@ -106,7 +106,7 @@ class Pickled:
         kept, lost = [], []
         for observer in study.observers:
             try:
-                cloudpickle.loads(cloudpickle.dumps(observer))
+                cloudpickle.dumps(observer)
                 kept.append(observer)
             except Exception:  # noqa: BLE001 - to pickle it runs its own code
                 lost.append(type(observer).__name__)

@@ -298,7 +298,7 @@ def test_shared_data_that_cannot_be_loaded_leaves_no_store_behind(tmp_path: Path
     def load() -> None:
         raise FileNotFoundError("inputs.npy")
 
-    with pytest.raises(SpecError, match=r"Study shared=.*load.* failed: FileNotFoundError: inputs.npy; mend it"):
+    with pytest.raises(SpecError, match=r"Study shared=.*load.* failed: FileNotFoundError: inputs.npy; fix it"):
         study(shared=load).run(tmp_path / "s.db", quiet=True)
     assert list(tmp_path.glob("*.db")) == []
 
