@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -245,10 +246,22 @@ def test_an_observer_that_does_not_pickle_is_left_out_of_the_store_and_told(tmp_
     assert SEEN["kept"]
 
 
-def test_workers_get_the_study_without_its_observers() -> None:
-    source = Pickled.from_study(study([Full("driver")]))
-    assert len(source.load().observers) == 1
-    assert "observers" not in vars(source.objective())
+def _explode() -> None:
+    raise RuntimeError("loaded")
+
+
+class Explosive(Partial):
+    """Must not be loaded."""
+
+    def __reduce__(self) -> Any:
+        return _explode, ()
+
+
+def test_workers_load_the_study_without_its_observers() -> None:
+    source = Pickled.from_study(study([Explosive()]))
+    assert source.objective()(SimpleNamespace(config={"x": 0.5})) == 0.5
+    with pytest.raises(SpecError, match="the stored study cannot be loaded: RuntimeError: loaded"):
+        source.load()
 
 
 def test_a_misnamed_method_is_found_at_the_declaration() -> None:

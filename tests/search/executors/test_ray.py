@@ -36,6 +36,7 @@ from archsearch import (
     arrays,
     digits,
 )
+from archsearch.search.adapters.functions import FunctionObjective
 from archsearch.search.executors.ray import RayExecutor
 from archsearch.search.protocols import Continue, Job, Stop
 from archsearch.studies.records import Ended, Failed, Finished, Logged, Lost, Reported
@@ -302,7 +303,7 @@ def test_more_than_there_is_is_told_before_a_worker_starts(tmp_path: Path) -> No
     with pytest.raises(ExecutionError, match=r"2 workers of 64 CPU each need 128 CPUs, and there are 4"):
         study(curve, cpus=64).run(tmp_path / "s.db", quiet=True)
     with pytest.raises(ExecutionError, match=r"1 workers of 2 GPU each need 2 GPUs, and there are 0"):
-        RayExecutor(lambda: curve, None, workers=1, gpus=2)
+        RayExecutor(lambda: FunctionObjective(curve), None, workers=1, gpus=2)
     assert not (tmp_path / "s.db").exists()
 
 
@@ -315,7 +316,7 @@ def test_a_study_that_a_worker_cannot_load_is_told_before_the_first_trial() -> N
 
 
 def test_the_executor_alone() -> None:
-    executor = RayExecutor(lambda: curve, None, workers=2)
+    executor = RayExecutor(lambda: FunctionObjective(curve), None, workers=2)
     try:
         assert executor.capacity == 2
         assert executor.submit(Job(7, 1, {"x": 0.5}, 10**6, 0)) == "worker-0"
