@@ -1,10 +1,14 @@
 # The public names of archsearch, each with the module that defines it: the one list of them.
 
 from .search.protocols import Continue as Continue
+from .search.protocols import Executor as Executor
+from .search.protocols import Objective as Objective
+from .search.protocols import Observer as Observer
 from .search.protocols import Pruner as Pruner
 from .search.protocols import Stop as Stop
 from .search.protocols import Strategy as Strategy
 from .search.protocols import TrialContext as TrialContext
+from .search.protocols import TrialStopped as TrialStopped
 from .search.pruners.extrapolation import Extrapolation as Extrapolation
 from .search.pruners.halving import SuccessiveHalving as SuccessiveHalving
 from .search.pruners.median import Median as Median

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archsearch.search.adapters.sharing import Sharing
+from archsearch.search.adapters.functions import FunctionObjective
 from archsearch.search.executors import EXECUTORS
-from archsearch.search.protocols import Pruner, Strategy
+from archsearch.search.protocols import Objective, Observer, Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
-from archsearch.search.validation import check_metrics, check_part, stable_repr
+from archsearch.search.validation import check_extends, check_metrics, check_observer, check_part, stable_repr
 from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
@@ -40,7 +40,7 @@ class Declaration:
     """
 
     name: str
-    objective: Callable[..., Any]
+    objective: Objective | Callable[..., Any]
     shared: Callable[[], Any] | None = None
     space: Space | None = None
     constraints: Sequence[Constraint] = ()
@@ -67,13 +67,14 @@ class Declaration:
     executor: str = "ray"
     stopping: StoppingCriteria = field(init=False)
     checkpoint_every_s: float = field(init=False)
+    observers: Sequence[Observer] = ()
+    trainable: Objective = field(init=False, repr=False, compare=False)  # the objective; a function is wrapped
     goals: tuple[Goal, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-][\w. -]*", self.name):
             raise SpecError(f"Study name must be usable as a file name, got {self.name!r}; try 'digits-mlp'")
-        if not callable(self.objective):
-            raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
+        self._settle("trainable", self._trainable())
         self._settle_parts()
         self._settle("space", self._space())
         self._settle("goals", self._goals())
@@ -85,14 +86,14 @@ class Declaration:
         self._check_resources()
         self._check_end()
         self._check_record()
-        for what, part in (("objective", self.objective), ("strategy", self.strategy)):
+        for what, part in (("objective", self.trainable), ("strategy", self.strategy)):
             if getattr(part, "needs_budget", False) and self.budget is None:
                 raise SpecError(
                     f"this {what} needs to know how long to train: give Study a budget, e.g. budget=20 (epochs; folds, "
                     "where it cross-validates)"
                 )
-        if (known_metrics := getattr(self.objective, "known_metrics", None)) is not None:
-            check_metrics(self.record().metrics, known_metrics(), self.objective)
+        if (known := self.trainable.known_metrics()) is not None:
+            check_metrics(self.record().metrics, known, self.trainable)
         if isinstance(self.strategy, Strategy):  # as it is: names were resolved
             self.strategy.check_study(self.record(), self.stopping.trials)
 
@@ -150,27 +151,39 @@ class Declaration:
 
     def _settle_parts(self) -> None:
         """Replaces names by what they name, and checks objects of the user's own."""
-        if self.shared is not None and not isinstance(self.objective, Sharing):
-            self._settle("objective", self._sharing(self.shared))
         if isinstance(self.strategy, str):
             self._settle("strategy", strategy(self.strategy))
         if self.pruner is None or isinstance(self.pruner, str):
             self._settle("pruner", pruner(self.pruner or "none"))
         check_part("strategy", self.strategy, Strategy, required=("propose", "ask"), example="TPE()")
         check_part("pruner", self.pruner, Pruner, required=("judge",), example="Median()")
+        if not isinstance(self.observers, list | tuple):
+            raise SpecError(f"Study observers must be a list, got {self.observers!r}; write observers=[...]")
+        for each in self.observers:
+            check_observer(each)
 
-    def _sharing(self, load: Callable[[], Any]) -> Sharing:
-        if not callable(load):
-            raise SpecError(f"Study shared must be a function that returns the data, got {load!r}; write shared=load")
-        if hasattr(self.objective, "prepare"):
-            raise SpecError("Study shared is for an objective that is a function; this one loads its own data: drop it")
-        return Sharing(self.objective, load)
+    def _trainable(self) -> Objective:
+        if not callable(self.objective) or isinstance(self.objective, type):
+            raise SpecError(f"Study objective must be a Supervised or a function, got {self.objective!r}")
+        if self.shared is not None and not callable(self.shared):
+            raise SpecError(
+                f"Study shared must be a function that returns the data, got {self.shared!r}; write shared=load"
+            )
+        if not isinstance(self.objective, Objective):
+            check_extends("Study objective", self.objective, Objective)
+            return FunctionObjective(self.objective, self.shared)
+        if self.shared is not None:
+            raise SpecError(
+                "Study shared is for an objective that is a function; this one loads its own data: drop shared="
+            )
+        check_extends("Study objective", self.objective, Objective)
+        return self.objective
 
     def _space(self) -> Space:
         if not isinstance(self.constraints, list | tuple):
             raise SpecError(f"Study constraints must be a list, got {self.constraints!r}; write [constraint('a < b')]")
-        own = getattr(self.objective, "space", None)
-        # They are equal where this is a copy of a declaration, whose space was taken from its objective.
+        own = self.trainable.space
+        # Equal to the objective's where this is a copy of a declaration, which has its space settled.
         if self.space is not None and own is not None and self.space != own.constrained(*self.constraints):
             raise SpecError("Study was given a space, and its objective carries one; drop space=")
         space = self.space if own is None else own

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from archsearch.spaces import Config, repair
+from archsearch.spaces import Config, Space, SpecError, repair
 from archsearch.spaces.deduplication import sure_to_be_new, untried
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, Extension, Metrics, Proposal, SessionStarted, StudyRecord, Trial
+
+if TYPE_CHECKING:
+    from archsearch.spaces.networks.costs import Costs
 
 __all__ = [
     "UNSTAMPED",
@@ -23,10 +27,12 @@ __all__ = [
     "Job",
     "Metrics",
     "Objective",
+    "Observer",
     "Pruner",
     "Stop",
     "Strategy",
     "TrialContext",
+    "TrialStopped",
     "Verdict",
 ]
 
@@ -207,7 +213,7 @@ class Job:
 
     budget: reports of a full trial. until: after so many the worker is done with it; None: after the budget.
     checkpoint: of the step `from_step`, after which the attempt goes on; "" begins anew. worked_s: seconds of work that
-    lie in those steps.
+    lie in those steps. metric: of a study with one, its name, under which a plain number that is reported is kept.
     """
 
     number: int
@@ -219,6 +225,7 @@ class Job:
     from_step: int = 0
     checkpoint: str = ""
     worked_s: float = 0.0
+    metric: str | None = None
 
     @property
     def last_step(self) -> int | None:
@@ -226,33 +233,47 @@ class Job:
         return self.budget if self.until is None else self.until
 
 
-class Keeper(Protocol):
-    """Keeps the state of a trial; see `TrialContext.save`."""
+class Keeper:
+    """Keeps the state of a trial, see `TrialContext.save`; this one keeps nothing."""
 
     @property
-    def due(self) -> bool: ...
-
-    def save(self, state: object) -> None: ...
-
-
-class Nobody:
-    """Keeps nothing."""
-
-    due = False
+    def due(self) -> bool:
+        """Would a state saved now be kept?"""
+        return False
 
     def save(self, state: object) -> None:
-        """Does nothing."""
+        """Keep the state with the report that comes next."""
+
+
+class TrialStopped(BaseException):
+    """Raised by `trial.report` in an objective whose trial is over: pruned, out of budget, or its session has ended.
+
+    Not an `Exception`, so that a training loop's `except Exception` does not swallow it. Let it pass through: the trial
+    is recorded as what it is, and not as failed.
+    """
+
+
+class Reporter:
+    """Takes what `trial.report` is given; this one is of an objective that yields its metrics."""
+
+    @property
+    def stopped(self) -> bool:
+        """Is the trial over?"""
+        return False
+
+    def report(self, metrics: Mapping[str, float] | float) -> bool:
+        """Hand one report over, and wait for the decision. Returns whether the trial should go on."""
+        raise SpecError("trial.report is for an objective that is a plain function; a generator yields its metrics")
 
 
 @dataclass(frozen=True, slots=True)
 class TrialContext:
     """What an objective is given: `def train(trial): ... trial.config["lr"] ... yield {"val_loss": loss}`.
 
-    config: the active parameters, a plain dict. budget: how many reports a full trial makes (None: as many as the
-    objective likes). seed: from the study's seed and the trial's number. device: where to train, as torch names it.
-    shared: what the function given as `Study(shared=...)` returned. restored: the last state that was saved, where the
-    trial goes on because its worker died, or after a pause; None where it begins. `save` comes before the `yield` of
-    the step that it belongs to, and what follows that report is to be done again:
+    An objective either yields its metrics, or reports them with `trial.report`, or returns them once at its end.
+
+    `save` belongs to the next report, and comes before it. What follows that report is done again when the trial goes
+    on from there:
 
         start = 0
         if trial.restored:
@@ -264,6 +285,20 @@ class TrialContext:
             if trial.save_due:
                 trial.save({"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
             yield {"val_loss": loss}
+
+    Attributes:
+        number: Of the trial, from 0.
+        attempt: How many times the trial was started, this one included.
+        config: The active parameters, a plain dict.
+        budget: How many reports a full trial makes. None: as many as the objective likes.
+        seed: From the study's seed and the trial's number.
+        device: Where to train, as torch names it.
+        log: Keeps a line with the trial, as `print` does.
+        shared: What the function given as `Study(shared=...)` returned.
+        restored: The state that was saved last, where the trial goes on because its worker died, or after a pause; None
+            where it begins.
+        keeper: Keeps what `save` is given.
+        reporter: Takes what `report` is given.
     """
 
     number: int
@@ -272,10 +307,11 @@ class TrialContext:
     budget: int | None
     seed: int
     device: str = "cpu"
-    log: Callable[[str], None] = field(default=print, repr=False)  # kept with the trial, as everything it prints
+    log: Callable[[str], None] = field(default=print, repr=False)
     shared: Any = field(default=None, repr=False)
     restored: Any = field(default=None, repr=False)
-    keeper: Keeper = field(default_factory=Nobody, repr=False, compare=False)
+    keeper: Keeper = field(default_factory=Keeper, repr=False, compare=False)
+    reporter: Reporter = field(default_factory=Reporter, repr=False, compare=False)
 
     @property
     def save_due(self) -> bool:
@@ -283,42 +319,150 @@ class TrialContext:
         return self.keeper.due
 
     def save(self, state: object) -> None:
-        """Keep the state with the report that comes next: call it before that `yield`. Does nothing while none is due.
+        """Keep the state with the report that comes next: call it before that report. Does nothing while none is due.
 
-        state: whatever pickles, such as tensors, state_dict()s and plain values, with the states of the random
-        generators in use, if the trial is to go on as though it had never stopped. Raises SpecError for what does not.
+        Args:
+            state: Whatever pickles, such as tensors, state_dict()s and plain values, with the states of the random
+                generators in use, if the trial is to go on as though it had never stopped.
+
+        Raises:
+            SpecError: The state does not pickle.
         """
         self.keeper.save(state)
 
+    def report(self, metrics: Mapping[str, float] | float, *, raise_on_stop: bool = False) -> bool:
+        """Report the metrics after a unit of budget, such as an epoch: for callbacks of Lightning, Keras and the like.
 
-class Objective(Protocol):
-    """Trains one trial, and yields its metrics after each unit of budget. A generator function is one.
+        Only for an objective that is a plain function, which may also return metrics at its end; they join its last
+        report. The call waits until the pruner has decided. Any thread may call it.
 
-    So is a function that returns its metrics once. Objectives may also carry:
+        Args:
+            metrics: Names and finite numbers; in a study with one metric, the number alone will do.
+            raise_on_stop: Raise instead of returning False, where the training loop cannot be told to stop.
 
-    - `space: Space`: their own space, so that the study need not name one
-    - `needs_budget: bool`: True refuses a study without a budget
-    - `prepare() -> shared`: called once by the driver, before any worker starts; checks and loads the data
-    - `known_metrics() -> Sequence[str]`: the names that they may yield, as far as is known before `prepare`; another
-      goal is refused where the study is declared
-    - `metrics_of(shared) -> Sequence[str]`: the names they yield; a misspelt goal is found before the first trial
-    - `check_budget(budget, shared) -> None`: raises SpecError for a budget that they cannot have, before any worker
-      starts
-    - `optional_metrics: Sequence[str]`: names that they would yield too, if their argument `metrics` named them
-    - `fingerprint_of(shared) -> str | None`: a digest of the data, kept in the store; a resume on other data is refused
-    - `summary_of(shared) -> str | None`: one line on the data and how it was cleaned, for `archsearch check`
-    - `rehearse(config, shared) -> None`: builds what the config says, tries it on a few samples, and raises what its
-      trial would; `archsearch run` has some configs rehearsed before any worker starts
-    - `costs(config, shared) -> Costs`: the `parameters`, `flops` and `memory_bytes` of a trial, found without training;
-      raises for a config that cannot be built; `archsearch check` asks about a thousand
-    - `attach(shared) -> None`: called once on each worker, with what `prepare` returned (arrays mapped, not copied)
-    - `release() -> None`: called by the driver when the session ends, in whatever way; removes what `prepare` left on
-      disk
-    - `stack_key(config) -> Hashable | None` and `run_stack(trials) -> Iterator[Sequence[Metrics]]`: trials with
-      equal keys train as one program; None trains alone
+        Returns:
+            Whether to go on. False: the trial is over, and the objective has half a minute to return.
+
+        Raises:
+            TrialStopped: The trial is over, and `raise_on_stop` was given or an earlier report returned False already.
+            SpecError: The objective is a generator, which yields its metrics instead.
+        """
+        going = self.reporter.report(metrics)
+        if raise_on_stop and not going:
+            raise TrialStopped(f"trial {self.number} is over")
+        return going
+
+    @property
+    def should_stop(self) -> bool:
+        """Is the trial over? True once the pruner has stopped it, its budget is used up, or its session ends."""
+        return self.reporter.stopped
+
+
+class Objective(ABC):
+    """Trains one trial, and yields its metrics after each unit of budget. A base for objectives with data of their own.
+
+    A function will do where there is none; see `Study(objective=...)`. Only `__call__` must be written here, and every
+    other method may be left out. An objective is sent to the workers, so it must pickle, or be made in a spec file.
+
+    Attributes:
+        space: The objective's own space, so that the study need not name one.
+        needs_budget: True refuses a study without a budget.
+        optional_metrics: Names that it would report too, if its argument `metrics` named them.
     """
 
-    def __call__(self, trial: TrialContext, /) -> Iterator[Metrics] | Mapping[str, float]: ...
+    space: Space | None = None
+    needs_budget: ClassVar[bool] = False
+    optional_metrics: ClassVar[Sequence[str]] = ()
+
+    @abstractmethod
+    def __call__(self, trial: TrialContext, /) -> Iterator[Metrics | float] | Metrics | float | None:
+        """Train one trial.
+
+        Returns:
+            An iterator of metrics, as a generator function makes one; or, once it is done, the metrics, unless it has
+            reported them with `trial.report`. In a study with one metric, a plain number will do.
+        """
+
+    def prepare(self) -> Any:
+        """Load and check the data. Called once by the driver, before any worker starts.
+
+        Returns:
+            The data, `shared` below. It is sent to each worker once; on Ray its numpy arrays are mapped, not copied.
+        """
+        return None
+
+    def attach(self, shared: Any) -> None:
+        """Take the data for all coming trials in this process. Called once on each worker; arrays are read-only."""
+
+    def release(self) -> None:
+        """Remove what `prepare` has left on disk. Called by the driver when the session ends, in whatever way."""
+
+    def known_metrics(self) -> Sequence[str] | None:
+        """The names that it may report, as far as is known before `prepare`. None: not known.
+
+        A study about another metric is refused where it is declared, before any data is read.
+        """
+        return None
+
+    def metrics_of(self, shared: Any) -> Sequence[str] | None:
+        """The names that it reports, so that a misspelt goal is found before the first trial. None: not known."""
+        return None
+
+    def check_budget(self, budget: int | None, shared: Any) -> None:
+        """Raise SpecError for a budget that trials cannot have. Called before any worker starts."""
+
+    def fingerprint_of(self, shared: Any) -> str | None:
+        """A digest of the data, kept in the store: a resume on other data is refused. None: not known."""
+        return None
+
+    def summary_of(self, shared: Any) -> str | None:
+        """One line on the data and how it was cleaned, for `archsearch check`."""
+        return None
+
+    def rehearse(self, config: Config, shared: Any) -> None:
+        """Build what the config says, try it on a few samples, and raise what its trial would.
+
+        Called for a few configs before any worker starts; what raises is told as a warning.
+        """
+
+    def costs(self, config: Config, shared: Any) -> Costs | None:
+        """The `parameters`, `flops` and `memory_bytes` of a trial, found without training. None: it cannot tell.
+
+        Raises for a config that cannot be built. `archsearch check` asks about a thousand configs.
+        """
+        return None
+
+    def stack_key(self, config: Config) -> Hashable | None:
+        """Trials with equal keys, budgets and devices can train as one program. None: the trial trains alone."""
+        return None
+
+    def run_stack(self, trials: Sequence[TrialContext], /) -> Iterator[Sequence[Any]]:
+        """Train trials whose `stack_key` is equal as one program: for each step, the metrics of each trial."""
+        raise NotImplementedError(f"{type(self).__name__} trains each trial alone")
+
+
+class Observer:
+    """Is told what happens in a study, after it is in the store: `Study(observers=[MyObserver()])`.
+
+    Write the methods that you need. They are called in order, in the driver's process, in a thread of the observer's
+    own: an observer that is slow or raises neither slows nor ends the study. Its first exception is shown as a warning,
+    and it is still told what follows. When the session ends it has five seconds for what it has not seen; the rest is
+    dropped, with a warning. Each Ray worker executes the spec file too: open files in these methods, not in `__init__`.
+
+    `history` is the study after all that was committed together with the event.
+    """
+
+    def on_event(self, event: Event, history: History) -> None:
+        """Anything that happened; the classes are in `archsearch.studies.records`. Comes before the methods below."""
+
+    def on_trial_end(self, trial: Trial, history: History) -> None:
+        """A trial has finished, was pruned or has failed: `trial.state` says which. A paused trial has not ended."""
+
+    def on_new_best(self, trial: Trial, history: History) -> None:
+        """The trial, which has just finished, is now `history.best`."""
+
+    def on_study_end(self, history: History) -> None:
+        """The session is over, for the reason in `history.session_ended.reason`: it is done, or was interrupted."""
 
 
 class Progress(Protocol):
@@ -353,28 +497,37 @@ ShowProgress = Callable[[Path, History, SessionStarted], AbstractContextManager[
 UNSTAMPED = 0.0  # the `at` of an event that an executor returns: the engine stamps it, by the one clock of the driver
 
 
-class Executor(Protocol):
-    """Runs jobs on `capacity` slots.
+class Executor(ABC):
+    """Runs jobs on `capacity` slots. A base for executors.
 
     `submit` only takes the order and returns the worker's name: nothing is sent before `wait`, so that the engine
     can commit what it decided first. A stopped trial's slot is free at once; its worker is told with the next order.
+
+    Attributes:
+        capacity: How many trials can run at a time.
     """
 
-    @property
-    def capacity(self) -> int: ...
+    capacity: int
 
+    @abstractmethod
     def submit(self, job: Job) -> str:
-        """Take the order for a free slot; returns the name of the worker that will get it."""
-        ...
+        """Take the order for a free slot.
 
+        Returns:
+            The name of the worker that will get it.
+        """
+
+    @abstractmethod
     def wait(self, timeout_s: float | None) -> list[Event]:
-        """Send what was ordered and return what happened: Reported, Ended, Lost, Logged. [] after `timeout_s`."""
-        ...
+        """Send what was ordered, and wait until something has happened, but at most so many seconds (None: no limit).
 
+        Returns:
+            Reported, Ended, Lost and Logged, with `at=UNSTAMPED`; an empty list after the time-out.
+        """
+
+    @abstractmethod
     def stop(self, trial: int) -> None:
         """The trial's verdict is in: close its objective; it makes no more events but Logged."""
-        ...
 
     def close(self) -> None:
-        """End every worker that this executor started."""
-        ...
+        """End every worker that this executor started. Called once, when the session ends in whatever way."""

@@ -18,7 +18,7 @@ from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.provenance import origin
 from archsearch.search.engine.stopping import Stopped
 from archsearch.search.executors.worker import checked_metrics
-from archsearch.search.protocols import UNSTAMPED, Job, Pruner, Strategy
+from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
 from archsearch.spaces import Constraint, Space, SpecError, StoreError
 from archsearch.studies.history import History
 from archsearch.studies.records import (
@@ -316,7 +316,7 @@ class _Declared(Declaration):
         """A session ends when nobody asks any more."""
 
 
-class _Hands:
+class _Hands(Executor):
     """The executor of a session: its caller does the jobs."""
 
     capacity = 0

@@ -32,8 +32,8 @@ class Study(Declaration):
 
     Args:
         name: Of the study, and of its store: `NAME.db`.
-        objective: A `Supervised`, a generator function of the trial that yields metrics, or a function that returns
-            them.
+        objective: A `Supervised` or another `Objective`, or a function of the trial: a generator that yields metrics,
+            or one that reports them with `trial.report`, or returns them. With one goal, a number will do.
         shared: For a function as objective: a function of no arguments that loads its data. The driver calls it once.
             Every trial has what it returned as `trial.shared`; arrays are held once in a machine's memory.
         space: What may vary. An objective that carries its own space needs none.
@@ -69,6 +69,8 @@ class Study(Declaration):
             itself), as a duration like `timeout`. It bounds what a dead worker costs; writing once a minute costs next
             to nothing. 0: whenever it is saved. None: never.
         executor: "ray", or "inline" to run trials in this process, one at a time.
+        observers: Objects whose methods are called with what happens; see `Observer`. They are called in the driver
+            only. The store of a study made in a notebook keeps them for a resume, but for those that cannot be pickled.
 
     Raises:
         SpecError: Something is invalid; an `ArgumentError` for a single argument of a wrong type or value.

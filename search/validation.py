@@ -1,14 +1,15 @@
-"""What is checked, and said, of the parts that a study is made of: strategies, pruners, objectives."""
+"""What is checked, and said, of the parts that a study is made of: strategies, pruners, objectives, observers."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import fields
-from difflib import SequenceMatcher
 from inspect import getattr_static
 from typing import Any
 
+from archsearch.search.protocols import Observer
 from archsearch.spaces import SpecError
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
@@ -84,7 +85,7 @@ def _nearly(part: Any, base: type, name: str) -> str | None:
             continue
         found = getattr_static(part, mine)  # a property is not computed
         is_method = callable(found) or isinstance(found, classmethod)
-        if is_method == callable(getattr(base, name)) and SequenceMatcher(None, mine, name).ratio() >= _SIMILAR:
+        if is_method == callable(getattr(base, name)) and difflib.SequenceMatcher(None, mine, name).ratio() >= _SIMILAR:
             return mine
     return None
 
@@ -117,3 +118,51 @@ def stable_repr(part: object) -> str:
     An object without a `__repr__` of its own is the qualified name of its class.
     """
     return re.sub(r" at 0x[0-9a-fA-F]+", "", re.sub(r"<([\w.<>]+) object at 0x[0-9a-fA-F]+>", r"\1", repr(part)))
+
+
+def check_extends(what: str, value: object, base: type) -> None:
+    """Check that what an object has of the names of `base` is meant, and will be used.
+
+    Raises:
+        SpecError: It derives from `base`, and has a name that is nearly one of its; or it does not derive from it, and
+            has one of its names, which nothing would ask for.
+    """
+    names = _public(vars(base))
+    own = type(value).__name__
+    if not isinstance(value, base):
+        if taken := [name for name in names if hasattr(value, name)]:
+            raise SpecError(
+                f"{what} {own} has `{taken[0]}` but is not an {base.__name__}, so nothing would use it; write class "
+                f"{own}({base.__name__}), with from archsearch import {base.__name__}"
+            )
+        return
+    for each in type(value).__mro__[: type(value).__mro__.index(base)]:
+        for name in _public(vars(each)):
+            alike = [other for other in names if callable(getattr(base, other)) == callable(getattr(each, name))]
+            _refuse_slip(f"{what} {own}", name, names, alike)
+
+
+def check_observer(value: object) -> None:
+    """Check that an observer can be told something, whether or not it derives from Observer.
+
+    Raises:
+        SpecError: It is a class, has none of an Observer's methods, or one whose name is nearly one of theirs.
+    """
+    if isinstance(value, type):
+        raise SpecError(f"Study observers has the class {value.__name__}; write {value.__name__}()")
+    names = _public(vars(Observer))
+    for name in _public(dir(value)):
+        if name.startswith("on"):
+            _refuse_slip(f"observer {type(value).__name__}", name, names, names)
+    if not any(callable(getattr(value, name, None)) for name in names):
+        raise SpecError(f"an observer needs one of the methods {', '.join(names)}; got {value!r}")
+
+
+def _public(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not name.startswith("_")]
+
+
+def _refuse_slip(what: str, name: str, names: list[str], alike: list[str]) -> None:
+    close = [] if name in names else difflib.get_close_matches(name, alike, n=1, cutoff=_SIMILAR)
+    if close:
+        raise SpecError(f"{what} has `{name}`, which nothing would use; did you mean `{close[0]}`?")

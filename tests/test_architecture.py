@@ -22,7 +22,7 @@ LOWER = {"spaces": set(), "studies": {"spaces"}, "search": {"spaces", "studies"}
 ROOMS: dict[str, set[str]] = {
     "strategies": set(),
     "pruners": set(),
-    "executors": set(),
+    "executors": {"adapters"},
     "training": set(),
     "adapters": set(),
     "engine": {"executors", "declaration"},

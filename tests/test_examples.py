@@ -75,6 +75,7 @@ def write_sms(path: Path) -> Path:
 FLOORS: dict[str, Callable[[float], bool]] = {
     "bank_csv": lambda loss: loss < 0.45,  # chance: 0.63
     "bank_embeddings": lambda loss: loss < 0.45,
+    "callback_objective": lambda accuracy: accuracy > 0.85,
     "diabetes_regression": lambda rmse: rmse < 68,  # always the mean: 75
     "digits_cells": lambda accuracy: accuracy > 0.95,
     "digits_cnn": lambda accuracy: accuracy > 0.95,
@@ -90,6 +91,7 @@ FLOORS: dict[str, Callable[[float], bool]] = {
     "own_strategy": lambda accuracy: accuracy > 0.5,  # chance: 0.1
     "own_functions": lambda confidence: confidence > 0.6,  # chance: 0.1
     "own_technique": lambda accuracy: accuracy > 0.9,
+    "own_observer": lambda accuracy: accuracy > 0.9,
     "sms_textcnn": lambda loss: loss < 0.1,  # chance: 0.64
     "sms_transformer": lambda loss: loss < 0.1,
 }
@@ -107,6 +109,15 @@ def test_the_example_runs_and_finds_something(archsearch: Any, tmp_path: Path, e
     assert sum(answer["trials"].values()) == trials
     assert FLOORS[example.stem](answer["best"]["value"]), answer["best"]
     assert (tmp_path / f"{answer['name']}.db").is_file()
+
+
+def test_the_observer_of_the_example_writes_the_bests(archsearch: Any, root: Path, tmp_path: Path) -> None:
+    ran = archsearch("run", root / "examples" / "own_observer.py", "--executor", "inline", "--trials", 3, "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    rows = [row.split(",") for row in (tmp_path / "bests.csv").read_text().splitlines()]
+    best = json.loads(archsearch("best", "own-observer.db", "--json").stdout)
+    assert int(rows[-1][1]) == best["number"]
+    assert ran.stderr == "every trial is done; the bests are in bests.csv\n"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.interrupts import Interrupts
+from archsearch.search.engine.observers import Observers
 from archsearch.search.engine.preflight import check_budget, check_goal, check_space, rehearse, setting_warnings
 from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.spec import Source, source_from_json, source_of
@@ -191,12 +192,11 @@ class Driver:
         try:
             return self._search(store, history, session)
         finally:
-            getattr(self.study.objective, "release", lambda: None)()
+            self.study.trainable.release()
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
-        # In the driver, before any worker starts, so that mistakes in the data are found here.
-        objective = self.study.objective
-        shared = objective.prepare() if hasattr(objective, "prepare") else None
+        # Called in the driver before any worker starts: mistakes in the data show here.
+        shared = self.study.trainable.prepare()
         self._check_data(store, history, shared)
         self._check_gpus()
         check_goal(self.study, shared)
@@ -207,8 +207,12 @@ class Driver:
             warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         clearing = Clearing(checkpoints, history)
-        with self._progress(history, session) as progress, closing(clearing):
-            for warning in warnings:
+        with (
+            self._progress(history, session) as progress,
+            closing(clearing),
+            Observers(self.study.observers, history, progress.warn) as observers,
+        ):
+            for warning in filter(None, [*warnings, self.source.warning]):
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
             del shared  # the executor holds the data now; on Ray, this would be a second copy
@@ -217,6 +221,7 @@ class Driver:
                 store.append(events)
                 clearing.after(events)
                 progress.show(after, events)
+                observers.tell(after, events)
 
             try:
                 with Interrupts() as interrupts:
@@ -257,9 +262,8 @@ class Driver:
         if session.executor == "inline":
             from archsearch.search.executors.inline import InlineExecutor
 
-            if (attach := getattr(study.objective, "attach", None)) is not None:
-                attach(shared)
-            return InlineExecutor(study.objective, "cuda" if study.gpus else "cpu", study.cpus, checkpoints)
+            study.trainable.attach(shared)
+            return InlineExecutor(study.trainable, "cuda" if study.gpus else "cpu", study.cpus, checkpoints)
         if not self.settings.ray_log:
             quiet_ray()
         from archsearch.search.executors.ray import RayExecutor
@@ -305,9 +309,8 @@ class Driver:
         return carried if trials is None else min(carried, trials)
 
     def _check_data(self, store: Store, history: History, shared: Any) -> None:
-        """Compares the data with that of the first session, whose fingerprint the store keeps."""
-        fingerprint_of = getattr(self.study.objective, "fingerprint_of", None)
-        found, kept = None if fingerprint_of is None else fingerprint_of(shared), store.meta.get("data")
+        """Trials on other data cannot be compared: the store keeps the fingerprint of the first session's."""
+        found, kept = self.study.trainable.fingerprint_of(shared), store.meta.get("data")
         if found is None or found == kept:
             return
         if kept is not None:

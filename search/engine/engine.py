@@ -185,6 +185,7 @@ class Engine:
             budget=self.history.study.budget,
             seed=trial_seed(self.history.study.seed, trial.number, run=len(trial.repeats)),
             until=trial.proposal.budget,
+            metric=metrics[0] if len(metrics := self.history.study.metrics) == 1 else None,
         )
         if (last := trial.resumable) is not None:
             job = replace(job, from_step=last.step, checkpoint=last.checkpoint, worked_s=last.seconds)

@@ -121,12 +121,12 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
     try:
         return _preflight(study, samples, limit_s)
     finally:
-        getattr(study.objective, "release", lambda: None)()
+        study.trainable.release()
 
 
 def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
-    space, objective, rng = study.record().space, study.objective, np.random.default_rng(study.seed)
-    shared = objective.prepare() if hasattr(objective, "prepare") else None
+    space, objective, rng = study.record().space, study.trainable, np.random.default_rng(study.seed)
+    shared = objective.prepare()
     check_goal(study, shared)
     check_budget(study, shared)
     rejected = space.rejection_rates(rng, samples)
@@ -134,26 +134,27 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
     counted: list[tuple[Costs, Config]] = []
     failures: dict[str, Failure] = {}
     stopped: list[str] = []
-    if tells := hasattr(objective, "costs"):
-        outcomes: dict[str, Any] = {}  # by the config's text: equal values of two kinds, 1 and True, are not one
-        began = time.perf_counter()
-        for tried, config in enumerate(configs):
-            if time.perf_counter() - began > limit_s:
-                stopped = [
-                    f"stopped after {duration(limit_s)}, with {tried:,} of {len(configs):,} configurations counted"
-                ]
-                configs = configs[:tried]
-                break
-            if (text := repr(config)) not in outcomes:
-                outcomes[text] = _attempt(objective.costs, config, shared)
-            if isinstance(outcome := outcomes[text], _Failed):
-                _add(failures, outcome.reason, config)
-            else:
-                counted.append((outcome, config))
+    tells = True
+    outcomes: dict[str, Any] = {}  # by the config's text: equal values of two kinds, 1 and True, are not one
+    began = time.perf_counter()
+    for tried, config in enumerate(configs):
+        if time.perf_counter() - began > limit_s:
+            stopped = [f"stopped after {duration(limit_s)}, with {tried:,} of {len(configs):,} configurations counted"]
+            configs = configs[:tried]
+            break
+        if (text := repr(config)) not in outcomes:
+            outcomes[text] = _attempt(objective.costs, config, shared)
+        if (outcome := outcomes[text]) is None:
+            tells = False
+            break
+        if isinstance(outcome, _Failed):
+            _add(failures, outcome.reason, config)
+        else:
+            counted.append((outcome, config))
     return Preflight(
         study=study.name,
         space=space,
-        data=objective.summary_of(shared) if hasattr(objective, "summary_of") else None,
+        data=objective.summary_of(shared),
         configs=len(configs),
         active={name: sum(name in config for config in configs) / len(configs) for name in space},
         rejected=rejected.share,
@@ -194,13 +195,11 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
         SpecError: It has tried all, and none can be built; never if trials use a GPU, since the networks may need one,
             and are tried on the CPU.
     """
-    if not hasattr(study.objective, "rehearse"):
-        return None
     began, few, tried = time.perf_counter(), _few(study), 0
     failed: list[tuple[str, Config]] = []
     for config in few:
         tried += 1
-        outcome = _attempt(study.objective.rehearse, config, shared)
+        outcome = _attempt(study.trainable.rehearse, config, shared)
         if isinstance(outcome, _Failed):
             failed.append((outcome.reason, config))
         if time.perf_counter() - began > limit_s:
@@ -216,9 +215,8 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
 
 def check_goal(study: Declaration, shared: Any) -> None:
     """Raises SpecError for a metric that the objective does not yield on this data, if it says what it yields."""
-    metrics_of = getattr(study.objective, "metrics_of", None)
-    if metrics_of is not None:
-        check_metrics(study.record().metrics, metrics_of(shared), study.objective)
+    if (known := study.trainable.metrics_of(shared)) is not None:
+        check_metrics(study.record().metrics, known, study.trainable)
 
 
 def setting_warnings(study: Declaration, trials: int | None) -> list[str]:
@@ -267,8 +265,7 @@ def _direction_warning(goal: Goal) -> str | None:
 
 def check_budget(study: Declaration, shared: Any) -> None:
     """Raises SpecError for a budget that the objective cannot have, if it says so."""
-    if hasattr(study.objective, "check_budget"):
-        study.objective.check_budget(study.budget, shared)
+    study.trainable.check_budget(study.budget, shared)
 
 
 def corners(space: Space) -> list[dict[str, Any]]:

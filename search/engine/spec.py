@@ -16,13 +16,14 @@ import sys
 import traceback
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from archsearch.search.declaration import Declaration, loading_spec
+from archsearch.search.protocols import Objective
 from archsearch.spaces import ArchsearchError, SpecError
 from archsearch.spaces.errors import unknown
 
@@ -96,8 +97,12 @@ class SpecFile:
     def folder(self) -> Path | None:
         return Path(self.path).parent
 
-    def objective(self) -> Any:
-        return self.load().objective
+    @property
+    def warning(self) -> str | None:
+        return None
+
+    def objective(self) -> Objective:
+        return self.load().trainable
 
     def to_json(self) -> dict[str, str]:
         return {"kind": "file", "path": self.path, "text": self.text}
@@ -105,22 +110,34 @@ class SpecFile:
 
 @dataclass(frozen=True, slots=True)
 class Pickled:
-    """A study by value, from a notebook, a script or a program.
+    """A study by value, from a notebook, a script or a program. Its observers are apart: workers need none.
 
     Attributes:
         data: The pickle, in base64. What is defined in `__main__` is in it, with all that it uses from there; what is
             imported from other modules is there by name.
+        observers: A pickle of the observers, in base64; empty where there are none.
+        lost: The kinds of the observers that do not pickle.
         folder: Of the script, whose neighbours it may import; None for a notebook.
     """
 
     data: str
+    observers: str = ""
+    lost: tuple[str, ...] = ()
     folder: Path | None = None
 
     @classmethod
     def from_study(cls, study: Declaration, folder: Path | None = None) -> Pickled:
-        """Raises SpecError when something in the study cannot be pickled."""
+        """Raises SpecError when something in the study cannot be pickled, beside observers."""
+        kept, lost = [], []
+        for observer in study.observers:
+            try:
+                cloudpickle.dumps(observer)
+                kept.append(observer)
+            except Exception:  # noqa: BLE001 - to pickle it runs its own code
+                lost.append(type(observer).__name__)
         try:
-            return cls(base64.b64encode(cloudpickle.dumps(study)).decode(), folder)
+            data = _dumped(replace(study, observers=()) if study.observers else study)
+            return cls(data, _dumped(tuple(kept)) if kept else "", tuple(lost), folder)
         except Exception as error:
             raise SpecError(
                 f"the study cannot be sent to workers: {error}; make what it holds inside the objective instead"
@@ -131,6 +148,7 @@ class Pickled:
             _make_importable(self.folder)
         try:
             study = cloudpickle.loads(base64.b64decode(self.data))
+            observers = cloudpickle.loads(base64.b64decode(self.observers)) if self.observers else ()
         except Exception as error:
             raise SpecError(
                 f"the stored study cannot be loaded: {type(error).__name__}: {error}; resume it where its modules are "
@@ -138,26 +156,38 @@ class Pickled:
             ) from error
         if not isinstance(study, Declaration):
             raise SpecError(f"the store holds no Study but a {type(study).__name__}")
-        return study
+        return replace(study, observers=observers) if observers else study
 
-    def objective(self) -> Any:
-        return self.load().objective
+    @property
+    def warning(self) -> str | None:
+        """About what of the study does not last."""
+        if not self.lost:
+            return None
+        return f"the observers {', '.join(self.lost)} cannot be pickled, so archsearch.resume goes on without them"
 
-    def to_json(self) -> dict[str, str]:
+    def objective(self) -> Objective:
+        return replace(self, observers="").load().trainable
+
+    def to_json(self) -> dict[str, Any]:
         folder = {} if self.folder is None else {"folder": str(self.folder)}
-        return {"kind": "pickle", "data": self.data, **folder}
+        return {"kind": "pickle", "data": self.data, "observers": self.observers, "lost": self.lost, **folder}
+
+
+def _dumped(value: object) -> str:
+    return base64.b64encode(cloudpickle.dumps(value)).decode()
 
 
 Source = SpecFile | Pickled
 
 
-def source_from_json(body: Mapping[str, str]) -> Source:
+def source_from_json(body: Mapping[str, Any]) -> Source:
     """The source that `to_json` wrote into the store."""
     if body["kind"] == "session":
         raise SpecError("this store is of a Session, whose trials your own program runs: run that again")
     if body["kind"] == "file":
         return SpecFile(body["path"], body["text"])
-    return Pickled(body["data"], Path(body["folder"]) if "folder" in body else None)
+    folder = Path(body["folder"]) if "folder" in body else None
+    return Pickled(body["data"], body.get("observers", ""), tuple(body.get("lost", ())), folder)
 
 
 def source_of(study: Declaration) -> Source:

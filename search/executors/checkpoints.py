@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.search.protocols import Job
+from archsearch.search.protocols import Job, Keeper
 from archsearch.spaces import ArchsearchError, SpecError
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Reported
@@ -74,7 +74,7 @@ class Checkpoints:
                 draft.unlink(missing_ok=True)
 
 
-class Keeper:
+class CheckpointKeeper(Keeper):
     """The saving of one attempt. `due` says whether a state saved now would be kept."""
 
     def __init__(self, checkpoints: Checkpoints, job: Job) -> None:

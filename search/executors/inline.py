@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker, use_threads
-from archsearch.search.protocols import Job, Objective
+from archsearch.search.protocols import Executor, Job, Objective, TrialContext
 from archsearch.spaces import ExecutionError
 from archsearch.studies.records import Event
 
 
-class InlineExecutor:
+class InlineExecutor(Executor):
     """One slot, in this process, with as many torch threads as a worker of `cpus` has, so that results agree.
 
     What a trial prints is kept with it, as on a worker.
@@ -18,7 +21,11 @@ class InlineExecutor:
     capacity = 1
 
     def __init__(
-        self, objective: Objective, device: str = "cpu", cpus: int = 1, checkpoints: Checkpoints | None = None
+        self,
+        objective: Objective | Callable[[TrialContext], Any],
+        device: str = "cpu",
+        cpus: int = 1,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._worker = Worker(objective, device, interruptible=True, checkpoints=checkpoints)
         self._order: Job | None = None

@@ -30,7 +30,7 @@ from ray.exceptions import RayActorError, RayError
 
 from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker, use_threads
-from archsearch.search.protocols import UNSTAMPED, Job, Objective
+from archsearch.search.protocols import UNSTAMPED, Executor, Job, Objective
 from archsearch.spaces import ExecutionError
 from archsearch.studies.formatting import count, number
 from archsearch.studies.records import Ended, Event, Logged, Lost
@@ -65,8 +65,7 @@ class _Actor:
 
         objective = make_objective()
         use_threads(threads)
-        if (attach := getattr(objective, "attach", None)) is not None:
-            attach(shared)
+        objective.attach(shared)
         self._worker = Worker(objective, device, tape=tape, checkpoints=checkpoints)
 
     def ready(self) -> None:
@@ -92,7 +91,7 @@ class _Slot:
     stop: bool = False  # likewise
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """`workers` slots on a local Ray, or on the cluster at `address`.
 
     make_objective: called on each worker. shared: the objective's data, put once into the object store and mapped by
@@ -114,6 +113,7 @@ class RayExecutor:
         address: str | None = None,
         ray_log: bool = False,
     ) -> None:
+        self.capacity = workers
         self._scratch = Path(tempfile.mkdtemp(prefix="archsearch-"))
         self._owns_ray = not ray.is_initialized()
         try:
@@ -126,10 +126,6 @@ class RayExecutor:
         except BaseException:
             self._release()
             raise
-
-    @property
-    def capacity(self) -> int:
-        return len(self._slots)
 
     def submit(self, job: Job) -> str:
         slot = next((slot for slot in self._slots if slot.trial is None), None)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from archsearch.search.protocols import UNSTAMPED, Job
+from archsearch.search.protocols import UNSTAMPED, Executor, Job
 from archsearch.spaces import ExecutionError
 from archsearch.studies.records import Ended, Event, Failed, Finished, Metrics, Report, Reported
 
@@ -40,7 +40,7 @@ class _Replay:
     rest: Iterator[Happening]
 
 
-class SimulatedExecutor:
+class SimulatedExecutor(Executor):
     """`capacity` workers whose reports take the time that `curve` says, on a clock that begins at 0.
 
     The clock moves while the executor waits, to the next report: deciding takes no virtual time, and nothing depends on

@@ -6,6 +6,7 @@ returns events: an exception is the trial's failure, never the worker's.
 
 from __future__ import annotations
 
+import contextvars
 import io
 import math
 import random
@@ -13,18 +14,22 @@ import reprlib
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from typing import Any, TextIO
 
 import numpy as np
 
-from archsearch.search.executors.checkpoints import CheckpointError, Checkpoints, Keeper
+from archsearch.search.adapters.push import PushedReports, Returned, reports_of
+from archsearch.search.executors.checkpoints import CheckpointError, CheckpointKeeper, Checkpoints
 from archsearch.search.protocols import UNSTAMPED, Job, Objective, TrialContext
-from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Metrics, Report, Reported
+from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Report, Reported
 
 _END = object()  # what an exhausted iterator gives; None may be a user's mistake
+
+# True where what is printed is not a trial's: in the threads of observers, who act while a trial trains here.
+unrecorded: contextvars.ContextVar[bool] = contextvars.ContextVar("unrecorded", default=False)
 
 REASON_LIMIT = 500  # characters
 LOG_LIMIT_BYTES = 2**20  # of one trial; beyond it a chatty objective would swell the store
@@ -40,7 +45,7 @@ class Worker:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Objective | Callable[[TrialContext], Any],
         device: str,
         *,
         interruptible: bool = False,
@@ -80,7 +85,7 @@ class _Attempt:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Objective | Callable[[TrialContext], Any],
         job: Job,
         device: str,
         interruptible: bool,
@@ -89,12 +94,11 @@ class _Attempt:
     ) -> None:
         self._objective = objective
         self._checkpoints = checkpoints
-        self._keeper = None if checkpoints is None else Keeper(checkpoints, job)
+        self._keeper = None if checkpoints is None else CheckpointKeeper(checkpoints, job)
         self._job = job
         self._device = device
         self._interruptible = interruptible
-        self._reports: Iterator[Metrics] | None = None
-        self._begun = False
+        self._reports: Iterator[object] | None = None
         self._step = job.from_step
         self._worked_s = job.worked_s
         self._tape = tape
@@ -107,40 +111,55 @@ class _Attempt:
         began = time.perf_counter()
         try:
             with self._tape.recording():
-                metrics = self._advance()
+                report = self._advance()
         except CheckpointError as error:
             return [Lost(UNSTAMPED, number, _text(error), "checkpoint")]
-        except BaseException as error:
-            if self._interruptible and isinstance(error, KeyboardInterrupt):
-                raise
-            self._tape.write(traceback.format_exc())
-            return [Ended(UNSTAMPED, number, Failed(_one_line(error)))]
+        except BaseException as error:  # noqa: BLE001 - `_raised` lets a Ctrl-C through
+            return [self._raised(error)]
         self._worked_s += time.perf_counter() - began
-        if metrics is _END:
+        if report is _END:
             return [Ended(UNSTAMPED, number, Finished())]
-        self._step += 1
+        returned = isinstance(report, Returned)
+        metrics = report.metrics if isinstance(report, Returned) else report
+        if not (isinstance(report, Returned) and report.joins):
+            self._step += 1
         try:
-            numbers = checked_metrics(metrics, self._step)
+            numbers = checked_metrics(metrics, self._step, self._job.metric)
         except Exception as error:  # noqa: BLE001 - a metric may be any object, and raise when it is looked at
             self.close()
             mistake = isinstance(error, TypeError | ValueError)
             return [Ended(UNSTAMPED, number, Failed(_text(error) if mistake else _one_line(error)))]
         saved = "" if self._keeper is None else self._keeper.reported(self._step)
+        try:
+            numbers |= self._returned_at_its_budget()
+        except BaseException as error:  # noqa: BLE001 - likewise
+            return [self._raised(error)]
         events: list[Event] = [Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s, saved))]
-        if self._step == self._job.last_step or self._reports is None:
+        if self._step == self._job.last_step or returned:
             self.close()
             events.append(Ended(UNSTAMPED, number, Finished()))
         return events
 
+    def _raised(self, error: BaseException) -> Ended:
+        """The trial's failure, by what its objective has just raised. A person's Ctrl-C passes through."""
+        if self._interruptible and isinstance(error, KeyboardInterrupt):
+            raise error
+        self._tape.write(traceback.format_exc())
+        return Ended(UNSTAMPED, self._job.number, Failed(_one_line(error)))
+
+    def _returned_at_its_budget(self) -> dict[str, float]:
+        """What a function that reports returns when it is told that its budget is used up."""
+        if self._step != self._job.budget or not isinstance(self._reports, PushedReports):
+            return {}
+        with self._tape.recording():
+            returned = self._reports.finish()
+        return {} if returned is None else checked_metrics(returned, self._step, self._job.metric)
+
     def _advance(self) -> object:
-        """What the objective gives next, _END at the end. A plain function leaves no iterator behind."""
-        if not self._begun:
-            self._begun = True
-            made: Any = self._objective(self._running())
-            if not hasattr(made, "__next__"):
-                return made
-            self._reports = made
-        return _END if self._reports is None else next(self._reports, _END)
+        """What the objective gives next, _END at the end."""
+        if self._reports is None:
+            self._reports = reports_of(self._objective, self._running())
+        return next(self._reports, _END)
 
     def _running(self) -> TrialContext:
         job = self._job
@@ -208,8 +227,8 @@ class _Tape(io.TextIOBase):
 
     def recording(self) -> AbstractContextManager[object]:
         stack = ExitStack()
-        stack.enter_context(redirect_stdout(self))
-        stack.enter_context(redirect_stderr(self))
+        stack.enter_context(redirect_stdout(_Diverted(self, sys.stdout)))
+        stack.enter_context(redirect_stderr(_Diverted(self, sys.stderr)))
         return stack
 
 
@@ -218,23 +237,71 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def checked_metrics(metrics: object, step: int) -> dict[str, float]:
-    """The metrics as plain floats; TypeError or ValueError that tells the user what was yielded instead."""
+class _Diverted(io.TextIOBase):
+    """Writes to the tape what trials print, and leaves to its stream what others do meanwhile."""
+
+    def __init__(self, tape: _Tape, stream: TextIO) -> None:
+        self._tape = tape
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return (self._stream if unrecorded.get() else self._tape).write(text)
+
+    def flush(self) -> None:
+        if unrecorded.get():
+            self._stream.flush()
+
+
+def checked_metrics(metrics: object, step: int, metric: str | None = None) -> dict[str, float]:
+    """The metrics as plain floats.
+
+    Args:
+        metrics: What the objective gave: names and numbers, which may be numpy's or one-element tensors.
+        step: Of the report, for the message.
+        metric: The name of a number without one; None: every number needs one.
+
+    Raises:
+        TypeError: It is something else. ValueError: A number is not finite. Both texts are meant for the user.
+    """
+    if metric is not None and _is_number(metrics):
+        metrics = {metric: metrics}
     if not isinstance(metrics, Mapping) or not metrics:
+        numbered = " or, in a study with one metric, a number" * (metric is not None)
         raise TypeError(
-            f"the objective gave {_shown(metrics)} at step {step}; it must yield (or return) a mapping of metric names "
-            "to numbers, e.g. {'val_loss': 0.3}"
+            f"the objective gave {_shown(metrics)} at step {step}; it must yield, report or return a mapping of metric "
+            f"names to numbers, e.g. {{'val_loss': 0.3}}{numbered}"
         )
     numbers: dict[str, float] = {}
     for name, value in metrics.items():
         try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError) as error:
+            number = _float(value)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise TypeError(f"metric '{name}' is {_shown(value)} at step {step}; it must be a number") from error
         if not math.isfinite(number):
             raise ValueError(f"metric '{name}' is {number} at step {step}")
         numbers[str(name)] = number
     return numbers
+
+
+def _is_number(value: object) -> bool:
+    """An int or float, also numpy's, or an array or tensor of one element; a flag or a text is a mistake."""
+    try:
+        value = _item(value)
+    except (TypeError, ValueError, RuntimeError):  # an array of several elements
+        return False
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _float(value: Any) -> float:
+    return float(_item(value))
+
+
+def _item(value: Any) -> Any:
+    """The one element of an array or tensor, as Python's own number; anything else as it is."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from archsearch.search.protocols import Metrics, TrialContext
+from archsearch.search.protocols import Metrics, Objective, TrialContext
 from archsearch.search.training.allocation import keep_freed_memory
 from archsearch.search.training.data import Data, DataSource, Prepared
 from archsearch.search.training.data.preparation import as_data
@@ -47,7 +47,7 @@ from archsearch.studies.formatting import file_size
 
 
 @dataclass(frozen=True)
-class Supervised:
+class Supervised(Objective):
     """`Supervised(data=digits(), network=MLP(layers=Int(1, 4), units=64), recipe=Recipe(batch_size=Choice(32, 64)))`.
 
     One unit of budget is one epoch. With data in k folds, `Split(folds=k)`, it is one fold, in which the network is
@@ -105,7 +105,7 @@ class Supervised:
         check_int(self, "epochs", least=1, allow_none=True)
 
     @property
-    def space(self) -> Space:
+    def space(self) -> Space:  # type: ignore[override]  # of the parts, so it cannot be set
         """The network's parameters and the recipe's."""
         return self.network.space | self.recipe.space
 

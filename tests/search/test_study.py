@@ -18,6 +18,7 @@ from archsearch import (
     MLP,
     Float,
     Int,
+    Objective,
     Random,
     Recipe,
     Space,
@@ -263,7 +264,7 @@ def test_the_name_tables_make_what_they_name() -> None:
         assert study(strategy=name, budget=9).strategy.ask is not None
 
 
-class Measured:
+class Measured(Objective):
     """An objective whose data has a fingerprint, which is the text of a file."""
 
     space = SPACE
@@ -367,7 +368,7 @@ def test_shared_data_that_cannot_be_loaded_leaves_no_store_behind(tmp_path: Path
     def load() -> None:
         raise FileNotFoundError("inputs.npy")
 
-    with pytest.raises(SpecError, match=r"Study shared=.*load.* failed: FileNotFoundError: inputs.npy; mend it"):
+    with pytest.raises(SpecError, match=r"Study shared=.*load.* failed: FileNotFoundError: inputs.npy; fix it"):
         study(shared=load).run(tmp_path / "s.db", quiet=True)
     assert list(tmp_path.glob("*.db")) == []
 

@@ -80,7 +80,12 @@ def test_an_objective_that_raises_fails_its_trial_and_the_study_goes_on(session:
         ({"loss": float("nan")}, "metric 'loss' is nan at step 1"),
         ({"loss": 1.0, "other": float("inf")}, "metric 'other' is inf at step 1"),
         ({"loss": "low"}, "metric 'loss' is 'low' at step 1; it must be a number"),
-        (0.5, "the objective gave 0.5 at step 1; it must yield (or return) a mapping"),
+        ([0.5, 0.4], "the objective gave [0.5, 0.4] at step 1; it must yield, report or return a mapping"),
+        (
+            True,
+            "the objective gave True at step 1; it must yield, report or return a mapping of metric names to numbers",
+        ),
+        ("0.5", "the objective gave '0.5' at step 1"),
         (None, "the objective gave None at step 1"),
         ({}, "the objective gave {} at step 1"),
     ],

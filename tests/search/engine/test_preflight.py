@@ -26,6 +26,7 @@ from archsearch import (
     Hyperband,
     Int,
     Median,
+    Objective,
     Patience,
     Percentile,
     Random,
@@ -53,7 +54,7 @@ from archsearch.search.engine.preflight import (
 SPACE = Space(width=Int(1, 8), deep=Choice(False, True), rate=When("deep", Float(0.0, 0.5)), kind="mlp")
 
 
-class Objective:
+class Costly(Objective):
     """Costs width² parameters; what is wider than `most` cannot be built."""
 
     def __init__(self, space: Space = SPACE, most: float = 8) -> None:
@@ -94,7 +95,7 @@ def shown(result: Preflight, width: int = 80) -> str:
 
 
 def test_what_the_trials_of_a_space_cost():
-    result = found(Objective())
+    result = found(Costly())
     assert (result.configs, result.failed, result.warnings) == (302, 0, [])
     parameters, flops, memory = (result.costs[name] for name in ("parameters", "flops", "memory_bytes"))
     assert (parameters.least, parameters.most, parameters.config["width"]) == (1, 64, 8)
@@ -105,18 +106,18 @@ def test_what_the_trials_of_a_space_cost():
 
 
 def test_it_is_the_same_every_time_and_another_with_another_seed():
-    assert found(Objective()).to_json() == found(Objective()).to_json()
-    assert found(Objective()).to_json() != found(Objective(), seed=1).to_json()
+    assert found(Costly()).to_json() == found(Costly()).to_json()
+    assert found(Costly()).to_json() != found(Costly(), seed=1).to_json()
 
 
 def test_each_different_config_is_counted_once():
-    objective = Objective(Space(width=Int(1, 2), flag=Choice(1, True)))  # equal in Python, and two values of the space
+    objective = Costly(Space(width=Int(1, 2), flag=Choice(1, True)))  # equal in Python, and two values of the space
     assert found(objective).configs == 302
     assert len(objective.asked) == len({repr(config) for config in objective.asked}) == 4
 
 
 def test_what_cannot_be_built_is_told_once_for_each_reason_with_a_config():
-    result = found(Objective(most=4))
+    result = found(Costly(most=4))
     (failure,) = result.failures
     assert re.fullmatch(r"ValueError: width [5-8] is too much", failure.reason)
     assert str(failure.config["width"]) in failure.reason
@@ -129,13 +130,13 @@ def test_what_cannot_be_built_is_told_once_for_each_reason_with_a_config():
 
 
 def test_nothing_can_be_built():
-    result = found(Objective(most=0))
+    result = found(Costly(most=0))
     assert (result.failed, result.costs) == (302, {})
     assert "302 of 302 configurations cannot be built" in shown(result)
 
 
 def test_reasons_come_most_frequent_first_with_the_notes_of_the_error():
-    class Picky(Objective):
+    class Picky(Costly):
         def costs(self, config: Any, shared: int) -> Any:
             error = TypeError("rarely") if config["width"] == 8 else SpecError("width is wrong")
             error.add_note("in Linear 'last'")
@@ -147,8 +148,8 @@ def test_reasons_come_most_frequent_first_with_the_notes_of_the_error():
 
 
 def test_what_the_objective_prints_is_not_shown(capfd):
-    found(Objective())
-    rehearse(study_of(Objective()), 100)
+    found(Costly())
+    rehearse(study_of(Costly()), 100)
     assert capfd.readouterr() == ("", "")
 
 
@@ -165,7 +166,7 @@ def test_an_objective_that_tells_no_costs_has_its_space_checked():
 
 def test_constraints_and_what_they_reject():
     space = Space(constraint("width < other"), constraint("width > 1"), width=Int(1, 8), other=Int(1, 8))
-    result = found(Objective(space), samples=2000)
+    result = found(Costly(space), samples=2000)
     assert result.rejected == pytest.approx(1 - 21 / 64, abs=0.04)
     assert result.rejected_by["width > 1"] == pytest.approx(1 / 8, abs=0.03)
     assert result.rejected_by["width < other"] == pytest.approx(36 / 64, abs=0.04)
@@ -178,13 +179,13 @@ def test_constraints_and_what_they_reject():
 
 def test_a_warning_where_hardly_a_draw_is_legal():
     space = Space(constraint("width == 1 and other == 1"), width=Int(1, 8), other=Int(1, 8))
-    (warning,) = found(Objective(space), samples=200).warnings
+    (warning,) = found(Costly(space), samples=200).warnings
     assert re.match(r"the constraints reject 9\d\.\d% of all draws", warning)
 
 
 def test_a_warning_where_trials_may_not_fit_into_memory(monkeypatch):
     monkeypatch.setattr(module, "room_bytes", lambda study: 3000)
-    result = found(Objective())
+    result = found(Costly())
     (warning,) = result.warnings
     over = int(warning.split()[0])
     assert over == pytest.approx(302 * 3 / 8, abs=30)  # widths 6, 7 and 8
@@ -193,7 +194,7 @@ def test_a_warning_where_trials_may_not_fit_into_memory(monkeypatch):
 
 
 def test_the_room_is_shared_by_the_workers():
-    alone, shared = (module.room_bytes(study_of(Objective(), workers=n)) for n in (None, 4))
+    alone, shared = (module.room_bytes(study_of(Costly(), workers=n)) for n in (None, 4))
     assert alone == 4 * shared > 2**28
 
 
@@ -202,27 +203,27 @@ def test_the_room_on_a_gpu_is_the_trial_s_share_of_it(monkeypatch, gpus, room):
     device = SimpleNamespace(total_memory=1000)
     cuda = SimpleNamespace(is_available=lambda: True, get_device_properties=lambda index: device)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert module.room_bytes(study_of(Objective(), gpus=gpus)) == room
+    assert module.room_bytes(study_of(Costly(), gpus=gpus)) == room
     cuda.is_available = lambda: False
-    assert module.room_bytes(study_of(Objective(), gpus=gpus)) is None
+    assert module.room_bytes(study_of(Costly(), gpus=gpus)) is None
     monkeypatch.delitem(sys.modules, "torch")
-    assert module.room_bytes(study_of(Objective(), gpus=gpus)) is None
+    assert module.room_bytes(study_of(Costly(), gpus=gpus)) is None
 
 
 def test_what_the_objective_says_of_its_data_is_one_line():
-    class Told(Objective):
+    class Told(Costly):
         def summary_of(self, shared: int) -> str:
             return f"{shared} rows, 3 [columns]"
 
     result = found(Told())
     assert result.to_json()["data"] == "100 rows, 3 [columns]"
     assert shown(result).splitlines()[1] == "data: 100 rows, 3 [columns]"
-    assert found(Objective()).to_json()["data"] is None
-    assert "data:" not in shown(found(Objective()))
+    assert found(Costly()).to_json()["data"] is None
+    assert "data:" not in shown(found(Costly()))
 
 
 def test_everything_as_json():
-    result = found(Objective(most=4))
+    result = found(Costly(most=4))
     body = json.loads(json.dumps(result.to_json()))
     assert body["study"] == "small"
     assert body["size"] is None  # rate is a Float
@@ -243,8 +244,8 @@ def test_the_table_fits_into_80_columns():
         width=Int(1, 10**6, log=True),
         rate=When("width > 100 and a_rather_long_name_of_a_parameter_1 == 'value 3'", Float(1e-5, 1, log=True)),
     )
-    result = found(Objective(long, most=10**5))
-    for text in (shown(result), shown(found(Objective(most=4)))):
+    result = found(Costly(long, most=10**5))
+    for text in (shown(result), shown(found(Costly(most=4)))):
         assert max(map(len, text.splitlines())) <= 80
     assert re.search(r"parameters +1 .* \d+(\.\d+)?G$", shown(result), re.MULTILINE)
 
@@ -253,7 +254,7 @@ def test_domains_for_people():
     space = Space(
         width=Int(1, 10**6, log=True), step=Int(2, 8, step=2), rate=Float(1e-5, 0.1, log=True), kind=Choice("a", "b")
     )
-    text = shown(found(Objective(space, most=10**6)))
+    text = shown(found(Costly(space, most=10**6)))
     for name, values in (
         ("width", "1 … 1,000,000 log"), ("step", "2 … 8 step 2"), ("rate", "1e-05 … 0.1 log"), ("kind", "a, b")
     ):  # fmt: skip
@@ -262,7 +263,7 @@ def test_domains_for_people():
 
 def test_brackets_in_what_a_person_wrote_stay():
     space = Space(constraint("kind in ['[bold]', 'b']"), width=Int(1, 8), kind=Choice("[bold]", "c"))
-    text = shown(found(Objective(space, most=4)))
+    text = shown(found(Costly(space, most=4)))
     assert "kind in ('[bold]', 'b')" in text
     assert "[bold], c" in text
     assert "kind=[bold]" in text
@@ -277,14 +278,14 @@ def test_corners_are_the_extremes_that_are_legal():
 
 
 def test_a_rehearsal_is_silent_when_all_is_well():
-    objective = Objective()
+    objective = Costly()
     assert rehearse(study_of(objective), 100) is None
     assert [objective.asked[0], objective.asked[-1]] == corners(SPACE)
     assert len(objective.asked) == 22
 
 
 def test_a_rehearsal_warns_where_some_fail():
-    warning = rehearse(study_of(Objective(most=7)), 100)
+    warning = rehearse(study_of(Costly(most=7)), 100)
     assert re.match(r"\d of 22 configurations cannot be built, and such trials will fail: ValueError: width 8", warning)
     assert "; first with width=8 deep=" in warning
     assert "kind" not in warning  # it is the same in all
@@ -294,23 +295,23 @@ def test_a_rehearsal_warns_where_some_fail():
 
 def test_a_rehearsal_in_which_all_fail_is_an_error():
     with pytest.raises(SpecError, match="none of 22 configurations can be built: ValueError: width 1 is too much; fi"):
-        rehearse(study_of(Objective(most=0)), 100)
+        rehearse(study_of(Costly(most=0)), 100)
 
 
 def test_where_trials_have_a_gpu_what_fails_without_it_is_no_error():
-    warning = rehearse(study_of(Objective(most=0), gpus=1), 100)
+    warning = rehearse(study_of(Costly(most=0), gpus=1), 100)
     assert warning.startswith("22 of 22 configurations cannot be built")
 
 
 def test_a_rehearsal_that_takes_long_ends_early_and_condemns_nothing():
-    objective = Objective(most=0)
+    objective = Costly(most=0)
     warning = rehearse(study_of(objective), 100, limit_s=0)
     assert warning.startswith("1 of 1 configuration cannot be built")
     assert len(objective.asked) == 1
 
 
 def test_a_goal_that_is_not_reported():
-    class Named(Objective):
+    class Named(Costly):
         optional_metrics = ("size",)
 
         def metrics_of(self, shared: int) -> tuple[str, ...]:
@@ -333,19 +334,19 @@ def warnings(capfd) -> list[str]:
 
 
 def test_a_run_warns_once_and_goes_on(tmp_path, capfd):
-    study = study_of(Objective(most=7), trials=2, executor="inline")
+    study = study_of(Costly(most=7), trials=2, executor="inline")
     assert len(study.run(tmp_path / "small.db").trials) == 2
     (warning,) = warnings(capfd)
     assert re.match(r"warning: \d of 22 configurations cannot be built", warning)
     resume(tmp_path / "small.db", trials=4)
     study.run(tmp_path / "quiet.db", quiet=True)
-    study_of(Objective(), trials=2, executor="inline").run(tmp_path / "sound.db")
+    study_of(Costly(), trials=2, executor="inline").run(tmp_path / "sound.db")
     assert warnings(capfd) == []
 
 
 def test_a_run_of_what_can_never_be_built_leaves_nothing_behind(tmp_path):
     with pytest.raises(SpecError, match="none of 22 configurations can be built"):
-        study_of(Objective(most=0), trials=2, executor="inline").run(tmp_path / "small.db")
+        study_of(Costly(most=0), trials=2, executor="inline").run(tmp_path / "small.db")
     assert list(tmp_path.glob("*.db")) == []
 
 
@@ -359,7 +360,7 @@ def test_a_run_of_what_can_never_be_built_leaves_nothing_behind(tmp_path):
 )
 def test_a_run_warns_when_the_constraints_leave_next_to_nothing(rule, warning):
     space = Space(constraint(rule), low=Float(0, 1), high=Float(0, 1))
-    told = check_space(study_of(Objective(space)))
+    told = check_space(study_of(Costly(space)))
     assert told is None if warning is None else re.search(warning, told)
 
 
@@ -373,7 +374,7 @@ def test_a_space_without_a_legal_config_leaves_no_store_behind(tmp_path):
 def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
     clock = iter(range(10_000))
     monkeypatch.setattr("archsearch.search.engine.preflight.time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    result = preflight(study_of(Objective()), 300, limit_s=50)
+    result = preflight(study_of(Costly()), 300, limit_s=50)
     assert result.configs == 50
     assert result.warnings == ["stopped after 50s, with 50 of 302 configurations counted"]
     assert "50 looked at" in shown(result)

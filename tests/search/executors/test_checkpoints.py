@@ -118,7 +118,7 @@ SPEC = '''
 """A trial whose driver (and inline worker) is killed once at its third report."""
 import os, signal
 from pathlib import Path
-from archsearch import CNN, Choice, Float, Recipe, Study, Supervised, digits
+from archsearch import CNN, Choice, Float, Objective, Recipe, Study, Supervised, digits
 
 recipe = Recipe(
     optimizer="sgd", nesterov=True, learning_rate=Float(0.01, 0.1), schedule="one_cycle", batch_size=64, clip_norm=1.0,
@@ -128,7 +128,7 @@ supervised = Supervised(
     digits(), CNN(blocks=1, channels=4, norm="batch", channel_dropout=0.1, dropout=Float(0.1, 0.3)), recipe
 )
 
-class Killed:
+class Killed(Objective):
     space, needs_budget = supervised.space, True
     prepare, attach = supervised.prepare, supervised.attach
     def __call__(self, trial):

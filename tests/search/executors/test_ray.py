@@ -24,6 +24,7 @@ from archsearch import (
     Float,
     Int,
     Median,
+    Objective,
     Pruner,
     Random,
     Recipe,
@@ -36,6 +37,7 @@ from archsearch import (
     arrays,
     digits,
 )
+from archsearch.search.adapters.functions import FunctionObjective
 from archsearch.search.executors.ray import RayExecutor
 from archsearch.search.protocols import Continue, Job, Stop
 from archsearch.studies.records import Ended, Failed, Finished, Logged, Lost, Reported
@@ -87,7 +89,8 @@ def test_shared_data_is_mapped_by_the_workers_and_not_copied(tmp_path: Path) -> 
 class Looking(Supervised):
     """Says of its data on the worker: is it read-only, do the tensors share its memory, is it mapped from a file?"""
 
-    metrics_of = None  # any name will do
+    def metrics_of(self, shared: Any) -> None:
+        """Any name will do."""
 
     def __call__(self, trial: Any) -> Iterator[dict[str, float]]:
         shared, tensors = self._attached["prepared"], self._tensors("cpu", trial.config, fold=0)
@@ -127,7 +130,7 @@ class Held:
     """Data that can be watched."""
 
 
-class Holding:
+class Holding(Objective):
     """An objective of which the driver prepares the data."""
 
     def __init__(self) -> None:
@@ -314,7 +317,7 @@ def test_a_study_that_a_worker_cannot_load_is_told_before_the_first_trial() -> N
 
 
 def test_the_executor_alone() -> None:
-    executor = RayExecutor(lambda: curve, None, workers=2)
+    executor = RayExecutor(lambda: FunctionObjective(curve), None, workers=2)
     try:
         assert executor.capacity == 2
         assert executor.submit(Job(7, 1, {"x": 0.5}, 10**6, 0)) == "worker-0"

@@ -1,0 +1,238 @@
+"""Objectives that push their metrics with `trial.report`, turned into iterators that a worker pulls from.
+
+A plain function runs in a thread of its own, which waits inside `trial.report` until the worker asks for the next
+report: so the pruner acts within one report, as on a generator, and only one of the two threads works at a time. A
+generator function needs no thread and gets none.
+
+A thread cannot be killed. One that is told to stop has `GRACE_S` to return; then TrialStopped is raised in it, and if
+that does not end it either, it is left behind, and the worker is no longer clean: Ray replaces such a worker.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import ctypes
+import inspect
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from archsearch.search.protocols import Reporter, TrialContext, TrialStopped
+
+GRACE_S = 30.0  # to return after `trial.report` has returned False: time to save a model, not to train one
+UNWIND_S = 3.0  # to end after TrialStopped was raised in it
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a function returned at its end. joins: it has made reports, and this belongs to the last of them."""
+
+    metrics: object
+    joins: bool
+
+
+def reports_of(objective: Callable[[TrialContext], Any], trial: TrialContext) -> Iterator[object]:
+    """The trial's reports, one for each `next`; the last of a function may be a Returned.
+
+    Whatever the objective raises comes out of `next`, or of `close` for an iterator that has one.
+    """
+    if _yields(objective):
+        reports: Iterator[object] = objective(trial)
+        return reports
+    return PushedReports(objective, trial)
+
+
+def _yields(objective: Callable[..., Any]) -> bool:
+    """Is it a generator function, or an object whose call is one?"""
+    function = inspect.unwrap(objective)
+    return inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(type(function).__call__)
+
+
+class PushedReports:
+    """The reports of a function, which runs in its thread while `next` waits."""
+
+    def __init__(self, function: Callable[[TrialContext], Any], trial: TrialContext) -> None:
+        self._channel = _Channel()
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run,
+            args=(_run, function, replace(trial, reporter=self._channel), self._channel, _torch_state()),
+            name=f"trial-{trial.number}",
+            daemon=True,  # one that is left behind must not keep the process alive
+        )
+        self._reported = False
+        self._done = False
+        self._returned: Iterator[object] | None = None  # by a function that made an iterator of its metrics
+
+    def __iter__(self) -> Iterator[object]:
+        return self
+
+    def __next__(self) -> object:
+        """Let the function go on to its next report, or its end."""
+        if self._returned is not None:
+            return next(self._returned)
+        if self._done:
+            raise StopIteration
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._channel.go_on()
+        news = self._channel.news.get()
+        if isinstance(news, _Report):
+            self._reported = True
+            return news.metrics
+        value = self._value(news)
+        if hasattr(value, "__next__"):
+            self._channel.yields = True
+            self._returned = value
+            return next(value)
+        if value is None and self._reported:
+            raise StopIteration
+        return Returned(value, joins=self._reported)
+
+    def finish(self) -> object:
+        """The budget is used up: the function is told, and may take its time. Returns what it returns."""
+        if self._done:
+            return None
+        self._channel.stop()
+        news = self._channel.news.get()
+        if isinstance(news, _Done):
+            return self._value(news)
+        self.close()  # it goes on reporting
+        return None
+
+    def close(self) -> None:
+        """The trial is over: end the function. Raises TimeoutError when that is not possible."""
+        if self._returned is not None:
+            getattr(self._returned, "close", lambda: None)()
+        if self._done or self._thread.ident is None:
+            return
+        if self._channel.stop() and self._ended_within(GRACE_S):
+            return
+        # It computes on, or was never asked: a Ctrl-C comes while it trains.
+        _raise_in(self._thread, TrialStopped)
+        if not self._ended_within(UNWIND_S):
+            self._done = True
+            raise TimeoutError(
+                "the objective did not end after trial.should_stop, nor by TrialStopped; its thread is left running"
+            )
+
+    def _ended_within(self, seconds: float) -> bool:
+        """Waits for the function's end. Raises what it raised."""
+        last = time.monotonic() + seconds
+        while True:
+            try:
+                news = self._channel.news.get(timeout=max(0.0, last - time.monotonic()))
+            except Empty:
+                return not self._thread.is_alive()
+            if isinstance(news, _Done):
+                self._value(news)
+                return True
+
+    def _value(self, done: _Done) -> Any:
+        """What the function returned. Raises what it raised, unless that is how it was stopped."""
+        self._done = True
+        stopped = self._channel.stopped
+        self._channel.stop()  # for a thread of the function's own that still reports
+        error, done.error = done.error, None
+        try:
+            if isinstance(error, StopIteration):
+                raise RuntimeError("the objective raised StopIteration") from error  # noqa: TRY004 - as generators do
+            if error is not None and not (stopped and isinstance(error, TrialStopped)):
+                raise error
+            return done.value
+        finally:
+            del error  # its frames hold the trial's tensors, and would be held in turn
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    metrics: object
+
+
+@dataclass(slots=True)
+class _Done:
+    value: object = None
+    error: BaseException | None = None
+
+
+class _Channel(Reporter):
+    """Between the function's thread, which reports, and the worker's, which answers. yields: it must not report."""
+
+    def __init__(self) -> None:
+        self.news: SimpleQueue[_Report | _Done] = SimpleQueue()
+        self.yields = False
+        self._answers: SimpleQueue[bool] = SimpleQueue()
+        self._reporting = threading.Lock()  # the function may report from several threads
+        self._state = threading.Lock()
+        self._waiting = False
+        self._over = False
+        self._told = False  # by a report that returned False
+
+    @property
+    def stopped(self) -> bool:
+        return self._over
+
+    def report(self, metrics: Mapping[str, float] | float) -> bool:
+        if self.yields:
+            return super().report(metrics)
+        with self._reporting:
+            if self._told:
+                self.news.put(_Report(metrics))  # `finish` waits for the function's end, or this
+                raise TrialStopped("the trial is over, and the last report has returned False")
+            with self._state:
+                self._waiting = going = not self._over
+            if going:
+                self.news.put(_Report(metrics))
+                going = self._answers.get()
+            self._told = not going
+            return going
+
+    def go_on(self) -> None:
+        """The answer to a report: the trial goes on."""
+        self._waiting = False
+        self._answers.put(True)
+
+    def stop(self) -> bool:
+        """The trial is over. Returns whether the function waits in a report, and so learns it at once."""
+        with self._state:
+            waiting, self._waiting, self._over = self._waiting, False, True
+        if waiting:
+            self._answers.put(False)
+        return waiting
+
+
+def _run(
+    function: Callable[[TrialContext], Any], trial: TrialContext, channel: _Channel, prepare: Callable[[], None]
+) -> None:
+    """The function's thread."""
+    try:
+        prepare()
+        done = _Done(function(trial))
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the worker's thread
+        done = _Done(error=error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+    channel.news.put(done)
+
+
+def _torch_state() -> Callable[[], None]:
+    """Sets in another thread what torch keeps for each: whether it records gradients, and the default device."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return lambda: None
+    grad, device = torch.is_grad_enabled(), torch.get_default_device()
+
+    def apply() -> None:
+        torch.set_grad_enabled(grad)
+        if device != torch.get_default_device():
+            torch.set_default_device(device)
+
+    return apply
+
+
+def _raise_in(thread: threading.Thread, error: type[BaseException]) -> None:
+    """Raise it in the thread before its next Python instruction; code in C is not interrupted."""
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
