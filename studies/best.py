@@ -1,10 +1,10 @@
-"""The best trials of a study in order, and why there may be none."""
+"""The ranking of a study's finished trials, the reason if there is no best one, and a one-line summary."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archsearch.studies.formatting import count, number
+from archsearch.studies.formatting import number
 
 if TYPE_CHECKING:
     from archsearch.studies.history import History
@@ -14,24 +14,26 @@ if TYPE_CHECKING:
 def ranked(history: History) -> list[Trial]:
     """The finished trials, best first.
 
-    Those that break an outcome constraint come last, the nearest to keeping it first. With several goals, the first
-    goal decides, and the next one among equals. Of equal trials the older one comes first.
+    Infeasible trials come last, sorted by their violation of the outcome constraints. With several goals, the first
+    goal decides, and the following ones break ties. Equal trials are sorted by number.
     """
     finished = [(history.objectives(trial), trial) for trial in history.in_state("finished")]
-    placed = [(point, trial) for point, trial in finished if point is not None]
-    return [trial for _, trial in sorted(placed, key=lambda each: (each[0], each[1].number))]
+    valued = [(vector, trial) for vector, trial in finished if vector is not None]
+    return [trial for _, trial in sorted(valued, key=lambda each: (each[0], each[1].number))]
 
 
 def without_best(history: History) -> str:
-    """Why the study has no best trial."""
+    """Why the study has no best trial, as a clause for a message."""
     if finished := len(history.in_state("finished")):
-        kept = ", ".join(map(str, history.study.outcome_constraints))
-        return f"none of {count(finished, 'finished trial')} keeps {kept}"
+        constraints = " and ".join(map(str, history.study.outcome_constraints))
+        if finished == 1:
+            return f"the only finished trial does not satisfy {constraints}"
+        return f"none of the {finished:,} finished trials satisfies {constraints}"
     failed = history.in_state("failed")
     if failed and len(failed) == len(history.trials):
-        them = "its only trial" if len(failed) == 1 else f"all {count(len(failed), 'trial')}"
-        alike = len({trial.reason for trial in failed}) == 1
-        return f"{them} failed{'' if alike else ', the last'} with: {failed[-1].reason}"
+        trials = "its only trial" if len(failed) == 1 else f"all {len(failed):,} trials"
+        same_error = len({trial.reason for trial in failed}) == 1
+        return f"{trials} failed{'' if same_error else ', the last one'} with: {failed[-1].reason}"
     return "no trial has finished yet"
 
 

@@ -1,4 +1,4 @@
-"""Events as rows: kind, trial and a JSON body, and back. The one place that knows how an event is written down."""
+"""The conversion between events and the rows of the store: kind, trial, time and a JSON body."""
 
 from __future__ import annotations
 
@@ -37,9 +37,17 @@ _SESSION_FIELDS = ("workers", "executor", "host", "pid")
 
 
 def encode(event: Event) -> Row:
-    """The row of an event. Bodies are compact JSON, in UTF-8, without NaN.
+    """Convert an event to a row.
 
-    A lone surrogate (a trial may print one: file names hold them) is no UTF-8, and is written as JSON's escape.
+    The body is compact JSON in UTF-8. A lone surrogate cannot be encoded in UTF-8 and is written as a JSON escape;
+    trials may print them, as they occur in file names.
+
+    Returns:
+        The kind, the number of the trial (None for events of the whole study), the time in seconds since the epoch,
+        and the body.
+
+    Raises:
+        ValueError: The event contains NaN or an infinity.
     """
     trial = None if isinstance(event, SessionStarted | SessionEnded) else event.trial
     body = json.dumps(_body(event), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -96,7 +104,18 @@ def _outcome_body(outcome: Outcome) -> dict[str, Any]:
 
 
 def decode(kind: str, trial: int, at: float, text: str) -> Event:
-    """The event of a row; ValueError for a kind that this version does not know."""
+    """Convert a row to its event; the inverse of `encode`.
+
+    Args:
+        kind: The kind of the event, such as "session_started".
+        trial: The number of the trial; ignored for events of the whole study.
+        at: The time, in seconds since the epoch.
+        text: The JSON body.
+
+    Raises:
+        ValueError: This version does not know the kind or the outcome.
+        KeyError: The body lacks a field.
+    """
     body: Mapping[str, Any] = json.loads(text)
     match kind:
         case "reported":

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 
 
 def trials_frame(history: History) -> pd.DataFrame:
-    """One row per trial, in the order in which they were proposed.
+    """One row per trial, sorted by number.
+
+    Args:
+        history: The study.
 
     Returns:
-        The columns `number`, `state`, `metrics.NAME` for each metric that was reported (those of the study first),
+        The columns `number`, `state`, `metrics.NAME` for each reported metric (those of the study first),
         `params.NAME` for each parameter of the space, `steps`, `duration_s` and `reason` (why a trial was pruned or
-        failed). A metric that a trial has not reported and a parameter that is not active in it are missing values.
-        Metrics are as last reported; of a trial with repeats, the means over its runs.
+        failed). Metrics that a trial has not reported and parameters that are inactive in it are missing values.
+        Metrics are the last reported values; for trials with repeats, the means over the complete runs.
     """
-    import pandas as pd  # half a second, and only who asks for a frame needs it
+    import pandas as pd  # imported here, as it takes half a second
 
     reported = (name for trial in history.trials for report in trial.reports for name in report.metrics)
     metrics = [*dict.fromkeys((*history.study.metrics, *reported))]
@@ -39,7 +42,7 @@ def trials_frame(history: History) -> pd.DataFrame:
 
 
 def duration_s(trial: Trial) -> float | None:
-    """Of the latest attempt: from its start to its end, or to its last report while it runs; None before any."""
+    """The duration of the latest attempt in seconds, up to its end or its last report; None before the first report."""
     if trial.started_at is not None and trial.ended_at is not None:
         return trial.ended_at - trial.started_at
     return trial.reports[-1].seconds if trial.reports else None

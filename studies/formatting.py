@@ -1,4 +1,4 @@
-"""How numbers are written for people: in the terminal, in messages, in the report and in notebooks alike."""
+"""The format of numbers, durations and sizes in the terminal, messages, reports and notebooks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 
 def number(value: object) -> str:
-    """A float with five significant digits, or in full where it is whole; anything else as `str` writes it.
+    """Format a value, such as `0.97223`, `1e-07` or `1234567`.
 
-    `0.97223`, `1e-07`, `1234567`.
+    Args:
+        value: Floats get five significant digits, or all digits if they are whole; other values use `str`.
     """
     if not isinstance(value, float):
         return str(value)
@@ -17,13 +18,19 @@ def number(value: object) -> str:
 
 
 def count(n: float, noun: str, plural: str | None = None) -> str:
-    """`1 trial`, `1,200 trials`, `0.5 GPUs`; `plural` for nouns that take more than an s."""
+    """Format a number with its noun, such as `1 trial`, `1,200 trials` or `0.5 GPUs`.
+
+    Args:
+        n: The number.
+        noun: The noun in the singular.
+        plural: The plural; by default the noun with an s.
+    """
     shown = number(n) if isinstance(n, float) else f"{n:,}"
     return f"{shown} {noun if n == 1 else plural or f'{noun}s'}"
 
 
 def duration(seconds: float) -> str:
-    """`0.42s`, `12s`, `3m05s`, `2h07m`, `3d04h`: the units that time limits are given in."""
+    """Format a duration in the units of time limits: `0.42s`, `12s`, `3m05s`, `2h07m`, `3d04h`."""
     if 0 < seconds < 9.95:
         return "<0.01s" if seconds < 0.01 else f"{seconds:.2g}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -37,18 +44,18 @@ def duration(seconds: float) -> str:
 
 
 def utc_time(at: float) -> str:
-    """Seconds since the epoch as `2026-11-30 12:00:00 UTC`."""
+    """Format seconds since the epoch as `2026-11-30 12:00:00 UTC`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def file_size(n_bytes: float) -> str:
-    """`512 B`, `1.53 KiB`, `234 GiB`."""
+    """Format a number of bytes: `512 B`, `1.53 KiB`, `234 GiB`."""
     power = max(0, min(4, (int(n_bytes).bit_length() - 1) // 10))
     return f"{three_digits(n_bytes / 1024**power)} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
 
 
 def magnitude(n: int) -> str:
-    """A large number in short: `9,999`, `12.3k`, `4.57G`."""
+    """Format a large number briefly: `9,999`, `12.3k`, `4.57G`."""
     if n < 10_000:
         return f"{n:,}"
     power = min(5, (len(str(n)) - 1) // 3)
@@ -56,17 +63,17 @@ def magnitude(n: int) -> str:
 
 
 def percent(share: float) -> str:
-    """`42.5%`; `<0.1%` and `>99.9%` near the ends, so that only none is `0%` and only all is `100%`."""
+    """Format a share of 0 to 1 as `42.5%`; `<0.1%` and `>99.9%` avoid rounding to `0%` and `100%`."""
     if share in (0, 1):
         return f"{share:.0%}"
     return "<0.1%" if share < 0.001 else ">99.9%" if share > 0.999 else f"{share:.1%}"
 
 
 def three_digits(value: float) -> str:
-    """Three significant digits, and more where the number has more before its point: `1.53`, `15.3`, `153`, `1530`."""
+    """Format a number with at least three significant digits: `1.53`, `15.3`, `153`, `1530`."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def one_line(config: Mapping[str, object]) -> str:
-    """A configuration in one line: `layers=2 units_1=64 learning_rate=0.00275`."""
+    """Format a configuration in one line: `layers=2 units_1=64 learning_rate=0.00275`."""
     return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())

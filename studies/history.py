@@ -1,8 +1,7 @@
-"""History: the fold of a study's events, and every question that is asked of a study.
+"""The history of a study: an immutable value, computed from the study's events.
 
-Strategies, pruners, the engine and the reports all read this one value. It is immutable: `apply` returns the next
-history. Opening a store folds all events at once (`from_events`), which gives the same value as applying them one by
-one.
+Strategies, pruners, the engine and the reports all read it. `apply` returns the history after one more event;
+`from_events` processes all events of a store at once, with the same result as applying them one by one.
 """
 
 from __future__ import annotations
@@ -47,21 +46,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A study as of event number `seq`.
+    """A study after its first `seq` events.
 
     Attributes:
-        study: What the study declares.
+        study: The record of the study's declaration.
         trials: All trials; `trials[n]` is trial number n.
-        seq: How many events it folds.
-        session_started: The settings of the latest session.
-        session_ended: How that session ended; None while it goes on, or when it was killed.
+        seq: The number of events.
+        session_started: The start of the latest session, with its settings; None before the first session.
+        session_ended: The end of that session; None if it is still running or was killed.
         unfinished: The numbers of the trials that are waiting, running or paused.
-        best_number: The number of `best`.
-        front_numbers: The numbers of `front`.
-        unimproved: How many trials have ended since the front last became better.
-        worked_s: The wall-clock time of all earlier sessions.
-        trained_s: The time that trials have spent on workers, summed over them.
-        last_at: When the last event happened, in seconds since the epoch.
+        best_number: The number of the trial `best`; None if there is none.
+        front_numbers: The numbers of the trials in `front`.
+        unimproved: How many trials have ended since the front last improved.
+        worked_s: The wall-clock time of all earlier sessions, in seconds.
+        trained_s: The time that trials have spent on workers, summed over all trials, in seconds.
+        last_at: The time of the last event, in seconds since the epoch.
     """
 
     study: StudyRecord
@@ -79,7 +78,12 @@ class History:
 
     @classmethod
     def from_events(cls, study: StudyRecord, events: Iterable[Event]) -> History:
-        """All events at once; equals `History(study).apply(e1).apply(e2)…`."""
+        """The history after all of these events; equals `History(study).apply_all(events)`.
+
+        Args:
+            study: The record of the study.
+            events: All events of the study, in order.
+        """
         fold = Fold(cls(study))
         for event in events:
             fold.add(event)
@@ -92,90 +96,109 @@ class History:
         return fold.history()
 
     def apply_all(self, events: Iterable[Event]) -> History:
+        """The history after more events, in order."""
         fold = Fold(self)
         for event in events:
             fold.add(event)
         return fold.history()
 
     def with_proposals(self, proposals: Sequence[Proposal]) -> History:
-        """The history in which these proposals are waiting trials."""
+        """The history with these proposals as additional waiting trials.
+
+        Args:
+            proposals: A proposal without a budget gets the budget of the study.
+        """
         first = len(self.trials)
         return self.apply_all(
             Proposed(self.last_at, first + k, self.study.completed(each), self.seq) for k, each in enumerate(proposals)
         )
 
     def generators(self, n: int, rng: np.random.Generator) -> list[np.random.Generator]:
-        """A generator for each of the next `n` trials: `rng`, which is that of the first, and the others' own.
+        """The random generators of the next `n` trials.
 
-        So a trial's configuration depends on its number, and not on how many workers were free when it was chosen.
+        Each trial has its own generator, so that its configuration depends on its number and not on how many workers
+        were free when it was proposed.
+
+        Args:
+            n: The number of trials.
+            rng: The generator of the first of them, as passed to `Strategy.ask`.
         """
         number = len(self.trials)
         return [rng, *(self.study.generator(number + offset) for offset in range(1, n))][:n]
 
     def in_state(self, *states: State) -> list[Trial]:
-        """Trials in any of these states, by number."""
+        """The trials in any of these states, sorted by number."""
         return [trial for trial in self.trials if trial.state in states]
 
     def open_trials(self, *states: State) -> list[Trial]:
-        """Like `in_state` for waiting, running and paused, without a look at every trial."""
+        """Like `in_state` for the states waiting, running and paused, but without a scan of all trials."""
         return [self.trials[n] for n in self.unfinished if self.trials[n].state in states]
 
     def counts(self) -> dict[State, int]:
-        """How many trials are in each state; states without one are left out."""
+        """The number of trials in each state. States without trials are omitted."""
         return dict(Counter(trial.state for trial in self.trials))
 
     @property
     def settled(self) -> int:
-        """How many trials are neither waiting nor running: what the study has of its trials, for now or for good."""
+        """The number of trials that are neither waiting nor running: paused, finished, pruned or failed."""
         return len(self.trials) - len(self.open_trials("waiting", "running"))
 
     @property
     def ended(self) -> int:
-        """How many trials are finished, pruned or failed."""
+        """The number of trials that are finished, pruned or failed."""
         return len(self.trials) - len(self.unfinished)
 
     @property
     def best(self) -> Trial | None:
-        """The finished trial with the best value; the older one of equals. None before any has finished.
+        """The feasible finished trial with the best value; None if there is none.
 
-        A pruned trial is not in question: its value was reached at a smaller budget; nor is one that breaks an outcome
-        constraint. With several goals the first of them decides, and the next among equals; so it is on the front.
+        Pruned trials do not count, as they reached their values at smaller budgets. With several goals, the first goal
+        decides, and the following ones break ties, so the best trial is on the Pareto front. If several trials are
+        equal, the oldest one is the best.
         """
         return None if self.best_number is None else self.trials[self.best_number]
 
     @property
     def front(self) -> list[Trial]:
-        """The finished trials that keep the outcome constraints and that no other such trial dominates, by number.
+        """The Pareto front: the feasible finished trials that no other such trial dominates, sorted by number.
 
-        Of equals the oldest; so with one goal it is the best alone.
+        If several trials are equal, only the oldest one is included. With one goal, the front is the best trial.
         """
         return [self.trials[number] for number in self.front_numbers]
 
     def value(self, trial: Trial) -> float | None:
-        """The trial's value: its last report of the study's metric."""
+        """The trial's value for the first goal, as `Trial.value`; None if it has not reported the metric."""
         return trial.value(self.study.goal.metric)
 
     def loss(self, trial: Trial) -> float | None:
-        """The trial's value turned so that lower is better."""
+        """The trial's value for the first goal, negated if it is maximized, so that lower is better."""
         value = self.value(trial)
         return None if value is None else self.study.goal.loss(value)
 
     def objectives(self, trial: Trial) -> ObjectiveVector | None:
-        """Where the trial stands by its values; None while it has none for one of the goals."""
+        """The trial's objective vector; None if it has not reported the metrics of all goals."""
         return self._objectives({metric: trial.value(metric) for metric in self.study.metrics})
 
     def objectives_at(self, trial: Trial, step: int) -> ObjectiveVector | None:
-        """Where the trial stood at exactly this step; None where one of the goals' metrics was not reported then."""
+        """The trial's objective vector at one step of its first run.
+
+        Args:
+            trial: A trial of this history.
+            step: The step, from 1.
+
+        Returns:
+            None if the trial has not reported the metrics of all goals at exactly this step.
+        """
         report = _report_at(trial, step)
         return None if report is None else self._objectives(report.metrics)
 
     def broken(self, trial: Trial) -> list[OutcomeConstraint]:
-        """The outcome constraints that the trial's values break."""
+        """The outcome constraints that the trial's values violate."""
         values = ((each, trial.value(each.metric)) for each in self.study.outcome_constraints)
         return [each for each, value in values if value is not None and each.excess(value)]
 
     def _objectives(self, values: Mapping[str, float | None]) -> ObjectiveVector | None:
-        """A constraint whose metric is not there yet counts as kept."""
+        """A constraint counts as satisfied until its metric is reported."""
         losses = [goal.loss(value) for goal in self.study.goals if (value := values.get(goal.metric)) is not None]
         if len(losses) < len(self.study.goals):
             return None
@@ -190,19 +213,19 @@ class History:
 
     @property
     def elapsed_s(self) -> float:
-        """Wall-clock that the study was worked on, over all sessions, without the gaps between them."""
+        """The wall-clock time of all sessions in seconds, without the gaps between them."""
         return self.worked_s + (self.last_at - self.session_started.at if self.session_started else 0.0)
 
     def __repr__(self) -> str:
         return f"<History of {summary(self)}>"
 
     def _repr_html_(self) -> str:
-        from archsearch.studies.notebook import history_html  # here: only a notebook asks for it
+        from archsearch.studies.notebook import history_html  # imported here, as only notebooks need it
 
         return history_html(self)
 
     def frame(self) -> pd.DataFrame:
-        """The trials as a pandas DataFrame, one row each, as `StoredStudy.frame` gives them."""
+        """The trials as a pandas DataFrame, one row per trial; see `StoredStudy.frame` for the columns."""
         from archsearch.studies.dataframe import trials_frame
 
         return trials_frame(self)
@@ -213,7 +236,7 @@ def _report_at(trial: Trial, step: int) -> Report | None:
     if trial.step < step:
         return None
     reports = trial.reports
-    # Steps count from 1 and hardly ever have gaps, so the report is sought first where it would then be.
+    # Steps count from 1 and rarely have gaps, so the report is nearly always at this index.
     report = reports[step - 1] if 1 <= step <= len(reports) else None
     if report is None or report.step != step:
         report = next((other for other in reports if other.step == step), None)
@@ -224,7 +247,7 @@ _STATE: dict[type[Outcome], State] = {Finished: "finished", Pruned: "pruned", Fa
 
 
 class Fold:
-    """A history that grows in place, so that folding n events costs n steps; `history` is its value at this moment."""
+    """A mutable builder of a history: n events take O(n) time, as no intermediate history is copied."""
 
     def __init__(self, start: History) -> None:
         self.start = start
@@ -259,7 +282,7 @@ class Fold:
             self.trained_s += self.running * max(0.0, event.at - self.last_at)
         match event:
             case SessionStarted():
-                # The gap since the last event of a killed or closed session is nobody's work.
+                # The gap between the last event of the previous session and this one is not counted.
                 self.worked_s += self.last_at - self.session_started.at if self.session_started else 0.0
                 self.session_started, self.session_ended, self.last_at = event, None, event.at
             case SessionEnded():
@@ -268,7 +291,7 @@ class Fold:
                 self.trials.append(Trial(number, proposal, "waiting", proposed_at=at))
                 self.unfinished[number] = None
             case Logged():
-                pass  # kept in the store, too bulky for here
+                pass  # too large for the history; `Store.log` reads it
             case _:
                 before = self.trials[event.trial]
                 self.trials[event.trial] = after = self._next(before, event)
@@ -292,9 +315,9 @@ class Fold:
                 return trial
             case Lost(at, _, _, blame):
                 lost = trial.workers_lost + (blame == "worker")
-                # Where a worker dies before any report, it may be the checkpoint that it dies of.
-                came = trial.run[-1].step if trial.run else 0
-                if blame == "checkpoint" or (blame == "worker" and came == trial.from_step):
+                # If a worker dies before its first report, the checkpoint that it loaded may be the cause.
+                last_step = trial.run[-1].step if trial.run else 0
+                if blame == "checkpoint" or (blame == "worker" and last_step == trial.from_step):
                     trial = _with_run(trial, tuple(replace(report, checkpoint="") for report in trial.run))
                 return replace(trial, state="waiting", workers_lost=lost, ended_at=at)
             case Paused(at):
@@ -302,34 +325,38 @@ class Fold:
             case Extended(budget=budget):
                 return replace(trial, state="waiting", proposal=replace(trial.proposal, budget=budget))
             case _:
-                raise TypeError(f"no event of a trial: {event!r}")
+                raise TypeError(f"not an event of a trial: {event!r}")
 
     def _rank(self, trial: Trial) -> None:
-        """Enter a trial that ended into the front, if it belongs there."""
+        """Add a trial that has ended to the front, unless a trial of the front is as good or better."""
         self.unimproved += 1
-        point = self.start.objectives(trial) if trial.state == "finished" else None
-        if point is None or point.violation:
+        vector = self.start.objectives(trial) if trial.state == "finished" else None
+        if vector is None or vector.violation:
             return
-        standing = ((self.start.objectives(self.trials[number]), number) for number in self.front_numbers)
-        front = [(other, number) for other, number in standing if other is not None]
-        if any(other.covers(point) and (other != point or number < trial.number) for other, number in front):
+        members = ((self.start.objectives(self.trials[number]), number) for number in self.front_numbers)
+        front = [(other, number) for other, number in members if other is not None]
+        if any(
+            other.weakly_dominates(vector) and (other != vector or number < trial.number) for other, number in front
+        ):
             return
-        if all(other != point for other, _ in front):  # of equals the oldest is named, which is no improvement
+        # An equal trial that is older takes the place of a younger one. That is not an improvement.
+        if all(other != vector for other, _ in front):
             self.unimproved = 0
-        front = [*((other, number) for other, number in front if not point.covers(other)), (point, trial.number)]
+        front = [(other, number) for other, number in front if not vector.weakly_dominates(other)]
+        front.append((vector, trial.number))
         self.front_numbers = tuple(sorted(number for _, number in front))
         self.best_number = min(front)[1]
 
 
 def _joined(run: tuple[Report, ...], report: Report) -> tuple[Report, ...]:
-    """The run with one more report; what is told of a step after its report, as by `Session.tell`, joins that one."""
+    """The run with one more report. A second report of the same step, as `Session.tell` allows, adds its metrics."""
     if not run or run[-1].step != report.step:
         return (*run, report)
     return (*run[:-1], replace(report, metrics={**run[-1].metrics, **report.metrics}))
 
 
 def _with_run(trial: Trial, reports: tuple[Report, ...]) -> Trial:
-    """With these reports of the run that goes on."""
+    """The trial with these reports as its current run."""
     if trial.repeats:
         return replace(trial, repeats=(*trial.repeats[:-1], reports))
     return replace(trial, reports=reports)

@@ -1,8 +1,8 @@
-"""One driver per store: a lock file beside the database, there only while a driver has the store open.
+"""A lock that allows one driver per store: a lock file next to the database while a driver has the store open.
 
-The lock is on the file that the path leads to, so that two names of one store, through symbolic links, exclude each
-other. The operating system gives it back when the process ends, however it ends; a lock file that a killed driver has
-left is taken over by the next one, and removed with it.
+The path of the store is resolved first, so that the lock also works if the store is opened through symbolic links. The
+operating system releases the lock when the process ends, even if it is killed. The next driver reuses the lock file
+that a killed driver has left, and removes it in the end.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class StoreLock:
     """The lock of one store, held from construction to `release`.
 
     Raises:
-        TimeoutError: another driver holds it, in this process or in another one.
-        OSError: the lock file cannot be made.
+        TimeoutError: Another driver has the lock, in this process or another one.
+        OSError: The lock file cannot be created.
     """
 
     def __init__(self, store: Path) -> None:
         self._store = store.resolve()
-        # Not of one thread: a Session may be closed by another thread than the one that made it.
+        # thread_local=False, as a Session may be closed by another thread than the one that created it.
         self._lock = FileLock(self._store.with_name(f"{self._store.name}.lock"), thread_local=False)
         try:
             self._lock.acquire(timeout=0)
@@ -35,10 +35,11 @@ class StoreLock:
         _held.add(self._store)
 
     def release(self) -> None:
-        """Give the lock back, and remove its file."""
+        """Release the lock and remove its file."""
         _held.discard(self._store)
-        # While it is still held: who has opened the file meanwhile gets a lock on a file without a name, and filelock
-        # (from 3.25 on) refuses that one. On Windows an open file cannot be removed, and filelock does it afterwards.
+        # Remove the file before the lock is released. If another process has opened the file by then, it acquires a lock
+        # on a deleted file, which filelock (since 3.25) detects. Windows cannot remove an open file; filelock does it
+        # after the release.
         with suppress(OSError):
             Path(self._lock.lock_file).unlink()
         self._lock.release()

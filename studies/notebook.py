@@ -1,4 +1,4 @@
-"""How a study shows itself in a notebook: a short table, with every text escaped."""
+"""The HTML display of a study in a notebook: short tables, with all text escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRIALS_SHOWN = 5
 
 
 def history_html(history: History) -> str:
-    """Goal, trials by state, the best trial, and the few best ones after it."""
+    """Two tables: the declaration, progress and best trial of the study, and its few best trials."""
     study, best = history.study, history.best
     counts = ", ".join(f"{n:,} {state}" for state, n in history.counts().items()) or "none yet"
     facts = {
@@ -27,11 +27,11 @@ def history_html(history: History) -> str:
     }
     if best is None:
         return facts_html(study.name, {**facts, "best": without_best(history)})
-    reached = ", ".join(f"{metric} {number(best.value(metric))}" for metric in study.metrics)
-    facts["best"] = f"trial {best.number}: {reached}"
+    values = ", ".join(f"{metric} {number(best.value(metric))}" for metric in study.metrics)
+    facts["best"] = f"trial {best.number}: {values}"
     if len(study.goals) > 1:
         facts["best"] += f"; {count(len(history.front), 'trial')} on the Pareto front"
-    facts["its config"] = one_line(best.config)
+    facts["best config"] = one_line(best.config)
     free = [parameter.name for parameter in study.space.free]
     rows = []
     for trial in ranked(history)[:TRIALS_SHOWN]:
@@ -42,7 +42,7 @@ def history_html(history: History) -> str:
 
 
 def facts_html(title: str, facts: Mapping[str, object]) -> str:
-    """A title, and names with what they are."""
+    """A title and a table with one row for each name and its value."""
     left = " style='text-align: left'"
     rows = "".join(
         f"<tr><th{left}>{escape(name)}</th><td{left}>{escape(str(fact))}</td></tr>" for name, fact in facts.items()
@@ -51,7 +51,7 @@ def facts_html(title: str, facts: Mapping[str, object]) -> str:
 
 
 def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table with a head."""
+    """A table with column headers."""
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

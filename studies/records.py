@@ -1,7 +1,7 @@
-"""What happened, as frozen values: the study, its trials, and the events that made them.
+"""The records of a study as frozen values: its declaration, its trials and its events.
 
-A trial is one configuration with one number for life. A retry or a promotion is an event on it, so every count,
-curve and model sees the trial once. Events are the truth; a Trial is what `archsearch.studies.history` folds from them.
+A trial is one configuration, and keeps its number. A retry or a promotion is an event of the same trial, so counts,
+curves and models see each trial once. Only events are stored; `archsearch.studies.history` computes trials from them.
 """
 
 from __future__ import annotations
@@ -20,56 +20,70 @@ from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Metrics = Mapping[str, float]
 State = Literal["waiting", "running", "paused", "finished", "pruned", "failed"]
-STARTED_WITH = "start"  # the proposer of a configuration that the study was given to start with
+STARTED_WITH = "start"  # the proposer of the configurations in `StudyRecord.start`
 Blame = Literal["driver", "worker", "checkpoint"]
 
 
 @dataclass(frozen=True, slots=True)
 class StudyRecord:
-    """What a study declares, as far as it outlives the spec file: enough to ask, judge and report."""
+    """The declaration of a study as its store keeps it: what is needed to propose, compare and report trials.
+
+    Attributes:
+        name: The name of the study.
+        space: The search space.
+        goals: What to optimize; at least one goal.
+        budget: The number of reports of a full trial; None if a trial ends when its objective returns.
+        seed: The seed of all random choices.
+        strategy: The strategy as text, such as "TPE(startup_trials=10)".
+        pruner: The pruner as text.
+        outcome_constraints: Bounds on metrics that a trial must satisfy to be the best.
+        start: Configurations to evaluate before those of the strategy.
+        repeats: The number of seeds under which a promising configuration is trained.
+    """
 
     name: str
     space: Space
-    goals: tuple[Goal, ...]  # at least one
-    budget: int | None  # reports of a full trial; None: a trial ends when its objective does
+    goals: tuple[Goal, ...]
+    budget: int | None
     seed: int
-    strategy: str  # as shown, e.g. "TPE(startup_trials=10)"
+    strategy: str
     pruner: str
     outcome_constraints: tuple[OutcomeConstraint, ...] = ()
-    start: tuple[Config, ...] = ()  # tried before what the strategy proposes
-    repeats: int = 1  # seeds under which a promising configuration is trained
+    start: tuple[Config, ...] = ()
+    repeats: int = 1
 
     @property
     def goal(self) -> Goal:
-        """The first goal: the only one of most studies, and the one by which `History.best` is chosen."""
+        """The first goal, by which `History.best` is chosen. Most studies have one goal only."""
         return self.goals[0]
 
     @property
     def aim(self) -> str:
-        """The goals and constraints in words: `maximize accuracy subject to parameters < 1e6`."""
+        """The goals and constraints as text: `maximize accuracy subject to parameters < 1e6`."""
         goals = ", ".join(map(str, self.goals))
         bounds = " and ".join(map(str, self.outcome_constraints))
         return f"{goals} subject to {bounds}" if bounds else goals
 
     def generator(self, number: int) -> np.random.Generator:
-        """The random numbers that trial `number` is chosen with.
+        """The random generator that the configuration of trial `number` is chosen with.
 
-        A study that starts with configurations has others: the one that they come from may have had the same seed, and
-        what it drew is known.
+        A study with `start` configurations uses other random numbers than one without: the configurations may come
+        from an earlier study with the same seed, whose random draws would be repeated otherwise.
         """
         return np.random.default_rng([self.seed, number, *([len(self.start)] if self.start else [])])
 
     def completed(self, proposal: Proposal) -> Proposal:
-        """The proposal with the study's budget, where it names none."""
+        """The proposal, with the study's budget if it has none of its own."""
         return replace(proposal, budget=self.budget) if proposal.budget is None else proposal
 
     @property
     def metrics(self) -> list[str]:
-        """What every trial must report: the goals' metrics, and those of the outcome constraints."""
-        wanted: tuple[Goal | OutcomeConstraint, ...] = (*self.goals, *self.outcome_constraints)
-        return list(dict.fromkeys(each.metric for each in wanted))
+        """The metrics that every trial must report: those of the goals and of the outcome constraints."""
+        required: tuple[Goal | OutcomeConstraint, ...] = (*self.goals, *self.outcome_constraints)
+        return list(dict.fromkeys(each.metric for each in required))
 
     def to_json(self) -> dict[str, Any]:
+        """The record as JSON data; the inverse of `from_json`."""
         return {
             "name": self.name,
             "space": self.space.to_json(),
@@ -85,6 +99,7 @@ class StudyRecord:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> StudyRecord:
+        """The record from the data that `to_json` returned."""
         return cls(
             name=body["name"],
             space=Space.from_json(body["space"]),
@@ -101,17 +116,17 @@ class StudyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A configuration to try.
+    """A configuration to evaluate.
 
     Args:
-        config: The active parameters and their values.
-        budget: After so many reports the trial ends, or pauses where this is less than the study's budget. None: the
-            study's budget.
-        proposer: The name of what chose the configuration; empty for the name of the study's strategy.
-        reason: Why, in words, for the report.
-        drawn_at_random: Whether no model or earlier trial had a part in the choice. The report compares the others with
-            these, to say whether the search paid.
-        state: JSON that the strategy keeps with the proposal, and finds again in the history.
+        config: The values of the active parameters.
+        budget: The number of reports after which the trial ends, or pauses if this is less than the study's budget.
+            None is the study's budget.
+        proposer: The name of the component that chose the configuration. Empty is the name of the study's strategy.
+        reason: Why it was chosen, as text for the report.
+        drawn_at_random: Whether it was chosen without a model and without regard to earlier trials. The report
+            compares these trials with the others to show whether the search beats chance.
+        state: JSON data of the strategy, stored with the proposal and available in the history.
     """
 
     config: Config
@@ -124,13 +139,13 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A paused trial that is to go on, to a larger budget.
+    """The decision to continue a paused trial up to a larger budget.
 
     Args:
-        trial: Its number.
-        budget: After so many reports it ends, or pauses again; at most the study's budget.
-        reason: Why, in words, for the report.
-        state: JSON that the strategy keeps with it.
+        trial: The number of the trial.
+        budget: The number of reports after which it ends or pauses again; at most the study's budget.
+        reason: Why it was chosen, as text for the report.
+        state: JSON data of the strategy, stored with the event.
     """
 
     trial: int
@@ -141,9 +156,13 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One yield of the objective. `step` counts from 1; `seconds` of work on the trial up to here.
+    """The metrics that a trial reported at one step.
 
-    checkpoint: the name of the file with the state that the trial can go on from after this step; "" for none.
+    Attributes:
+        step: The step, from 1.
+        metrics: The metrics and their values.
+        seconds: The time spent on the trial up to this step.
+        checkpoint: The name of the file from which the trial can resume after this step; empty if there is none.
     """
 
     step: int
@@ -154,19 +173,27 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The objective ran to its end or to its budget."""
+    """The trial is complete: its objective returned, or its budget is used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The pruner stopped the trial."""
+    """The pruner stopped the trial.
+
+    Attributes:
+        reason: The pruner's reason, as text.
+    """
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The trial's own fault: its objective raised, or reported a value that is not a finite number."""
+    """The trial failed: its objective raised an exception, or reported a value that is not a finite number.
+
+    Attributes:
+        error: The error message.
+    """
 
     error: str
 
@@ -176,10 +203,23 @@ Outcome = Finished | Pruned | Failed
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One configuration and what became of it. Times are seconds since the epoch.
+    """One configuration and its results.
 
-    reports: of its first run, under its own seed. repeats: the reports of each further run, under other seeds; the
-    last of them may go on while the trial has no outcome.
+    Attributes:
+        number: The number of the trial, from 0 in the order of the proposals.
+        proposal: The configuration and how it was chosen.
+        state: The state after the last event.
+        proposed_at: When it was proposed, in seconds since the epoch.
+        reports: The reports of its first run, under its own seed.
+        outcome: How it ended; None if it has not ended.
+        attempt: The number of times that it was started.
+        from_step: The step that the latest attempt resumed from; 0 if it started from scratch.
+        workers_lost: The number of attempts that ended because the worker died.
+        worker: The name of the worker of the latest attempt; None before the first attempt.
+        started_at: When the latest attempt started, in seconds since the epoch.
+        ended_at: When the latest attempt ended, in seconds since the epoch; None while it runs.
+        repeats: The reports of each further run, under other seeds. If the trial has no outcome, the last run may be
+            incomplete.
     """
 
     number: int
@@ -188,36 +228,37 @@ class Trial:
     proposed_at: float
     reports: tuple[Report, ...] = ()
     outcome: Outcome | None = None
-    attempt: int = 0  # how many times it was started
-    from_step: int = 0  # where the latest attempt went on from
-    workers_lost: int = 0  # how many attempts ended with a dead worker
+    attempt: int = 0
+    from_step: int = 0
+    workers_lost: int = 0
     worker: str | None = None
-    started_at: float | None = None  # of the latest attempt
+    started_at: float | None = None
     ended_at: float | None = None
     repeats: tuple[tuple[Report, ...], ...] = ()
 
     @property
     def config(self) -> Config:
+        """The values of the active parameters."""
         return self.proposal.config
 
     @property
     def step(self) -> int:
-        """The last step that was reported; 0 before the first."""
+        """The last reported step of the first run; 0 before the first report."""
         return self.reports[-1].step if self.reports else 0
 
     @property
     def run(self) -> tuple[Report, ...]:
-        """The reports of the run that goes on, or went on last."""
+        """The reports of the current run, or of the last one."""
         return self.repeats[-1] if self.repeats else self.reports
 
     @property
     def resumable(self) -> Report | None:
-        """The last report with a checkpoint, which the next attempt goes on from; None: it begins anew."""
+        """The last report with a checkpoint, from which the next attempt resumes; None if it starts from scratch."""
         return next((report for report in reversed(self.run) if report.checkpoint), None)
 
     @property
     def reason(self) -> str:
-        """Why it was pruned or failed; empty otherwise."""
+        """Why the trial was pruned or failed; otherwise empty."""
         match self.outcome:
             case Pruned(reason):
                 return reason
@@ -227,9 +268,13 @@ class Trial:
                 return ""
 
     def value(self, metric: str) -> float | None:
-        """The metric as last reported, which is the trial's value; None before it was.
+        """The trial's value of a metric: its last reported value.
 
-        Of a trial with repeats, the mean over its runs that are complete.
+        Args:
+            metric: The name of the metric.
+
+        Returns:
+            The value; for a trial with repeats, the mean over its complete runs. None if it was not reported.
         """
         if not self.repeats:
             return _last(metric, self.reports)
@@ -237,7 +282,7 @@ class Trial:
         return math.fsum(found) / len(found) if found else None
 
     def values(self, metric: str) -> list[float]:
-        """The metric as last reported in the first run, and in each repeat that is complete."""
+        """The last reported values of a metric in the first run and in each complete repeat."""
         complete = self.repeats if isinstance(self.outcome, Finished) else self.repeats[:-1]
         found = (_last(metric, reports) for reports in (self.reports, *complete))
         return [value for value in found if value is not None]
@@ -247,20 +292,20 @@ def _last(metric: str, reports: Sequence[Report]) -> float | None:
     return next((report.metrics[metric] for report in reversed(reports) if metric in report.metrics), None)
 
 
-# Events. `at` is seconds since the epoch, by the driver's clock: workers' clocks may differ from it.
+# Events. `at` is in seconds since the epoch, by the clock of the driver; the clocks of workers may differ.
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """A driver began to work on the study, with these settings.
+    """A driver started a session with these settings.
 
     Attributes:
-        at: Seconds since the epoch.
-        stopping: What ends the study: totals of the study, not of the session.
-        workers: Trials at a time.
+        at: The time, in seconds since the epoch.
+        stopping: The limits of the study, as totals over all of its sessions.
+        workers: The number of trials that run at the same time.
         executor: The name of the executor, such as "ray".
-        host: The name of the driver's machine.
-        pid: The driver's process there.
+        host: The host name of the driver's machine.
+        pid: The process ID of the driver.
     """
 
     at: float
@@ -273,7 +318,12 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The driver left in good order."""
+    """The driver ended the session regularly. A killed session has no such event.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        reason: Why it ended, as text.
+    """
 
     at: float
     reason: str
@@ -281,7 +331,14 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """The strategy chose a configuration, having been shown the events up to number `seen`."""
+    """The strategy proposed a configuration.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the new trial.
+        proposal: The configuration and how it was chosen.
+        seen: The number of events in the history that the strategy was given.
+    """
 
     at: float
     trial: int
@@ -291,7 +348,15 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The trial was handed to a worker; reports after `from_step` of earlier attempts no longer count."""
+    """An attempt at the trial started on a worker.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the trial.
+        attempt: The number of the attempt, from 1.
+        worker: The name of the worker.
+        from_step: The step that it resumes from. Later reports of earlier attempts are discarded.
+    """
 
     at: float
     trial: int
@@ -302,6 +367,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
+    """The trial reported metrics.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the trial.
+        report: The step and its metrics.
+    """
+
     at: float
     trial: int
     report: Report
@@ -309,7 +382,12 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """The trial holds at its budget and gave its worker back."""
+    """The trial reached its budget, which is less than the study's, and released its worker.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the trial.
+    """
 
     at: float
     trial: int
@@ -317,7 +395,12 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class RunCompleted:
-    """The trial's run is complete and promising; it waits for another one under a further seed."""
+    """A run of a promising trial is complete; the trial waits for its next run, under another seed.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the trial.
+    """
 
     at: float
     trial: int
@@ -325,7 +408,16 @@ class RunCompleted:
 
 @dataclass(frozen=True, slots=True)
 class Extended:
-    """The strategy lets the trial go on, having been shown the events up to number `seen`."""
+    """The strategy continues a paused trial.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the trial.
+        budget: The new budget, as a number of reports.
+        reason: Why it was chosen, as text.
+        state: JSON data of the strategy.
+        seen: The number of events in the history that the strategy was given.
+    """
 
     at: float
     trial: int
@@ -337,7 +429,14 @@ class Extended:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The attempt ended by the machine's fault; the trial waits to be started again."""
+    """An attempt was lost through no fault of the trial, which waits to be started again.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the trial.
+        reason: What happened, as text.
+        blame: What was lost: the driver, the worker, or the checkpoint to resume from.
+    """
 
     at: float
     trial: int
@@ -347,6 +446,14 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
+    """The trial ended.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the trial.
+        outcome: How it ended.
+    """
+
     at: float
     trial: int
     outcome: Outcome
@@ -354,7 +461,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What the trial printed."""
+    """The trial printed text.
+
+    Attributes:
+        at: The time, in seconds since the epoch.
+        trial: The number of the trial.
+        text: A part of its output.
+    """
 
     at: float
     trial: int

@@ -148,11 +148,11 @@ class TestConstraints:
     @pytest.mark.parametrize("goals", [(ACCURACY,), (ACCURACY, PARAMETERS)])
     def test_where_every_trial_breaks_one(self, goals: tuple[Goal, ...]) -> None:
         tight = history(*TRIALS[1:3], goals=goals, constraints=(OutcomeConstraint.from_text("parameters < 10"),))
-        assert without_best(tight) == "none of 2 finished trials keeps parameters < 10"
+        assert without_best(tight) == "none of the 2 finished trials satisfies parameters < 10"
         lines = shown(study_table(tight))
-        assert lines[-4] == "none of 2 finished trials keeps parameters < 10; those that come nearest"
+        assert lines[-4] == "none of the 2 finished trials satisfies parameters < 10; those that come nearest"
         assert [line.split()[0] for line in lines[-2:]] == ["1", "0"]
-        assert "none of 2 finished trials keeps parameters < 10" in shown(result(tight, Path("s.db")))
+        assert "none of the 2 finished trials satisfies parameters < 10" in shown(result(tight, Path("s.db")))
 
     def test_where_all_failed(self) -> None:
         plain = history(once(0.5, 1.0), once(0.5, 1.0))
@@ -160,7 +160,7 @@ class TestConstraints:
             replace(trial, state="failed", outcome=Failed(f"ValueError: {trial.number}")) for trial in plain.trials
         ]
         nothing = replace(plain, trials=tuple(failed), best_number=None, front_numbers=())
-        assert without_best(nothing) == "all 2 trials failed, the last with: ValueError: 1"
+        assert without_best(nothing) == "all 2 trials failed, the last one with: ValueError: 1"
         assert hint_without_best(nothing, Path("s.db")) == "; see its log: archsearch show s.db 1 --log"
         one = replace(nothing, trials=tuple(failed[:1]))
         assert without_best(one) == "its only trial failed with: ValueError: 0"
