@@ -1,18 +1,17 @@
-"""Which parameters mattered: a random forest learns config → value, then each parameter is shuffled and the forest's
-loss of accuracy is read off, on the trials that each tree was not shown (out-of-bag).
+"""Parameter importance: the out-of-bag permutation importance of a random forest (Breiman 2001, "Random Forests",
+section 10).
 
-Rules, all of which the report states:
+A forest learns to predict the value from the configuration. Then each parameter is shuffled, and its importance is the
+loss of accuracy on the out-of-bag trials, which are those that a tree was not trained on. The report states these rules:
 
-- Of several goals the first one counts, and no constraint on metrics does.
-- Finished trials count with their value. Pruned and paused ones count with the last value that they reported: leaving
-  them out would leave only what was let through. Failed, waiting and running trials are left out.
-- Values far worse than most (beyond the upper quartile by 1.5 times the distance between the quartiles) count as that
-  far, so that one diverged run does not decide.
-- A parameter that is not active in a trial is a value of its own, so conditional parameters stay in. Shuffling a
-  conditional parameter moves its values among the trials where it is active; shuffling one that conditions read
-  switches the others on and off as the conditions say.
-
-Method: Breiman, Random Forests, 2001, section 10.
+- The value is that of the first goal; outcome constraints are ignored.
+- Finished trials count with their value, and pruned and paused trials with their last reported value. Without the
+  latter, the data would be biased towards good configurations. Failed, waiting and running trials are ignored.
+- Values beyond the upper quartile by more than 1.5 interquartile ranges are clipped to that bound, so that a single
+  diverged run has little influence.
+- "Inactive" is an additional value of a parameter, so conditional parameters are included. Shuffling a conditional
+  parameter permutes its values among the trials in which it is active. Shuffling a parameter that others are
+  conditional on activates and deactivates those accordingly.
 """
 
 from __future__ import annotations
@@ -28,47 +27,72 @@ from archsearch.spaces import Config, Encoding, Parameter, Space
 from archsearch.studies.history import History
 
 MIN_TRIALS = 20
-MAX_TRIALS = 2_000  # beyond, a sample of this many: the answer no longer changes, the time would
+MAX_TRIALS = 2_000  # of more trials a random sample is used: the result barely changes, but the time would
 TREES = 100
 SHUFFLES = 5
-INACTIVE = -0.5  # as far from the unit interval's ends as a tree needs to tell it apart
+INACTIVE = -0.5  # outside the unit interval, so that a tree can separate it
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """One parameter's part. `drop` is how much of the explained variance goes when the parameter is shuffled."""
+    """The importance of one parameter.
+
+    Attributes:
+        parameter: The name of the parameter.
+        share: The drop as a share of the sum of all positive drops, 0 … 1.
+        drop: The decrease of the out-of-bag R² when the parameter is shuffled, as a mean over the shuffles.
+        spread: The standard deviation of the drop over the shuffles.
+    """
 
     parameter: str
-    share: float  # of all drops together; shares sum to 1
+    share: float
     drop: float
-    spread: float  # standard deviation of `drop` over the shuffles
+    spread: float
 
 
 @dataclass(frozen=True, slots=True)
 class Importances:
-    """All free parameters, the most important first, and how far the forest may be believed."""
+    """The importance of each free parameter, and the accuracy of the forest.
 
-    explained: float  # out-of-bag R²: 1 is everything, 0 nothing
-    trials: int  # how many the forest learned from
-    of: int  # how many it might have
+    Attributes:
+        explained: The out-of-bag R² of the forest. The importances are meaningless if it is low.
+        trials: The number of trials that the forest was trained on.
+        of: The number of trials with a value, of which those are a sample.
+        parameters: All free parameters, the most important first.
+    """
+
+    explained: float
+    trials: int
+    of: int
     parameters: tuple[Importance, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """Why there is no answer."""
+    """The importance cannot be computed yet.
+
+    Attributes:
+        reason: Why, as a sentence for the report.
+    """
 
     reason: str
 
 
 def importances(history: History) -> Importances | NotYet:
-    """The importance of every free parameter of the study; the same history gives the same answer."""
+    """Compute the importance of each free parameter. The result is deterministic.
+
+    Args:
+        history: The study.
+
+    Returns:
+        The importances, or NotYet if there are too few trials or nothing to compare.
+    """
     rng = np.random.default_rng(0)
     space = history.study.space
     if not space.free:
-        return NotYet("The space has no free parameter, so there is nothing to weigh.")
+        return NotYet("The space has no free parameter, so there is nothing to compare.")
     known = [
         (t.config, loss)
         for t in history.in_state("finished", "paused", "pruned")
@@ -76,12 +100,12 @@ def importances(history: History) -> Importances | NotYet:
     ]
     known = [(config, loss) for config, loss in known if np.isfinite(loss)]
     if len(known) < MIN_TRIALS:
-        return NotYet(f"Importance needs {MIN_TRIALS} trials with a value; so far there are {len(known)}.")
+        return NotYet(f"Parameter importance needs {MIN_TRIALS} trials with a value; there are {len(known)} so far.")
     of = len(known)
     if of > MAX_TRIALS:
         known = [known[i] for i in np.sort(rng.choice(of, MAX_TRIALS, replace=False))]
     configs = [config for config, _ in known]
-    losses = _fenced(np.array([loss for _, loss in known]))  # (trials,)
+    losses = _clipped(np.array([loss for _, loss in known]))  # (trials,)
     if np.ptp(losses) == 0:
         return NotYet(f"All {of} trials have the same value, so no parameter made a difference.")
 
@@ -99,12 +123,16 @@ def importances(history: History) -> Importances | NotYet:
 
 
 def encode(space: Space, configs: Iterable[Config]) -> Matrix:
-    """Configs as points of the unit cube, one column for each free parameter; INACTIVE where it is not active."""
+    """Encode configurations as points of the unit cube, with INACTIVE for inactive parameters.
+
+    Returns:
+        (configs, free parameters).
+    """
     return Encoding(space, fill=INACTIVE).encode(configs)
 
 
 class _Bag:
-    """The forest, asked only about trials that each tree was not shown."""
+    """A random forest with out-of-bag predictions: of each tree, only for trials that it was not trained on."""
 
     def __init__(self, points: Matrix, losses: Matrix) -> None:
         self.losses = losses
@@ -113,39 +141,41 @@ class _Bag:
         for row, seen in zip(unseen, self.forest.estimators_samples_, strict=True):
             row[seen] = False
         self.unseen = unseen
-        self.judged = unseen.any(axis=0)  # a trial that every tree was shown cannot be judged
+        self.judged = unseen.any(axis=0)  # without the trials that all trees were trained on
         self.explained = self._explained([points])[0]
 
     def drops(self, shuffled: list[Matrix]) -> Matrix:
-        """How much less is explained, for each of the shuffled matrices."""
+        """The decrease of R² for each of the shuffled matrices."""
         return self.explained - np.array(self._explained(shuffled))
 
     def _explained(self, stack: list[Matrix]) -> list[float]:
-        # All matrices pass through a tree in one call; the calls are what costs.
+        # Each tree predicts all matrices in one call, as the overhead of the calls dominates.
         rows = np.concatenate(stack).astype(np.float32)  # (matrices * trials, parameters)
         sums = np.zeros((len(stack), len(self.losses)))
         for tree, unseen in zip(self.forest.estimators_, self.unseen, strict=True):
             sums += tree.tree_.predict(rows).reshape(sums.shape) * unseen
-        guesses = (sums / np.maximum(self.unseen.sum(axis=0), 1))[:, self.judged]
+        predictions = (sums / np.maximum(self.unseen.sum(axis=0), 1))[:, self.judged]
         losses = self.losses[self.judged]
-        errors = ((guesses - losses) ** 2).mean(axis=1)
+        errors = ((predictions - losses) ** 2).mean(axis=1)
         return [float(1 - error / losses.var()) for error in errors]
 
 
 def _shuffled(space: Space, parameter: Parameter, configs: list[Config], rng: np.random.Generator) -> Matrix:
-    """The configs with this parameter's values dealt anew, and legal still: see the module's rules."""
+    """The configurations with the values of one parameter shuffled. They stay valid, see the rules of the module."""
     name = parameter.name
     active = [i for i, config in enumerate(configs) if name in config]
-    dealt = [dict(config) for config in configs]
+    shuffled = [dict(config) for config in configs]
     for i, j in zip(active, rng.permutation(active), strict=True):
-        dealt[i][name] = configs[j][name]
+        shuffled[i][name] = configs[j][name]
     if not any(p.condition and name in p.condition.names for p in space.parameters):
-        return encode(space, dealt)
-    return encode(space, [_completed(space, config, configs, rng) for config in dealt])
+        return encode(space, shuffled)
+    return encode(space, [_completed(space, config, configs, rng) for config in shuffled])
 
 
 def _completed(space: Space, config: Config, donors: list[Config], rng: np.random.Generator) -> Config:
-    """Walks the space anew: what falls inactive goes, and what becomes active takes a value that some trial had."""
+    """A valid configuration: parameters that became inactive are removed, those that became active get the value of
+    another trial.
+    """
 
     def value_of(parameter: Parameter) -> object:
         if parameter.name in config:
@@ -158,6 +188,6 @@ def _completed(space: Space, config: Config, donors: list[Config], rng: np.rando
     return space.walk(value_of)  # type: ignore[arg-type]
 
 
-def _fenced(losses: Matrix) -> Matrix:
+def _clipped(losses: Matrix) -> Matrix:
     low, high = np.quantile(losses, [0.25, 0.75])
     return np.minimum(losses, high + 1.5 * (high - low)) if high > low else losses

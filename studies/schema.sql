@@ -1,4 +1,4 @@
--- The store of one study. Events are appended and never changed; everything else is derived from them.
+-- The store of one study. Events are append-only; everything else is derived from them.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -6,12 +6,12 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 
 CREATE TABLE events (
-    seq   INTEGER PRIMARY KEY,     -- 1, 2, 3, … without a gap
+    seq   INTEGER PRIMARY KEY,     -- 1, 2, 3, … without gaps
     kind  TEXT NOT NULL,
     trial INTEGER,                 -- NULL for events of the whole study
     at    REAL NOT NULL,           -- seconds since the epoch
     body  TEXT NOT NULL,           -- JSON
-    "check" TEXT NOT NULL          -- digest of the previous check and this row
+    "check" TEXT NOT NULL          -- digest of the previous row's check and this row
 );
 
 CREATE INDEX events_by_trial ON events (trial, kind);
@@ -21,9 +21,9 @@ BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_stay BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
--- One row per report and metric. Reports that a later attempt made again do not count. `run` is 0 for a trial's first
--- run, under its own seed, and counts its repeats under further ones. Of a metric that was told twice of one step, the
--- one with the higher `seq` counts.
+-- One row per report and metric, without reports that were discarded because a later attempt repeated their steps. `run`
+-- is 0 for a trial's first run, under its own seed, and 1, 2, … for its repeats under other seeds. If a metric was
+-- reported twice for one step, the row with the higher `seq` is valid.
 CREATE VIEW curves AS
 SELECT e.trial                                AS trial,
        (SELECT count(*) FROM events r
@@ -43,7 +43,7 @@ WHERE e.kind = 'reported'
                                     WHERE r.trial = e.trial AND r.kind = 'run_completed'
                                       AND r.seq BETWEEN e.seq AND s.seq));
 
--- One row per trial. `value` is the study's first metric as last reported, or its mean over the runs that are complete.
+-- One row per trial. `value` is the last reported value of the first goal's metric, or its mean over the complete runs.
 CREATE VIEW trials AS
 SELECT p.trial AS number,
        CASE last.kind

@@ -1,10 +1,10 @@
-"""What ends a study: its limits as one value, which is declared, checked, recorded, extended and evaluated here.
+"""The stopping criteria of a study as one value: declared, checked, stored, overridden and evaluated here.
 
-A new limit is one field of `StoppingCriteria` and its line in `reached`. `Study` and `resume` take it as an argument of
-the same name, the command line makes its option from the field.
+To add a limit, add a field to `StoppingCriteria` and evaluate it in `reached`. `Study` and `resume` have an argument of
+the same name, and the option of the command line is created from the field.
 
-After the `StoppingCriterion` of Syne Tune (Salinas et al. 2022, "Syne Tune: A Library for Large Scale Hyperparameter
-Tuning and Reproducible Research").
+Modelled on the `StoppingCriterion` of Syne Tune (Salinas et al. 2022, "Syne Tune: A Library for Large Scale
+Hyperparameter Tuning and Reproducible Research").
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ OUT_OF_PATIENCE = "no better trial among the last"  # and how many
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What is known of one of the limits beside its value.
+    """The description of one limit.
 
     Attributes:
-        argument: Its name in Python, as in `Study(timeout="20m")`.
-        check: From (what a person gave, the argument) to the value that is kept; raises ArgumentError.
-        type: What the command line reads it as.
-        metavar: What stands for its value in the command's help.
-        help: A line for the command's help.
-        reason: How the reason of a session begins that was ended by it.
+        argument: The name of its argument in Python, as in `Study(timeout="20m")`.
+        check: Converts (the user's value, the name of the argument) to the stored value, or raises ArgumentError.
+        type: The type of the command-line option.
+        metavar: The placeholder of the value in the help of the command.
+        help: The help text of the option.
+        reason: The beginning of the reason with which a session ends when the limit is reached.
     """
 
     argument: str
@@ -49,7 +49,7 @@ class Limit:
 
     @property
     def option(self) -> str:
-        """The option of the command line: `--gpu-hours`."""
+        """The command-line option, such as `--gpu-hours`."""
         return f"--{self.argument.replace('_', '-')}"
 
 
@@ -63,33 +63,33 @@ _amount = partial(finite_number, positive=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppingCriteria:
-    """The limits of a study, each a total over all of its sessions. None: there is no such limit.
+    """The limits of a study, as totals over all of its sessions. None means that there is no such limit.
 
     Attributes:
-        trials: How many trials it has in total.
-        timeout_s: Seconds of work in total.
-        gpu_hours: Hours that its trials use GPUs, summed over trials and GPUs.
-        target: It ends once the best value of the first goal is as good as this.
-        patience: It ends once so many trials in a row have ended without one that is better than all before.
+        trials: The number of trials.
+        timeout_s: The wall-clock time of the sessions, in seconds.
+        gpu_hours: The GPU time of the trials in hours, summed over trials and GPUs.
+        target: The study ends when the best value of the first goal is at least as good as this.
+        patience: The study ends when this many trials in a row have ended without an improvement.
 
     Raises:
-        ArgumentError: A limit has the wrong type or an impossible value.
+        ArgumentError: A limit has an invalid type or value.
     """
 
     trials: int | None = _limit(
-        "trials", _count, int, "N", "How many configurations, in total over all sessions.", TRIALS_DONE
+        "trials", _count, int, "N", "Number of trials, in total over all sessions.", TRIALS_DONE
     )
     timeout_s: float | None = _limit(
-        "timeout", duration_s, str, "TIME", "How long to work, in total, e.g. 90s, 20m, 1h30m.", OUT_OF_TIME
+        "timeout", duration_s, str, "TIME", "Time limit, in total over all sessions, e.g. 90s, 20m, 1h30m.", OUT_OF_TIME
     )
     gpu_hours: float | None = _limit(
-        "gpu_hours", _amount, float, "HOURS", "The study's GPU hours, in total.", OUT_OF_GPU_TIME
+        "gpu_hours", _amount, float, "HOURS", "GPU hours, in total over all sessions.", OUT_OF_GPU_TIME
     )
     target: float | None = _limit(
-        "target", finite_number, float, "VALUE", "End once the best value is as good as this.", TARGET_REACHED
+        "target", finite_number, float, "VALUE", "Stop when the best value is at least as good as this.", TARGET_REACHED
     )
     patience: int | None = _limit(
-        "patience", _count, int, "N", "End once N trials in a row were no better.", OUT_OF_PATIENCE
+        "patience", _count, int, "N", "Stop after N trials in a row without an improvement.", OUT_OF_PATIENCE
     )
 
     def __post_init__(self) -> None:
@@ -100,66 +100,77 @@ class StoppingCriteria:
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any]) -> Self:
-        """The limits among what a person gave.
+        """The limits from the arguments of `Study`, `resume` or a command.
 
         Args:
-            arguments: By the names of the arguments in Python, so `timeout`, which may be a text such as "20m". What
-                is no limit is ignored.
+            arguments: The arguments by their names in Python; `timeout` may be a string such as "20m". Arguments that
+                are not limits are ignored.
 
         Raises:
-            ArgumentError: As the class does.
+            ArgumentError: A limit has an invalid type or value.
         """
         return cls(**{each.name: arguments.get(_about(each).argument) for each in fields(cls)})
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
-        """What `to_json` made. Raises ValueError for a limit that this version does not know."""
+        """The limits from the data that `to_json` returned.
+
+        Raises:
+            ValueError: This version does not know one of the limits.
+        """
         if strange := body.keys() - {each.name for each in fields(cls)}:
             raise ValueError(f"unknown limit of a study: {', '.join(sorted(strange))}")
         return cls(**body)
 
     def to_json(self) -> dict[str, Any]:
-        """The limits that there are, by the names of the fields."""
+        """The limits that are not None, by the names of the fields."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
     def overridden(self, by: StoppingCriteria) -> StoppingCriteria:
-        """These limits, with each that `by` has in place of its own."""
+        """These limits, replaced by those of `by` that are not None."""
         return replace(self, **by.to_json())
 
     @property
     def endless(self) -> bool:
-        """Is there nothing that is sure to end the study? A target may never be reached."""
+        """Whether the study may never end: it has no limit, or only a target, which it may never reach."""
         return self.to_json().keys() <= {"target"}
 
     def check(self, *, gpus: float, begun: int = 0) -> None:
-        """Raises ArgumentError for limits that mean nothing.
+        """Check that the limits fit the study.
 
         Args:
-            gpus: What each trial uses.
-            begun: How many trials the study has already.
+            gpus: The number of GPUs that each trial uses.
+            begun: The number of trials that the study already has.
+
+        Raises:
+            ArgumentError: There is a limit of GPU hours but trials use no GPU, or the study already has more trials
+                than `trials`.
         """
         if self.gpu_hours is not None and not gpus:
-            raise ArgumentError("gpu_hours", "limits trials that use a GPU, and these use none; set a timeout instead")
+            raise ArgumentError("gpu_hours", "has no effect, as the trials use no GPU; set a timeout instead")
         if self.trials is not None and self.trials < begun:
             raise ArgumentError(
                 "trials",
-                f"is the study's total, got {self.trials}, and {begun} have begun already; give at least {begun}",
+                f"is the total of the study, which already has {begun} trials; got {self.trials}; give at least {begun}",
             )
 
     def trials_left(self, history: History) -> int | None:
-        """How many more trials may begin; None: no end of them."""
+        """The number of trials that may still be proposed; None if it is unlimited."""
         return None if self.trials is None else max(0, self.trials - len(history.trials))
 
     def reached(self, history: History, now: float, gpus: float) -> str | None:
-        """Why the study ends at this time, though trials may still run; None while it may go on.
+        """Whether the study must end now, even if trials are running.
 
-        The number of trials is no such reason: those that have begun are to end (`trials_left`).
+        The limit `trials` is not considered here, as running trials may finish; see `trials_left`.
 
         Args:
             history: The study so far.
-            now: Seconds since the epoch, by the clock of the history's events.
-            gpus: What each trial uses.
+            now: The time in seconds since the epoch, by the clock of the events.
+            gpus: The number of GPUs that each trial uses.
+
+        Returns:
+            The reason, or None if no limit is reached.
         """
         if self._time_left_s(history, now) == 0:
             return OUT_OF_TIME
@@ -174,7 +185,7 @@ class StoppingCriteria:
         return None
 
     def wait_s(self, history: History, now: float, gpus: float) -> float | None:
-        """How long to wait for news before a time is used up, in seconds; None: for ever."""
+        """The time in seconds until a time limit is reached, if no event happens; None if there is no time limit."""
         times = (self._time_left_s(history, now), self._gpu_time_left_s(history, now, gpus))
         return min((time for time in times if time is not None), default=None)
 
@@ -186,7 +197,7 @@ class StoppingCriteria:
         return max(0.0, self.timeout_s - worked_s)
 
     def _gpu_time_left_s(self, history: History, now: float, gpus: float) -> float | None:
-        """If no more trials run than now."""
+        """The wall-clock time in seconds until the GPU hours are used up by the trials that are running now."""
         if self.gpu_hours is None:
             return None
         running = len(history.open_trials("running"))
@@ -199,15 +210,18 @@ def _about(each: Field[Any]) -> Limit:
     return limit
 
 
-# By the argument.
+# By the name of the argument.
 LIMITS: Mapping[str, Limit] = {_about(each).argument: _about(each) for each in fields(StoppingCriteria)}
 
 
 def option_to_resume(reason: str) -> str | None:
-    """The option that lets a study go on which a limit has ended, such as `--timeout TIME`; None: no limit ended it.
+    """The option with which to resume a study that a limit has ended, such as `--timeout TIME`.
 
     Args:
-        reason: Of the session's end, as `StoppingCriteria.reached` gave it.
+        reason: The reason of the session's end, as returned by `StoppingCriteria.reached`.
+
+    Returns:
+        The option with its placeholder, or None if no limit ended the session.
     """
     ended_by = (limit for limit in LIMITS.values() if limit.reason != TRIALS_DONE and reason.startswith(limit.reason))
     return next((f"{limit.option} {limit.metavar}" for limit in ended_by), None)

@@ -1,8 +1,8 @@
-"""The append-only event store of one study: one SQLite file, one writer, any number of readers at any time.
+"""The append-only event store of one study: one SQLite file with one writer and any number of concurrent readers.
 
-Each batch of events is one transaction, which is committed before anyone acts on it, so killing any process loses no
-decision. Only the driver writes, and a lock keeps a second driver out (`archsearch.studies.locking`). Rows are chained
-by a digest, so that a damaged or edited file is noticed when it is read.
+Each batch of events is one transaction that is committed before the engine acts on it, so no decision is lost if a
+process is killed. Only the driver writes; a lock excludes a second driver (`archsearch.studies.locking`). The digest of
+each row includes the digest of the previous row, so that a damaged or edited file is detected when it is read.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from archsearch.studies.history import History
 from archsearch.studies.locking import StoreLock, held_here
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
 
-APPLICATION_ID = 0x41524348  # "ARCH": what makes an SQLite file ours
+APPLICATION_ID = 0x41524348  # "ARCH": identifies our SQLite files
 FORMAT = 4
-FREE_DISK_BYTES = 64 * 2**20  # a study is not started with less free disk space
+FREE_DISK_BYTES = 64 * 2**20  # required to start a study
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 class StoreExistsError(StoreError):
-    """A new store was to be created where there is one already.
+    """A new store cannot be created because the file is an existing store.
 
     Attributes:
         path: The existing store.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} exists already")
+        super().__init__(f"{path} already exists")
         self.path = path
 
 
 class Store:
-    """An open store. Use `create` or `open` to get one, in a `with` block.
+    """An open store. Get one from `create` or `open`, in a `with` block.
 
-    Whatever is wrong with the file, its folder or its disk is a StoreError that says what to do.
+    All methods raise StoreError for problems with the file, its folder or its disk.
 
     Attributes:
-        path: The file, as it was given.
+        path: The file, as passed to `create` or `open`.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: StoreLock | None) -> None:
@@ -62,23 +62,23 @@ class Store:
 
     @classmethod
     def create(cls, path: str | Path, study: StudyRecord, meta: Mapping[str, Any]) -> Store:
-        """Create a store for a study, and open it for writing.
+        """Create a store for a study and open it for writing.
 
         Args:
-            path: The file, which must not exist. It appears under this name whole or not at all.
-            study: The study's record.
-            meta: What is known of its provenance, as JSON: spec, versions of packages, hardware.
+            path: The file, which must not exist. It is created atomically.
+            study: The record of the study.
+            meta: The provenance of the study as JSON data: spec, versions of packages, hardware.
 
         Raises:
-            StoreExistsError: There is a store of this name.
-            StoreError: The file cannot be made, or another driver holds the lock.
+            StoreExistsError: The file is an existing store.
+            StoreError: The file cannot be created, or another driver has the lock.
         """
         path = Path(path)
         _check_folder(path)
         _check_absent(path)
         lock = _lock(path)
         try:
-            _check_absent(path)  # another driver may have made it meanwhile
+            _check_absent(path)  # again, as another driver may have created it in the meantime
             with _explained(path):
                 _write_new(path, {**meta, "study": study.to_json()})
             return cls(path, _connect(path, "rw"), lock)
@@ -92,10 +92,10 @@ class Store:
 
         Args:
             path: The file.
-            write: Open it as its only driver. Reading is possible at any time, also while a driver writes.
+            write: Open it as its driver, with the lock. Without, it is read-only, also while a driver writes.
 
         Raises:
-            StoreError: There is no such file, it is not a store, or another driver holds the lock.
+            StoreError: The file does not exist, it is not a store, or another driver has the lock.
         """
         path = Path(path)
         with _explained(path):
@@ -115,7 +115,15 @@ class Store:
             raise
 
     def append(self, events: Sequence[Event]) -> None:
-        """Append all of the events, or none of them. They are on disk when this returns."""
+        """Append events in one transaction: all of them or, if an error is raised, none.
+
+        Args:
+            events: The events, in order. They are committed when this method returns.
+
+        Raises:
+            StoreError: They cannot be written.
+            ValueError: An event contains NaN or an infinity.
+        """
         check = self._check
         rows = []
         for event in events:
@@ -127,18 +135,26 @@ class Store:
         self._check = check
 
     def note(self, key: str, value: Any) -> None:
-        """Add to `meta` what was learnt since `create`. Entries that exist are never changed."""
+        """Add an entry to `meta`.
+
+        Args:
+            key: A new key; existing entries cannot be changed.
+            value: JSON data.
+
+        Raises:
+            StoreError: The key exists, or the entry cannot be written.
+        """
         with _explained(self.path), self._db:
             self._db.execute("INSERT INTO meta VALUES (?, ?)", (key, json.dumps(value, ensure_ascii=False)))
 
     def events(self, after: int = 0) -> Iterator[Event]:
-        """The events in order.
+        """Iterate over the events in order.
 
         Args:
-            after: Leave out the events up to this number, counted from 1.
+            after: Skip the events up to this number, counted from 1.
 
         Raises:
-            StoreError: While iterating, at the first event that does not fit the chain of digests.
+            StoreError: During the iteration, at the first event with a wrong digest or of an unknown format.
         """
         check = self.digest(after) or ""
         with _explained(self.path):
@@ -149,18 +165,18 @@ class Store:
                 check = _chain(check, kind, trial, at, body)
                 if check != stored or seq != place:
                     raise StoreError(
-                        f"{self.path} is damaged: event {seq} does not fit its checksum; restore a copy "
-                        "(`archsearch copy` makes one at any time)"
+                        f"{self.path} is damaged: event {seq} does not match its checksum; restore a copy "
+                        "(`archsearch copy` creates one at any time)"
                     )
                 try:
                     yield decode(kind, trial, at, body)
                 except (ValueError, KeyError) as error:
                     raise StoreError(
-                        f"{self.path}: event {seq} cannot be read ({error}); it was written by another version"
+                        f"{self.path}: event {seq} cannot be read ({error}); it was written by another version of archsearch"
                     ) from error
 
     def digest(self, seq: int) -> str | None:
-        """The digest of all events up to number `seq`; None where there are fewer."""
+        """The digest of the first `seq` events; None if there are fewer."""
         if seq == 0:
             return ""
         with _explained(self.path):
@@ -168,50 +184,59 @@ class Store:
         return row[0] if row else None
 
     def history(self) -> History:
-        """The fold of all events."""
+        """The history after all events."""
         return History.from_events(self.study, self.events())
 
     @property
     def study(self) -> StudyRecord:
+        """The record of the study."""
         return StudyRecord.from_json(self.meta["study"])
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known of the study's provenance: format, study, spec, versions, hardware, the data's fingerprint."""
+        """The record and the provenance of the study: spec, versions, hardware, fingerprint of the data and so on."""
         with _explained(self.path):
             return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
 
     def log(self, trial: int) -> str:
-        """What the trial printed, over all its attempts; empty for a trial that does not exist."""
+        """The output of a trial, over all of its attempts; empty if the trial does not exist."""
         with _explained(self.path):
             rows = self._db.execute(
                 "SELECT body FROM events WHERE trial = ? AND kind = 'logged' ORDER BY seq", (trial,)
             )
-            # Not json_extract: SQLite's ends at a NUL, and refuses a lone surrogate.
+            # Not json_extract: SQLite's version stops at a NUL and rejects lone surrogates.
             return "".join(json.loads(body)["text"] for (body,) in rows)
 
     @property
     def empty(self) -> bool:
-        """Whether no event was ever appended."""
+        """Whether the store has no events."""
         return not self._check
 
     def discard(self) -> None:
-        """Delete an empty store. It must be open for writing, and still has to be closed."""
+        """Delete an empty store that is open for writing. It still has to be closed.
+
+        Raises:
+            StoreError: The store has events or is open for reading only.
+        """
         if not self.empty or self._lock is None:
-            raise StoreError(f"{self.path} holds events or is not ours to delete; nothing was deleted")
+            reason = "is open for reading only" if self._lock is None else "contains events"
+            raise StoreError(f"{self.path} {reason}, so it was not deleted")
         self.path.unlink()
 
     def copy(self, destination: str | Path) -> None:
-        """Copy the store as it is at this moment, also while a driver writes, with the files beside it.
+        """Copy the current state of the store and the files that belong to it, also while a driver writes.
 
-        A checkpoint that is replaced meanwhile may be missing in the copy; its trial then starts again.
+        A checkpoint that is replaced during the copy may be missing in it; its trial then starts from scratch.
+
+        Args:
+            destination: The file to create.
 
         Raises:
-            StoreError: The destination exists already, or cannot be written.
+            StoreError: The destination already exists or cannot be written.
         """
         destination = Path(destination)
         if destination.exists():
-            raise StoreError(f"{destination} exists already; name another file")
+            raise StoreError(f"{destination} already exists; choose another file")
         _check_folder(destination)
         with _explained(destination), closing(sqlite3.connect(destination)) as target:
             self._db.backup(target)
@@ -219,9 +244,10 @@ class Store:
                 shutil.copytree(files_beside(self.path), files_beside(destination), ignore=_drafts)
 
     def close(self) -> None:
-        """Close the store, and give the lock back."""
+        """Close the store and release the lock."""
         if self._lock is not None:
-            # Leave one plain file, which can be read in a read-only folder too. A reader at work keeps the WAL for now.
+            # Without a WAL, the store is one file that can also be read in a read-only folder. This fails, without harm,
+            # while another process reads the store.
             with suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
@@ -244,12 +270,12 @@ class Store:
 
 
 def files_beside(store: Path) -> Path:
-    """The folder for what belongs to a store and is too large for it, such as checkpoints. It may not exist."""
+    """The folder for files of a store that are too large for the database, such as checkpoints. It may not exist."""
     return store.absolute().with_name(f"{store.name}.files")
 
 
 def _drafts(folder: str, names: list[str]) -> list[str]:
-    """What is being written at this moment."""
+    """The files that are being written at the moment."""
     return [name for name in names if name.endswith(".new")]
 
 
@@ -259,8 +285,8 @@ def _chain(check: str, kind: str, trial: int | None, at: float, body: str) -> st
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     with _explained(path):
-        # The timeout is for someone's sqlite3 shell that holds the file; drivers exclude each other by the lock.
-        # A Session may be asked from several threads, one at a time.
+        # The timeout is for other programs, such as the sqlite3 shell; drivers exclude each other by the lock.
+        # check_same_thread: a Session may be used by several threads, one at a time.
         connection = sqlite3.connect(
             f"file:{_quoted(path)}?mode={mode}", uri=True, timeout=30, check_same_thread=mode != "rw"
         )
@@ -274,7 +300,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             connection.close()
             if "readonly" not in str(error):
                 raise
-            # A driver was killed while it opened or closed the store. SQLite must write to recover the file.
+            # A driver was killed while it opened or closed the store, and SQLite must write to recover the file.
             connection = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=30)
             connection.execute("PRAGMA query_only = ON")
         return connection
@@ -285,9 +311,9 @@ def _quoted(path: Path) -> str:
 
 
 def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
-    """The file appears under its name whole or not at all."""
+    """Create the file atomically."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)  # process ids are reused, in containers at once
+    draft.unlink(missing_ok=True)  # process IDs are reused, in containers often
     _drop_side_files(draft)
     _drop_side_files(path)
     try:
@@ -305,31 +331,32 @@ def _write_new(path: Path, meta: Mapping[str, Any]) -> None:
 
 
 def _drop_side_files(path: Path) -> None:
-    """What a killed driver left of a store that was then deleted: SQLite would play its events into a new file."""
+    """Delete the side files of a deleted store, or SQLite would apply its events to the new file."""
     for suffix in _SIDE_FILES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _check_format(path: Path) -> None:
     if held_here(path):
-        # Closing a file gives back all locks that the process has on it (POSIX), those of its driver's SQLite too.
+        # By POSIX, closing a file releases all locks of this process on it, including those of SQLite.
         return
-    # Read from the header: SQLite might have to recover the file first, and would write to a file that is not ours.
+    # Read the header without SQLite, which might recover the file first, and so write to a file that is not ours.
     with _explained(path), path.open("rb") as file:
         header = file.read(100)
     if header and not header.startswith(b"SQLite format 3\0"):
-        raise StoreError(f"{path} is no archsearch store, or is damaged; name the .db file of a run")
+        raise StoreError(f"{path} is not an archsearch store, or is damaged; give the .db file of a run")
     application_id, version = (int.from_bytes(header[at : at + 4], "big") for at in (68, 60))
     if application_id != APPLICATION_ID:
-        raise StoreError(f"{path} is an SQLite file, but no archsearch store; name the .db file that a run made")
+        raise StoreError(f"{path} is an SQLite file but not an archsearch store; give the .db file of a run")
     if version < FORMAT:
         raise StoreError(
-            f"{path} has store format {version}, and this archsearch reads {FORMAT} alone; run the study anew"
+            f"{path} has store format {version}, and this version of archsearch reads format {FORMAT} only; run the study "
+            "again with a new store"
         )
     if version > FORMAT:
         raise StoreError(
-            f"{path} has store format {version}, this archsearch reads up to {FORMAT}; upgrade it: "
-            "pip install -U archsearch"
+            f"{path} has store format {version}, and this version of archsearch reads format {FORMAT} only; upgrade "
+            "archsearch: pip install -U archsearch"
         )
 
 
@@ -339,7 +366,7 @@ def _check_absent(path: Path) -> None:
     try:
         _check_format(path)
     except StoreError as error:
-        raise StoreError(f"{path} exists already, and is no store; name another file") from error
+        raise StoreError(f"{path} already exists and is not a store; choose another file") from error
     raise StoreExistsError(path)
 
 
@@ -348,14 +375,14 @@ def _check_folder(path: Path) -> None:
     with _explained(path):
         found = folder.is_dir()
     if not found:
-        raise StoreError(f"the folder {folder} of {path.name} does not exist; make it first: mkdir -p {folder}")
+        raise StoreError(f"the folder {folder} of {path.name} does not exist; create it first: mkdir -p {folder}")
     if not os.access(folder, os.W_OK):
-        raise StoreError(f"the folder {folder} is not writable; name a file elsewhere")
+        raise StoreError(f"the folder {folder} is not writable; choose a file in another folder")
     free = shutil.disk_usage(folder).free
     if free < FREE_DISK_BYTES:
         raise StoreError(
-            f"the disk of {folder} has {file_size(free)} free, and a study wants {file_size(FREE_DISK_BYTES)}; "
-            "free some, or name a file on another disk"
+            f"the disk of {folder} has {file_size(free)} free, and a study needs {file_size(FREE_DISK_BYTES)}; "
+            "free some space, or choose a file on another disk"
         )
 
 
@@ -363,13 +390,14 @@ def _lock(path: Path) -> StoreLock:
     try:
         return StoreLock(path)
     except TimeoutError as error:
-        raise StoreError(f"{path} is in use by another driver{_holder(path)}; stop that one first") from error
+        fix = "it is in this process: close its session first" if held_here(path) else "stop it first"
+        raise StoreError(f"{path} is in use by another driver{_holder(path)}; {fix}") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be locked: {error}") from error
 
 
 def _holder(path: Path) -> str:
-    """Who holds the lock, as the latest session in the store says; empty when none is open or can be read."""
+    """The driver that has the lock, from the latest session in the store; empty if it cannot be determined."""
     try:
         with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
             kind, at, body = db.execute(
@@ -378,29 +406,28 @@ def _holder(path: Path) -> str:
             ).fetchone()
     except (sqlite3.Error, TypeError):
         return ""
-    opened = decode(kind, 0, at, body)
-    if not isinstance(opened, SessionStarted):
+    session = decode(kind, 0, at, body)
+    if not isinstance(session, SessionStarted):
         return ""
-    here = ", this very process: close what has it open" if opened.pid == os.getpid() else ""
-    return f" (process {opened.pid} on {opened.host}{here})"
+    return f" (process {session.pid} on {session.host})"
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """SQLite's and the system's errors as ours, with what to do."""
+    """Turns errors of SQLite and the operating system into a StoreError that says what to do."""
     try:
         yield
     except sqlite3.Error as error:
         text = str(error)
         if "not a database" in text or "malformed" in text:
             raise StoreError(
-                f"{path} is no archsearch store, or is damaged ({text}); name the .db file of a run"
+                f"{path} is not an archsearch store, or is damaged ({text}); give the .db file of a run"
             ) from error
         if "full" in text:
             raise StoreError(
-                f"no room left for {path} ({text}); everything decided so far is kept: free some disk "
-                "space, then resume the study"
+                f"no disk space left for {path} ({text}); all earlier events are stored: free some disk space, then "
+                "resume the study"
             ) from error
         raise StoreError(f"{path}: {text}") from error
     except OSError as error:
-        raise StoreError(f"{path} cannot be used: {error.strerror or error}; name a file elsewhere") from error
+        raise StoreError(f"{path} cannot be used: {error.strerror or error}; choose another file") from error

@@ -1,4 +1,4 @@
-"""A study in its store, read-only: what Python asks after a run, or while it goes on."""
+"""Read-only access to a stored study from Python, after a run or during it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
 
 def open_study(store: str | Path) -> StoredStudy:
-    """Open a study's store to look at it, also while the study runs.
+    """Open the store of a study for reading, also while the study runs.
 
-    Nothing is written and no lock is taken, so it never stands in a driver's way. To go on with the study, use
-    `resume` or `Study.run(resume=True)`.
+    Nothing is written and no lock is taken, so a running study is not affected. To continue a study, use `resume` or
+    `Study.run(resume=True)`.
 
     Args:
-        store: The `.db` file that the run made.
+        store: The `.db` file of the study.
+
+    Returns:
+        The study, with its trials and results.
 
     Raises:
-        StoreError: There is no such file, or it is not a store.
+        StoreError: The file does not exist or is not a store.
 
     Example:
         >>> study = open_study("wine.db")
@@ -41,14 +44,20 @@ def open_study(store: str | Path) -> StoredStudy:
 
 
 class StoredStudy:
-    """A study as its store has it at this moment; `open_study` makes one.
+    """A study in its store, as returned by `open_study`.
 
-    Each attribute reads what was added to the store since the last look, which takes about a millisecond where nothing
-    was. For several questions about one moment, take `history` once, and ask that.
+    Each attribute first reads the events that were added to the store in the meantime, which takes about a millisecond
+    if there are none. For several values of the same moment, use `history`, which is immutable.
+
+    Args:
+        store: The `.db` file of the study.
 
     Attributes:
-        path: The store.
-        name: The study's name.
+        path: The file of the store.
+        name: The name of the study.
+
+    Raises:
+        StoreError: The file does not exist or is not a store.
     """
 
     def __init__(self, store: str | Path) -> None:
@@ -60,10 +69,10 @@ class StoredStudy:
 
     @property
     def history(self) -> History:
-        """The study as of now: one immutable value, the same object as long as nothing is added."""
+        """The current history: an immutable value, and the same object as long as there are no new events."""
         with Store.open(self.path) as store:
             history = self._history
-            # A store that was deleted and made anew has other events.
+            # If the store was replaced, its events differ from those of the history.
             if history is None or not history.seq or store.digest(history.seq) != self._digest:
                 history = store.history()
             elif added := [*store.events(after=history.seq)]:
@@ -73,7 +82,7 @@ class StoredStudy:
 
     @property
     def study(self) -> StudyRecord:
-        """What was declared: the space, the goals, the strategy and so on."""
+        """The declaration of the study: space, goals, strategy and so on."""
         return self.history.study
 
     @property
@@ -83,65 +92,70 @@ class StoredStudy:
 
     @property
     def best(self) -> Trial | None:
-        """The finished trial with the best value, as `History.best`; None where there is none yet.
+        """The feasible finished trial with the best value; None if there is none.
 
-        With several goals, the one that is best in the first goal; `front` has all that are not beaten.
+        With several goals, this is the best trial for the first goal; see `front` for the Pareto front.
         """
         return self.history.best
 
     @property
     def front(self) -> list[Trial]:
-        """The trials on the Pareto front, by number; with one goal, the best trial alone."""
+        """The trials of the Pareto front, sorted by number; with one goal, the best trial."""
         return self.history.front
 
     @property
     def best_value(self) -> float:
-        """The value of the best trial: its last report of the metric; with several goals, of the first goal's.
+        """The value of the best trial for the first goal: the last reported value of its metric.
 
         Raises:
-            ArchsearchError: There is no best trial. `best` is None then.
+            ArchsearchError: There is no best trial.
         """
         history = self.history
         return float(history.value(self._best(history)))  # type: ignore[arg-type]  # the best trial has a value
 
     @property
     def best_config(self) -> Config:
-        """The configuration of the best trial: its active parameters.
+        """The configuration of the best trial: the values of its active parameters.
 
         Raises:
-            ArchsearchError: There is no best trial. `best` is None then.
+            ArchsearchError: There is no best trial.
         """
         return self._best(self.history).config
 
     def frame(self) -> pd.DataFrame:
-        """The trials as a pandas DataFrame, one row each.
+        """The trials as a pandas DataFrame.
 
         Returns:
-            The columns `number`, `state`, `metrics.NAME`, `params.NAME`, `steps`, `duration_s` (of the latest attempt)
-            and `reason` (why it was pruned or failed). What a trial does not have is a missing value.
+            One row per trial with the columns `number`, `state`, `metrics.NAME`, `params.NAME`, `steps`, `duration_s`
+            (of the latest attempt) and `reason` (why it was pruned or failed). Metrics that were not reported and
+            parameters that are inactive are missing values.
         """
         return trials_frame(self.history)
 
     def log(self, trial: int) -> str:
-        """What a trial printed, over all its attempts, with its traceback where it failed.
+        """The output of a trial over all of its attempts, including the traceback of an error.
+
+        Args:
+            trial: The number of the trial.
 
         Raises:
-            ArchsearchError: There is no trial of this number.
+            ArchsearchError: There is no trial with this number.
         """
         with Store.open(self.path) as store:
-            begun = len(self.history.trials)
-            if not 0 <= trial < begun:
-                raise ArchsearchError(f"{self.path} has no trial {trial}; it has {count(begun, 'trial')}, from 0 on")
+            total = len(self.history.trials)
+            if not 0 <= trial < total:
+                raise ArchsearchError(f"{self.path} has no trial {trial}; it has {count(total, 'trial')}, from 0 on")
             return store.log(trial)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the report: one offline HTML page.
+        """Write the report as one HTML file that works offline.
 
         Args:
-            path: The file. Default: the store's name with `.html`, in the current folder, as `archsearch report` does.
+            path: The file. By default the name of the store with `.html`, in the current folder, as with
+                `archsearch report`.
 
         Returns:
-            The path of the page.
+            The path of the file.
 
         Raises:
             ArchsearchError: The file cannot be written.
@@ -152,13 +166,13 @@ class StoredStudy:
         try:
             return write([self.history], page, metadata=[self.made_with])
         except OSError as error:
-            raise ArchsearchError(f"cannot write {page}: {error.strerror}; name a file elsewhere") from error
+            raise ArchsearchError(f"cannot write {page}: {error.strerror}; choose another file") from error
 
     @property
     def made_with(self) -> dict[str, str]:
-        """The machine, the spec's commit and the versions of the packages at the first session, in words."""
+        """The machine, the commit of the spec and the versions of the packages of the first session, as text."""
         with Store.open(self.path) as store:
-            return _in_words(store.meta)
+            return _provenance(store.meta)
 
     def _best(self, history: History) -> Trial:
         if history.best is None:
@@ -172,7 +186,7 @@ class StoredStudy:
         return history_html(self.history)
 
 
-def _in_words(meta: Mapping[str, Any]) -> dict[str, str]:
+def _provenance(meta: Mapping[str, Any]) -> dict[str, str]:
     hardware = meta["hardware"]
     gpus = f", {count(hardware['gpus'], 'GPU')}" if hardware["gpus"] else ""
     cores = count(hardware["cores"], "core")

@@ -161,7 +161,7 @@ def test_no_address_reaches_the_store(tmp_path: Path) -> None:
 def test_run_and_resume_from_python(tmp_path: Path) -> None:
     history = study().run(tmp_path / "s.db", quiet=True)
     assert history.counts() == {"finished": 4}
-    with pytest.raises(StoreError, match="exists already"):
+    with pytest.raises(StoreError, match="already exists"):
         study().run(tmp_path / "s.db", quiet=True)
     again = archsearch.resume(tmp_path / "s.db", trials=6, quiet=True)
     assert again.counts() == {"finished": 6}

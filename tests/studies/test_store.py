@@ -174,7 +174,7 @@ def test_a_changed_event_is_noticed_where_it_is(left: Path, statement: str, plac
     edit(left, *DROP, statement)
     with Store.open(left) as store:
         seen: list[Event] = []
-        with pytest.raises(StoreError, match=f"is damaged: event {place} does not fit its checksum; restore a copy"):
+        with pytest.raises(StoreError, match=f"is damaged: event {place} does not match its checksum; restore a copy"):
             read_into(seen, store)
         assert seen == EVENTS[: len(seen)]
         assert len(seen) >= min(place, len(EVENTS)) - 2
@@ -208,7 +208,7 @@ def test_damaged_pages_are_explained(left: Path) -> None:
 
 
 def test_an_existing_file_is_not_overwritten(left: Path, small_study: StudyRecord) -> None:
-    with pytest.raises(StoreError, match=r"exists already"):
+    with pytest.raises(StoreError, match=r"already exists"):
         Store.create(left, small_study, META)
     with Store.open(left, write=True) as store:  # and the refusal kept no lock
         assert list(store.events()) == EVENTS
@@ -258,12 +258,12 @@ def as_missing(path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "says"),
     [
-        (as_text, r"is no archsearch store, or is damaged; name the \.db file of a run"),
-        (as_short_text, r"is no archsearch store, or is damaged"),
-        (as_nothing, r"no archsearch store; name the \.db file"),
-        (as_another_database, r"is an SQLite file, but no archsearch store; name the \.db file"),
-        (as_newer, rf"has store format {FORMAT + 1}, this archsearch reads up to {FORMAT}; upgrade"),
-        (as_older, rf"has store format {FORMAT - 1}, and this archsearch reads {FORMAT} alone; run the study anew"),
+        (as_text, r"is not an archsearch store, or is damaged; give the \.db file of a run"),
+        (as_short_text, r"is not an archsearch store, or is damaged"),
+        (as_nothing, r"not an archsearch store; give the \.db file"),
+        (as_another_database, r"is an SQLite file but not an archsearch store; give the \.db file"),
+        (as_newer, rf"has store format {FORMAT + 1}, and this version of archsearch reads format {FORMAT} only; upgrade"),
+        (as_older, rf"has store format {FORMAT - 1}, and this version of archsearch reads format {FORMAT} only; run the study again"),
         (as_folder, r"it is a folder; `archsearch list FOLDER`"),
         (as_missing, r"it does not exist; `archsearch list FOLDER`"),
     ],
@@ -278,7 +278,7 @@ def test_what_is_no_store_is_left_alone(path: Path, prepare: Callable[[Path], No
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, small_study: StudyRecord) -> None:
-    with pytest.raises(StoreError, match=r"the folder .*/runs/july of a\.db does not exist; make it first: mkdir -p"):
+    with pytest.raises(StoreError, match=r"the folder .*/runs/july of a\.db does not exist; create it first: mkdir -p"):
         Store.create(tmp_path / "runs" / "july" / "a.db", small_study, META)
 
 
@@ -328,7 +328,7 @@ def test_a_folder_that_cannot_be_written(outside: Path, small_study: StudyRecord
     with Store.create(outside / "a.db", small_study, META) as store:
         store.append(EVENTS)
     outside.chmod(0o555)
-    says = "is not writable; name a file elsewhere"
+    says = "is not writable; choose a file in another folder"
     assert says in as_nobody(lambda: Store.create(outside / "b.db", small_study, META).close())
     assert says in as_nobody(lambda: Store.open(outside / "a.db", write=True).close())
 
@@ -338,7 +338,7 @@ def test_a_folder_that_cannot_be_written(outside: Path, small_study: StudyRecord
 
     assert as_nobody(only_read) == f"read {len(EVENTS)} events"
     outside.chmod(0o000)
-    says = "cannot be used: Permission denied; name a file elsewhere"
+    says = "cannot be used: Permission denied; choose another file"
     assert says in as_nobody(lambda: Store.open(outside / "a.db").close())
     assert says in as_nobody(lambda: Store.create(outside / "in" / "a.db", small_study, META).close())
 
@@ -348,7 +348,7 @@ def test_a_disk_that_is_nearly_full_is_refused_at_the_start(
 ) -> None:
     usage = namedtuple("usage", "total used free")(10**12, 10**12 - 2**20, 2**20)
     monkeypatch.setattr(archsearch.studies.store.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(StoreError, match=r"has 1 MiB free, and a study wants 64 MiB; free some, or name"):
+    with pytest.raises(StoreError, match=r"has 1 MiB free, and a study needs 64 MiB; free some space, or choose"):
         Store.create(path, small_study, META)
     assert not path.exists()
 
@@ -364,7 +364,7 @@ def test_a_full_disk_keeps_what_was_there(store: Store, path: Path) -> None:
             store.append(long)
             kept.extend(long)
 
-    with pytest.raises(StoreError, match=r"no room left for .*so far is kept: free some disk space") as full:
+    with pytest.raises(StoreError, match=r"no disk space left for .*are stored: free some disk space") as full:
         fill()
     assert str(full.value).endswith("then resume the study")
     assert list(store.events()) == kept
@@ -441,10 +441,10 @@ def test_a_second_driver_is_refused_and_told_who_the_first_is(
     first = start(HOLD)
     assert first.stdout is not None
     assert first.stdout.readline() == "ready\n"
-    says = rf"is in use by another driver \(process {first.pid} on host-b\); stop that one first"
+    says = rf"is in use by another driver \(process {first.pid} on host-b\); stop it first"
     with pytest.raises(StoreError, match=says):
         Store.open(path, write=True)
-    with pytest.raises(StoreError, match="exists already"):
+    with pytest.raises(StoreError, match="already exists"):
         Store.create(path, small_study, META)
     with Store.open(path) as reader, Store.open(path) as another:
         assert len(list(reader.events())) == len(list(another.events())) == 1
@@ -514,7 +514,7 @@ def test_reading_a_store_that_this_process_drives_takes_no_lock_away(left: Path)
 def test_a_driver_that_has_not_begun_is_not_taken_for_the_one_before(left: Path) -> None:
     with Store.open(left, write=True) as store:
         store.append([SessionEnded(9.0, "every trial is done")])
-    with Store.open(left, write=True), pytest.raises(StoreError, match="another driver; stop that one first"):
+    with Store.open(left, write=True), pytest.raises(StoreError, match="another driver; it is in this process: close"):
         Store.open(left, write=True)
 
 
@@ -640,10 +640,10 @@ def test_a_copy_is_a_store_of_its_own(store: Store, tmp_path: Path) -> None:
 def test_a_copy_overwrites_nothing(store: Store, path: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     for destination in (tmp_path / "thesis.txt", path):
-        with pytest.raises(StoreError, match="exists already; name another file"):
+        with pytest.raises(StoreError, match="already exists; choose another file"):
             store.copy(destination)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
-    with pytest.raises(StoreError, match="does not exist; make it first"):
+    with pytest.raises(StoreError, match="does not exist; create it first"):
         store.copy(tmp_path / "missing" / "copy.db")
 
 

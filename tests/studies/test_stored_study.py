@@ -197,7 +197,7 @@ def test_another_process_may_look_while_it_runs(store: Store, path: Path, comman
         (trial(0, Failed("ValueError: no")), "its only trial failed with: ValueError: no"),
         (
             [*trial(0, Failed("KeyError: 1")), *trial(1, Failed("KeyError: 2"))],
-            "all 2 trials failed, the last with: KeyError: 2",
+            "all 2 trials failed, the last one with: KeyError: 2",
         ),
     ],
 )
@@ -227,7 +227,7 @@ def test_what_is_no_store_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="does not exist"):
         open_study(tmp_path / "absent.db")
     (tmp_path / "text.db").write_text("hello, this is no store")
-    with pytest.raises(StoreError, match="is no archsearch store"):
+    with pytest.raises(StoreError, match="is not an archsearch store"):
         open_study(tmp_path / "text.db")
 
 
@@ -308,7 +308,7 @@ def test_a_history_in_a_notebook_shows_a_few_trials_alone() -> None:
     best_first = sorted(range(100), key=lambda number: 37 * number % 100, reverse=True)
     assert re.findall(r"<tr><td>(\d+)</td>", page) == [str(number) for number in best_first[:5]]
     constrained = replace(RECORD, outcome_constraints=(OutcomeConstraint.from_text("accuracy < 0"),))
-    assert "none of 1 finished trial keeps accuracy &lt; 0" in of(*EVENTS[:6], study=constrained)._repr_html_()
+    assert "the only finished trial does not satisfy accuracy &lt; 0" in of(*EVENTS[:6], study=constrained)._repr_html_()
 
 
 def test_a_study_shows_what_it_declares() -> None:

@@ -53,7 +53,7 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
 
     again = archsearch("run", spec)
     assert again.returncode == 2
-    assert "tiny.db exists already; resume it: archsearch resume tiny.db, or name another file: --store" in again.stderr
+    assert "tiny.db already exists; resume it: archsearch resume tiny.db, or name another file: --store" in again.stderr
 
     extended = archsearch("resume", "tiny.db", "--trials", 6, "--json", "--quiet")
     assert extended.returncode == 0
@@ -208,7 +208,7 @@ BAD_CALLS = {
     "inline workers": (["run", "tiny.py", "--workers", "2"], ["--workers must be 1 in the inline executor, got 2"]),
     "no folder": (["run", "tiny.py", "--store", "no/such/x.db"], ["the folder", "does not exist", "mkdir -p"]),
     "no store": (["resume", "nosuch.db"], ["no store at nosuch.db"]),
-    "not a store": (["report", "tiny.py"], ["tiny.py is no archsearch store"]),
+    "not a store": (["report", "tiny.py"], ["tiny.py is not an archsearch store"]),
     "no such trial": (["show", "seed.db", "9"], ["the study has no trial 9; it has 0 to 3"]),
     "option": (["run", "tiny.py", "--trial", "3"], ["No such option"]),
     "command": (["rnu", "tiny.py"], ["No such command 'rnu'"]),
@@ -415,7 +415,7 @@ def test_ctrl_c_between_any_two_steps_leaves_a_store_in_order(
 def test_what_is_no_store_is_not_resumed(archsearch: Any, spec: Path, tmp_path: Path) -> None:
     ran = archsearch("run", spec, "--store", "tiny.py")
     assert ran.returncode == 2
-    assert "tiny.py exists already, and is no store; name another file" in ran.stderr
+    assert "tiny.py already exists and is not a store; choose another file" in ran.stderr
     assert spec.read_text() == GOOD
 
 
