@@ -1,1 +1,1 @@
-"""What happened: records, history, the store, and the reports drawn from them."""
+"""Records, history and store of a study, and the reports on it."""

@@ -152,7 +152,7 @@ class StoppingCriteria:
         if self.trials is not None and self.trials < begun:
             raise ArgumentError(
                 "trials",
-                f"is the total of the study, which already has {begun} trials; got {self.trials}; give at least {begun}",
+                f"must be at least {begun}: it is a total, and the study already has {begun} trials; got {self.trials}",
             )
 
     def trials_left(self, history: History) -> int | None:

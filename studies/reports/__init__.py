@@ -1,4 +1,4 @@
-"""The report: one offline HTML page about one study or several. The only place that imports plotly."""
+"""The report on one or several studies: an HTML page that works offline. Only this package imports plotly."""
 
 from archsearch.studies.reports.page import render, write
 

@@ -1,6 +1,6 @@
-"""What a panel hands to the page: a table first, then perhaps a figure of it; or a sentence, where it does not apply.
+"""The cards of the report. A panel returns its content (notes, a figure, tables), or a sentence if it does not apply.
 
-`card` runs a panel. A panel that raises becomes a card that names the panel and the error; the rest of the page comes.
+`card` runs a panel. If the panel raises an exception, its card shows the error, and the rest of the page is not affected.
 """
 
 from __future__ import annotations
@@ -13,30 +13,38 @@ from typing import Any
 
 from archsearch.studies.reports.theme import script_json
 
-Cell = str | int | float | None  # None: there is nothing to show
+Cell = str | int | float | None  # None is an empty cell
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under named columns. Texts are raw: whoever shows them escapes them."""
+    """A table. Its text is not escaped; that is up to whatever displays it.
+
+    Attributes:
+        caption: The caption.
+        columns: The names of the columns.
+        rows: The cells of each row.
+        tools: Whether the page shows it with sortable headers and a filter box.
+    """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    tools: bool = False  # shown with sortable headers and a filter box
+    tools: bool = False
 
     def column(self, name: str) -> list[Any]:
+        """The cells of one column."""
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 
     def where(self, name: str, value: Cell) -> Table:
-        """The rows with this value in this column."""
+        """The table with only those rows that have this value in this column."""
         index = self.columns.index(name)
         return Table(self.caption, self.columns, tuple(row for row in self.rows if row[index] == value), self.tools)
 
     @property
     def numeric(self) -> tuple[bool, ...]:
-        """For each column: does it hold numbers, and nothing but numbers and gaps?"""
+        """For each column, whether it contains numbers and, apart from empty cells, nothing else."""
         return tuple(
             not any(isinstance(row[i], str) for row in self.rows) and any(row[i] is not None for row in self.rows)
             for i in range(len(self.columns))
@@ -45,35 +53,63 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why a panel does not apply, as one sentence."""
+    """A panel does not apply to the study.
+
+    Attributes:
+        reason: Why, as a sentence.
+    """
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A panel that applies: sentences above, a figure, and the tables that the page shows."""
+    """The content of a panel.
+
+    Attributes:
+        notes: Sentences above the figure.
+        figure: A plotly Figure; None if there is none.
+        tables: The tables below the figure.
+        warning: What limits the validity of the figure; empty if nothing does.
+    """
 
     notes: tuple[str, ...] = ()
-    figure: Any = None  # a plotly Figure
+    figure: Any = None
     tables: tuple[Table, ...] = ()
-    warning: str = ""  # what the reader should know before believing the figure
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A panel as the template takes it."""
+    """A panel as the template displays it: one of `content`, `missing` and `error` is set.
+
+    Attributes:
+        title: The title of the panel.
+        content: The content.
+        missing: Why the panel does not apply.
+        error: The error that the panel raised.
+        figure_json: The figure as JSON that is safe inside a script element.
+        height: The height of the figure in pixels.
+    """
 
     title: str
     content: Content | None = None
     missing: str = ""
     error: str = ""
-    figure_json: str = ""  # Markup, where there is one
+    figure_json: str = ""
     height: int = 0
 
 
 def card(title: str, panel: Callable[[], Content | Missing]) -> Card:
-    """Runs the panel; never raises."""
+    """Run a panel.
+
+    Args:
+        title: The title of the card.
+        panel: Returns the content, or why there is none.
+
+    Returns:
+        The card; if the panel raises an exception, a card with the error.
+    """
     try:
         match panel():
             case Missing(reason):
@@ -83,7 +119,7 @@ def card(title: str, panel: Callable[[], Content | Missing]) -> Card:
             case content:
                 text = script_json(content.figure.to_json())
                 return Card(title, content, figure_json=text, height=content.figure.layout.height)
-    # Any error at all: a report is read when something went wrong, and one bad panel must not take the others along.
+    # Any exception: reports are often read because something went wrong, and one broken panel must not hide the others.
     except Exception as error:  # noqa: BLE001
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}, line {place.lineno}"

@@ -1,4 +1,4 @@
-"""Several studies beside each other. Values are compared only between studies with the same goals and constraints."""
+"""The comparison of several studies. Values are compared only between studies with the same goals and constraints."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ from archsearch.studies.reports.theme import DASHES, STUDIES, axis, figure, text
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A study in the comparison, under a label that no other has."""
+    """A study in the comparison.
+
+    Attributes:
+        label: A label that no other study has.
+        history: The study.
+    """
 
     label: str
     history: History
 
 
 def entrants(histories: Sequence[History]) -> tuple[Entrant, ...]:
-    """The label is the study's name; studies that share it are told apart by strategy, seed, or at last their place."""
+    """The studies with unique labels: their names and, for equal names, the strategy, seed or position as well."""
     labels = [_label(i, histories) for i in range(len(histories))]
     if len(set(labels)) < len(labels):
         labels = [f"{label} ({place})" for place, label in enumerate(labels, start=1)]
@@ -38,14 +43,14 @@ def _label(index: int, histories: Sequence[History]) -> str:
     namesakes = [history.study for history in histories if history.study.name == mine.name]
     if len(namesakes) == 1:
         return mine.name
-    for tell in (lambda s: s.strategy, lambda s: f"seed {s.seed}", lambda s: f"{s.strategy}, seed {s.seed}"):
-        if len({tell(study) for study in namesakes}) == len(namesakes):
-            return f"{mine.name}, {tell(mine)}"
+    for detail in (lambda s: s.strategy, lambda s: f"seed {s.seed}", lambda s: f"{s.strategy}, seed {s.seed}"):
+        if len({detail(study) for study in namesakes}) == len(namesakes):
+            return f"{mine.name}, {detail(mine)}"
     return mine.name
 
 
 def groups(studies: Sequence[Entrant]) -> list[list[Entrant]]:
-    """Studies with the same goals and the same constraints on metrics together, in the order of their first."""
+    """The studies grouped by goals and outcome constraints, in the order of the first study of each group."""
     found: dict[object, list[Entrant]] = {}
     for entrant in studies:
         study = entrant.history.study
@@ -54,22 +59,23 @@ def groups(studies: Sequence[Entrant]) -> list[list[Entrant]]:
 
 
 def _study(group: Sequence[Entrant]) -> StudyRecord:
-    """One of them, to speak of what they share."""
+    """The record of the first study, for what all studies of a group have in common."""
     return group[0].history.study
 
 
 def overview(studies: Sequence[Entrant]) -> Content:
-    """The table of studies, and what of them cannot be compared."""
+    """The table of the studies, with a warning if not all of them can be compared."""
     made = table_of_studies(studies)
     alike = groups(studies)
     if len(alike) == 1:
-        return Content((f"All have the same goal: {_study(studies).aim}.",), tables=(made,))
-    told = "; ".join(f"{_study(group).aim}: {', '.join(e.label for e in group)}" for group in alike)
-    warning = f"These studies have different goals, and only equal goals are compared below. {told}."
+        return Content((f"All studies have the same goal: {_study(studies).aim}.",), tables=(made,))
+    labels = "; ".join(f"{_study(group).aim}: {', '.join(e.label for e in group)}" for group in alike)
+    warning = f"These studies have different goals; only studies with the same goals are compared below. {labels}."
     return Content(tables=(made,), warning=warning)
 
 
 def table_of_studies(studies: Sequence[Entrant]) -> Table:
+    """One row for each study."""
     columns = (
         "study",
         "goal",
@@ -79,7 +85,7 @@ def table_of_studies(studies: Sequence[Entrant]) -> Table:
         "finished",
         "best value",
         "best trial",
-        "worked",
+        "work time",
         "seed",
     )
     return Table("Studies", columns, tuple(_row(entrant) for entrant in studies))
@@ -97,13 +103,13 @@ def _row(entrant: Entrant) -> tuple[Any, ...]:
 
 
 def by_trial(studies: Sequence[Entrant]) -> Content | Missing:
-    """Best so far by trial number."""
+    """The best value so far by trial number."""
     made = table_by_trial(studies)
-    return _lines(studies, made, "trial", "The best finished value among the trials up to each number.")
+    return _lines(studies, made, "trial", "The best value of the finished trials up to each number.")
 
 
 def table_by_trial(studies: Sequence[Entrant]) -> Table:
-    """One row for each improvement, and one at each study's last trial."""
+    """One row for each improvement, and one for the last trial of each study."""
     rows: list[tuple[Any, ...]] = []
     for entrant in studies:
         history = entrant.history
@@ -113,19 +119,19 @@ def table_by_trial(studies: Sequence[Entrant]) -> Table:
 
 
 def by_time(studies: Sequence[Entrant]) -> Content | Missing:
-    """Best so far by the seconds that each study was worked on."""
+    """The best value so far by the time that each study was worked on."""
     made = table_by_time(studies)
-    told = "The best finished value after so many seconds of work, without the gaps between sessions."
+    note = "The best value of the finished trials by seconds of work, without the gaps between sessions."
     if resumed := [entrant.label for entrant in studies if entrant.history.worked_s > 0]:
-        told += (
-            f" {', '.join(resumed)} went on in a later session: of the earlier ones only the total length is known, "
-            "so points in them may lie somewhat late."
+        note += (
+            f" Resumed in a later session: {', '.join(resumed)}. Only the total length of earlier sessions is known, so "
+            "times in them may be too late."
         )
-    return _lines(studies, made, "seconds", told)
+    return _lines(studies, made, "seconds", note)
 
 
 def table_by_time(studies: Sequence[Entrant]) -> Table:
-    """One row for each improvement, and one at the end of each study's work."""
+    """One row for each improvement, and one for the end of each study."""
     rows: list[tuple[Any, ...]] = []
     for entrant in studies:
         history = entrant.history
@@ -139,10 +145,10 @@ def table_by_time(studies: Sequence[Entrant]) -> Table:
 
 
 def worked_at(history: History, at: float) -> float:
-    """How long the study had been worked on at that moment.
+    """The time in seconds that the study had been worked on at a moment, `at` in seconds since the epoch.
 
-    Exact in the latest session. Of earlier ones the history keeps the total only: a moment in them counts from the
-    first proposal, gaps and all, up to that total.
+    It is exact for the latest session. Of earlier sessions, only the total is known: for moments in them, it is the
+    time since the first proposal, including gaps, limited to that total.
     """
     if history.session_started is not None and at >= history.session_started.at:
         return history.worked_s + at - history.session_started.at
@@ -151,7 +157,7 @@ def worked_at(history: History, at: float) -> float:
 
 
 def best_values(studies: Sequence[Entrant]) -> Content | Missing:
-    """A bar for each study's best value."""
+    """A bar for the best value of each study."""
     made = Table(
         "Best values",
         ("study", "best", "trial"),
@@ -164,8 +170,8 @@ def best_values(studies: Sequence[Entrant]) -> Content | Missing:
     if not made.rows:
         return Missing("None of these studies has a finished trial yet.")
     goal = _study(studies).goal
-    order = {entrant.label: place for place, entrant in enumerate(studies)}
-    lanes = [order[label] for label in made.column("study")]
+    lane_of = {entrant.label: lane for lane, entrant in enumerate(studies)}
+    lanes = [lane_of[label] for label in made.column("study")]
     bars = go.Bar(
         x=made.column("best"),
         y=lanes,
@@ -177,7 +183,7 @@ def best_values(studies: Sequence[Entrant]) -> Content | Missing:
         customdata=[[text(row[0], 80), row[2]] for row in made.rows],
         hovertemplate="%{customdata[0]}<br>%{x}, trial %{customdata[1]}<extra></extra>",
     )
-    labels = {"tickvals": list(order.values()), "ticktext": [text(label, 44) for label in order]}
+    labels = {"tickvals": list(lane_of.values()), "ticktext": [text(label, 44) for label in lane_of]}
     y_axis = axis("", autorange="reversed", showgrid=False, **labels)
     drawn = figure(
         [bars],
@@ -201,7 +207,7 @@ def _improvements(entrant: Entrant, points: Sequence[tuple[float, float]], end: 
     return rows
 
 
-def _lines(studies: Sequence[Entrant], made: Table, along: str, told: str) -> Content | Missing:
+def _lines(studies: Sequence[Entrant], made: Table, along: str, note: str) -> Content | Missing:
     if not made.rows:
         return Missing("None of these studies has a finished trial yet.")
     study = _study(studies)
@@ -221,4 +227,4 @@ def _lines(studies: Sequence[Entrant], made: Table, along: str, told: str) -> Co
         )
         traces.append(trace)
     drawn = figure(traces, height=400, showlegend=True, xaxis=axis(along, rangemode="tozero"), yaxis=y_axis)
-    return Content((told, *by_first(study), *notes), drawn)
+    return Content((note, *by_first(study), *notes), drawn)

@@ -1,8 +1,8 @@
-"""The page: runs the panels and puts their cards, the style, the scripts and plotly.js into one HTML file.
+"""The page: one HTML file with the cards of the panels, the style sheet, the scripts and plotly.js.
 
-Nothing is fetched: a content security policy forbids it, and lets no script run but the two whose digests it names, so
-a text that slipped through the escaping still could not run ('unsafe-eval' is for plotly's WebGL, which compiles its
-drawing code; it starts no script). The same histories give the same bytes.
+The page fetches nothing. Its content security policy forbids it, and allows only the two scripts whose digests it
+contains, so text of a study cannot run as a script even if it were not escaped ('unsafe-eval' is needed by plotly's
+WebGL, which compiles its drawing code). The page is deterministic: equal histories give equal bytes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,32 @@ from archsearch.studies.reports.panels import PANELS, SEVERAL_GOALS
 
 @dataclass(frozen=True, slots=True)
 class StudySection:
-    """One study's part of the page."""
+    """The part of the page about one study.
+
+    Attributes:
+        label: The label of the study.
+        cards: Its cards, in the order of the page.
+    """
 
     label: str
     cards: tuple[Card, ...]
 
 
 def write(histories: Sequence[History], path: Path, *, metadata: Sequence[Mapping[str, str]] = ()) -> Path:
-    """Writes the page and returns its path. Whoever reads while it is written again sees the old page or the new."""
+    """Write the page to a file, atomically.
+
+    Args:
+        histories: The studies; more than one are also compared.
+        path: The file.
+        metadata: For each study, further facts to show, such as versions, hardware and commit, by name.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        OSError: The file cannot be written.
+        ValueError: There is no history, or not one mapping of metadata for each.
+    """
     text = render(histories, metadata=metadata)
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
@@ -48,11 +66,17 @@ def write(histories: Sequence[History], path: Path, *, metadata: Sequence[Mappin
 
 
 def render(histories: Sequence[History], *, metadata: Sequence[Mapping[str, str]] = ()) -> str:
-    """The page as text. `metadata`: for each history, what else to say of its making (versions, hardware, commit)."""
+    """The page as a string; see `write` for the arguments.
+
+    Raises:
+        ValueError: There is no history, or not one mapping of metadata for each.
+    """
     if not histories:
-        raise ValueError("no study to report; give at least one history")
+        raise ValueError("histories must not be empty; give at least one history")
     if metadata and len(metadata) != len(histories):
-        raise ValueError(f"{len(metadata)} metadata for {len(histories)} histories; give one for each, or none")
+        raise ValueError(
+            f"metadata must have one mapping for each history, got {len(metadata)} for {len(histories)} histories"
+        )
     studies = comparison.entrants(histories)
     made_by = metadata or [{}] * len(histories)
     sections = [StudySection(e.label, _cards(e.history, more)) for e, more in zip(studies, made_by, strict=True)]
@@ -65,7 +89,7 @@ def render(histories: Sequence[History], *, metadata: Sequence[Mapping[str, str]
             as_of=utc_time(max(history.last_at for history in histories)),
             comparison=_comparison(studies) if len(studies) > 1 else (),
             sections=sections,
-            # These three are ours and plotly's, not a study's; they are the only texts that are not escaped.
+            # Only these three, which are parts of archsearch and plotly, are not escaped.
             style=Markup(style),
             script=Markup(script),
             plotly_js=Markup(plotly_js),
@@ -79,10 +103,10 @@ def _cards(history: History, metadata: Mapping[str, str]) -> tuple[Card, ...]:
     several = len(history.study.goals) > 1
     panels = [(title, panel) for title, panel in PANELS if several or panel not in SEVERAL_GOALS]
     made = [card(title, partial(panel, history)) for title, panel in panels]
-    return (*made, card("How it was made", partial(_making, history, metadata)))
+    return (*made, card("Provenance", partial(_provenance, history, metadata)))
 
 
-def _making(history: History, metadata: Mapping[str, str]) -> Content:
+def _provenance(history: History, metadata: Mapping[str, str]) -> Content:
     study = history.study
     declared: dict[str, Cell] = {
         "goals" if len(study.goals) > 1 else "goal": study.aim,
@@ -94,14 +118,12 @@ def _making(history: History, metadata: Mapping[str, str]) -> Content:
         "last event": utc_time(history.last_at),
         "space digest": study.space.digest(),
     }
-    facts = Table("The study", ("what", "value"), tuple({**declared, **metadata}.items()))
+    facts = Table("Study", ("name", "value"), tuple({**declared, **metadata}.items()))
     space = tuple((p.name, repr(p.domain), p.condition.text if p.condition else None) for p in study.space.parameters)
-    made = [facts, Table("The space", ("parameter", "domain", "active when"), space)]
+    made = [facts, Table("Search space", ("parameter", "domain", "active when"), space)]
     if study.space.constraints:
         made.append(
-            Table(
-                "Its constraints", ("holds in every configuration",), tuple((c.name,) for c in study.space.constraints)
-            )
+            Table("Constraints of the search space", ("constraint",), tuple((c.name,) for c in study.space.constraints))
         )
     return Content(tables=tuple(made))
 

@@ -1,4 +1,4 @@
-"""Where a parameter's values lie on an axis: categories side by side, log domains in the logarithm, the rest as is."""
+"""The positions of a parameter's values on an axis: the index of a category, or a number, as log10 for log domains."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ MAX_TICKS = 14
 
 
 def position(domain: Domain, value: Value) -> float:
-    """The value's place on the domain's axis."""
+    """The position of a value on the axis of its domain."""
     if isinstance(domain, Choice):
         return float(domain.index(value))
-    plain = float(value)  # type: ignore[arg-type]  # a config's values lie in their domains
+    plain = float(value)  # type: ignore[arg-type]  # values of a config are in their domains
     return math.log10(plain) if domain.log else plain
 
 
 def ends(domain: Domain) -> tuple[float, float]:
-    """The first and the last place."""
+    """The positions of the two ends of the axis."""
     if isinstance(domain, Choice):
         return 0.0, len(domain.values) - 1.0
     return position(domain, domain.low), position(domain, domain.high)
 
 
 def ticks(domain: Domain) -> list[tuple[float, str]]:
-    """Places and raw texts: every category (thinned when there are many), powers of ten, or round numbers."""
+    """The positions and labels, not escaped, of the ticks: categories (not all, if there are many) or round numbers."""
     if isinstance(domain, Choice):
         stride = math.ceil(len(domain.values) / MAX_TICKS)
         return [(float(i), str(value)) for i, value in enumerate(domain.values) if i % stride == 0]
@@ -41,7 +41,7 @@ def ticks(domain: Domain) -> list[tuple[float, str]]:
 
 
 def framed(domain: Domain) -> list[tuple[float, str]]:
-    """The ticks with the domain's two ends among them, and none so near an end that the texts would touch."""
+    """The ticks including both ends of the domain, without ticks whose labels would overlap with those of the ends."""
     if isinstance(domain, Choice):
         return ticks(domain)
     low, high = ends(domain)

@@ -58,7 +58,7 @@ def study(**settings: Any) -> Study:
         ({"patience": "3"}, "^patience must be a whole number of at least 1, got '3'"),
         ({"timeout": "20"}, "^timeout has no unit, got '20'; write 20s for seconds"),
         ({"target": True}, "^target must be a finite number, got True"),
-        ({"gpu_hours": 1.0}, "^gpu_hours limits trials that use a GPU, and these use none"),
+        ({"gpu_hours": 1.0}, "^gpu_hours has no effect, as the trials use no GPU"),
         ({"trials": None}, "neither trials nor a timeout"),
         ({"trials": None, "target": 1.0}, "might never end: its target may never be reached"),
         ({"checkpoint_every": "5"}, "^checkpoint_every has no unit"),
@@ -117,7 +117,7 @@ def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
     [
         ({"trials": 6.5}, r"^trials must be a whole number of at least 1, got 6\.5"),
         ({"trials": True}, "^trials must be a whole number"),
-        ({"trials": 2}, "^trials is the study's total, got 2, and 4 have begun already; give at least 4"),
+        ({"trials": 2}, "^trials must be at least 4: it is a total, and the study already has 4 trials; got 2"),
         ({"patience": "3"}, "^patience must be a whole number of at least 1, got '3'"),
         ({"timeout": "20"}, "^timeout has no unit, got '20'"),
         ({"timeout": {}}, "^timeout must be like"),

@@ -149,7 +149,7 @@ def test_the_same_history_gives_the_same_answer() -> None:
 @pytest.mark.parametrize(
     ("history", "reason"),
     [
-        (sampled(TEN, lambda c: c["x0"], MIN_TRIALS - 1), "needs 20 trials with a value; so far there are 19"),
+        (sampled(TEN, lambda c: c["x0"], MIN_TRIALS - 1), "needs 20 trials with a value; there are 19 so far"),
         (sampled(Space(a=1), lambda c: 1.0, 30), "no free parameter"),
         (sampled(TEN, lambda c: 1e20, 30), "same value"),
     ],

@@ -262,8 +262,14 @@ def as_missing(path: Path) -> None:
         (as_short_text, r"is not an archsearch store, or is damaged"),
         (as_nothing, r"not an archsearch store; give the \.db file"),
         (as_another_database, r"is an SQLite file but not an archsearch store; give the \.db file"),
-        (as_newer, rf"has store format {FORMAT + 1}, and this version of archsearch reads format {FORMAT} only; upgrade"),
-        (as_older, rf"has store format {FORMAT - 1}, and this version of archsearch reads format {FORMAT} only; run the study again"),
+        (
+            as_newer,
+            rf"has store format {FORMAT + 1}, and this version of archsearch reads format {FORMAT} only; upgrade",
+        ),
+        (
+            as_older,
+            rf"has store format {FORMAT - 1}, and this version of archsearch reads format {FORMAT} only; run the study again",
+        ),
         (as_folder, r"it is a folder; `archsearch list FOLDER`"),
         (as_missing, r"it does not exist; `archsearch list FOLDER`"),
     ],

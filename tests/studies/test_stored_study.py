@@ -308,7 +308,9 @@ def test_a_history_in_a_notebook_shows_a_few_trials_alone() -> None:
     best_first = sorted(range(100), key=lambda number: 37 * number % 100, reverse=True)
     assert re.findall(r"<tr><td>(\d+)</td>", page) == [str(number) for number in best_first[:5]]
     constrained = replace(RECORD, outcome_constraints=(OutcomeConstraint.from_text("accuracy < 0"),))
-    assert "the only finished trial does not satisfy accuracy &lt; 0" in of(*EVENTS[:6], study=constrained)._repr_html_()
+    assert (
+        "the only finished trial does not satisfy accuracy &lt; 0" in of(*EVENTS[:6], study=constrained)._repr_html_()
+    )
 
 
 def test_a_study_shows_what_it_declares() -> None:

@@ -1,4 +1,4 @@
-"""The panels of one study, in the page's order. Each is a function: History → Content, or Missing with a reason."""
+"""The panels of one study in the order of the page. A panel is a function from a History to Content or Missing."""
 
 from collections.abc import Callable
 
@@ -22,21 +22,21 @@ from archsearch.studies.reports.panels import (
 Panel = Callable[[History], Content | Missing]
 
 PANELS: tuple[tuple[str, Panel], ...] = (
-    ("In short", headline.panel),
+    ("Summary", headline.panel),
     ("Pareto front", front.panel),
     ("Hypervolume", hypervolume.panel),
-    ("Optimisation history", progress.panel),
+    ("Optimization history", progress.panel),
     ("Learning curves", curves.panel),
     ("Parameter importance", importance.panel),
     ("Parallel coordinates", parallel.panel),
-    ("Parameters one by one", slices.panel),
-    ("Timeline of the workers", timeline.panel),
+    ("Slices by parameter", slices.panel),
+    ("Worker timeline", timeline.panel),
     ("Failures", failures.panel),
-    ("Who proposed what, and why", proposers.panel),
+    ("Proposals by strategy and reason", proposers.panel),
     ("All trials", trials.panel),
 )
 
-# Left out where a study has one goal.
+# Omitted if the study has one goal.
 SEVERAL_GOALS: frozenset[Panel] = frozenset({front.panel, hypervolume.panel})
 
 __all__ = ["PANELS", "SEVERAL_GOALS", "Panel"]

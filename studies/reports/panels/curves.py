@@ -1,7 +1,7 @@
-"""Learning curves: the goal's metric by step. Pruned and failed trials show where they ended.
+"""Learning curves: the first goal's metric by step. Markers show where trials other than finished ones ended.
 
-All curves of one state are one trace with gaps, so a hundred curves cost no more than six. No WebGL: a browser grants
-a page some sixteen WebGL contexts, which a page with several studies would use up.
+All curves of the same state are one trace with gaps, which is much faster than one trace per curve. They do not use
+WebGL, because a browser allows about 16 WebGL contexts per page, too few for a page about several studies.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import plotly.graph_objects as go
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import Feasibility, by_first, standing
+from archsearch.studies.reports.feasibility import ShownState, by_first, shown_state
 from archsearch.studies.reports.theme import BEST, STATE_COLOUR, STATE_SYMBOL, figure, value_axis, whole_axis
 
 MAX_CURVES = 240
-MAX_POINTS = 200  # of one curve
-DASH: dict[Feasibility, str] = {"pruned": "dot", "failed": "dash"}
+MAX_POINTS = 200  # per curve
+DASH: dict[ShownState, str] = {"pruned": "dot", "failed": "dash"}
 
 
 def panel(history: History) -> Content | Missing:
@@ -29,23 +29,23 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     y_axis, notes = value_axis(history.study.goal, made.column("value"))
-    told = (*by_first(history.study), *_thinned(history), *_first_runs(history), *notes)
-    return Content(told, _figure(made, history.best_number, y_axis))
+    notes = (*by_first(history.study), *_thinned(history), *_first_runs(history), *notes)
+    return Content(notes, _figure(made, history.best_number, y_axis))
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each point drawn, trial by trial."""
+    """One row for each point of the drawn curves, trial by trial."""
     if not any(trial.reports for trial in history.trials):
         return Missing("No trial has reported yet.")
     curves = [(trial, _curve(history, trial)) for trial in drawn(history)]
     if all(len(curve) < 2 for _, curve in curves):
-        return Missing("Every trial reported once, so there is no curve to draw.")
-    rows = [(trial.number, standing(history, trial), *point) for trial, curve in curves for point in curve]
+        return Missing("No trial has reported more than once, so there are no curves to draw.")
+    rows = [(trial.number, shown_state(history, trial), *point) for trial, curve in curves for point in curve]
     return Table("Learning curves", ("trial", "state", "step", "value"), tuple(rows))
 
 
 def drawn(history: History) -> list[Trial]:
-    """The trials whose curves are drawn: all, or evenly spaced ones when there are too many, always with the best."""
+    """The trials whose curves are drawn: all or, if there are too many, evenly spaced ones and the best."""
     with_curve = [trial for trial in history.trials if trial.reports]
     if len(with_curve) <= MAX_CURVES:
         return with_curve
@@ -61,7 +61,7 @@ def _curve(history: History, trial: Trial) -> list[tuple[int, float]]:
 
 
 def _spaced(n: int, k: int) -> list[int]:
-    """k of 0 … n-1, evenly, with both ends."""
+    """k evenly spaced integers from 0 to n - 1, including both."""
     return [round(i * (n - 1) / (k - 1)) for i in range(k)]
 
 
@@ -69,13 +69,13 @@ def _thinned(history: History) -> tuple[str, ...]:
     total, shown = sum(1 for trial in history.trials if trial.reports), len(drawn(history))
     if shown == total:
         return ()
-    return (f"{shown:,} of {total:,} curves are drawn, evenly spaced by number, the best one among them.",)
+    return (f"{shown:,} of {total:,} curves are shown, evenly spaced by trial number and including the best trial.",)
 
 
 def _first_runs(history: History) -> tuple[str, ...]:
     if not any(trial.repeats for trial in history.trials):
         return ()
-    return ("Of a trial with repeats, the curve of its first run.",)
+    return ("For trials with repeats, the curve of the first run is shown.",)
 
 
 def _figure(made: Table, best: int | None, y_axis: dict[str, Any]) -> Any:
@@ -89,7 +89,7 @@ def _figure(made: Table, best: int | None, y_axis: dict[str, Any]) -> Any:
     return figure(traces, height=420, xaxis=whole_axis("step", max(made.column("step"))), yaxis=y_axis)
 
 
-def _lines(rows: Sequence[tuple[Any, ...]], state: Feasibility) -> list[Any]:
+def _lines(rows: Sequence[tuple[Any, ...]], state: ShownState) -> list[Any]:
     points: list[tuple[Any, ...]] = []
     ends: list[tuple[Any, ...]] = []
     for _, group in groupby(rows, key=lambda row: row[0]):
@@ -115,7 +115,7 @@ def _best(made: Table) -> Any:
     return line
 
 
-def _trace(rows: Sequence[tuple[Any, ...]], state: Feasibility, mode: str, name: str) -> Any:
+def _trace(rows: Sequence[tuple[Any, ...]], state: ShownState, mode: str, name: str) -> Any:
     return go.Scatter(
         x=[row[2] for row in rows],
         y=[row[3] for row in rows],

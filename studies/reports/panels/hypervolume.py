@@ -1,4 +1,4 @@
-"""Hypervolume, of a study with several goals: the share of the room between the worst and the best that is beaten."""
+"""Hypervolume of a study with several goals: the share of the box between the worst and best values that is dominated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.feasibility import feasible
 from archsearch.studies.reports.theme import BEST, axis, figure, whole_axis
 
-MAX_GOALS = 5  # beyond, the exact volume takes minutes where the front is long
+MAX_GOALS = 5  # with more goals and a long front, the exact volume takes minutes
 
 
 def panel(history: History) -> Content | Missing:
@@ -24,37 +24,37 @@ def panel(history: History) -> Content | Missing:
         return made
     losses = _losses(history)
     worst, best = _ends(history.study.goals, losses.max(axis=0)), _ends(history.study.goals, losses.min(axis=0))
-    told = (
-        "The share of the box between the worst and the best value of each goal that the trials up to each number beat "
-        f"together. The box is that of this study's finished, feasible trials, from {worst} to {best}, so that two "
-        "studies are not compared by it."
+    note = (
+        "The share of the box between the worst and the best value of each goal that the trials up to each number "
+        f"dominate. The box is that of this study's feasible finished trials, from {worst} to {best}, so hypervolumes "
+        "of different studies cannot be compared."
     )
-    return Content((told,), _figure(made, len(history.trials) - 1))
+    return Content((note,), _figure(made, len(history.trials) - 1))
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each trial that added to it."""
+    """One row for each trial that increased the hypervolume."""
     if len(history.study.goals) > MAX_GOALS:
-        return Missing(f"The hypervolume of more than {MAX_GOALS} goals takes too long.")
+        return Missing(f"The hypervolume is not computed for more than {MAX_GOALS} goals, as it would take too long.")
     losses = _losses(history)  # (trials, goals)
     spans = np.ptp(losses, axis=0) if len(losses) else np.zeros(1)
     if not spans.all():
-        return Missing("The hypervolume needs finished, feasible trials that differ in each of the goals.")
-    points = (losses - losses.min(axis=0)) / spans
+        return Missing("The hypervolume needs feasible finished trials that differ in the value of each goal.")
+    scaled = (losses - losses.min(axis=0)) / spans  # (trials, goals), 0 … 1
     rows: list[tuple[int, float]] = []
-    front = points[:0]
-    for (trial, _), point in zip(feasible(history), points, strict=True):
-        if (front <= point).all(axis=1).any():
+    front = scaled[:0]
+    for (trial, _), row in zip(feasible(history), scaled, strict=True):
+        if (front <= row).all(axis=1).any():
             continue
-        front = np.vstack([front[~(front >= point).all(axis=1)], point])
+        front = np.vstack([front[~(front >= row).all(axis=1)], row])
         rows.append((trial.number, hypervolume(front)))
     return Table("Hypervolume by trial", ("trial", "hypervolume"), tuple(rows))
 
 
 def _losses(history: History) -> NDArray[np.float64]:
-    """(trials, goals): of the finished trials that keep the constraints."""
-    points = (history.objectives(trial) for trial, _ in feasible(history))
-    return np.array([point.losses for point in points if point is not None])
+    """The losses of the feasible finished trials, (trials, goals)."""
+    vectors = (history.objectives(trial) for trial, _ in feasible(history))
+    return np.array([vector.losses for vector in vectors if vector is not None])
 
 
 def _ends(goals: tuple[Goal, ...], losses: NDArray[np.float64]) -> str:

@@ -1,4 +1,4 @@
-"""Which parameters mattered, and whether the answer may be believed. The rules are those of studies.importance."""
+"""Parameter importance, with a warning if the forest is inaccurate; see `archsearch.studies.importance`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archsearch.studies.reports.cards import Content, Missing, Table
 from archsearch.studies.reports.feasibility import by_first
 from archsearch.studies.reports.theme import STUDIES, axis, figure, text
 
-TRUSTED = 0.3  # out-of-bag R² below which the bars are not to be trusted
+TRUSTED = 0.3  # the panel shows a warning if the out-of-bag R² is lower
 MAX_BARS = 25
 
 
@@ -25,32 +25,33 @@ def panel(history: History) -> Content | Missing:
             made = table(found)
             weak = found.explained < TRUSTED
             warning = (
-                f"The forest explains little of what was seen (out-of-bag R² {found.explained:.2f}, below {TRUSTED}): "
-                "do not trust these bars."
+                f"The random forest explains the values poorly (out-of-bag R² {found.explained:.2f}, below {TRUSTED}), so "
+                "these importances are unreliable."
             )
-            notes = (*by_first(history.study), *_told(found))
+            notes = (*by_first(history.study), *_notes(found))
             if history.study.outcome_constraints:
-                notes += ("Infeasible trials count like feasible ones, by their value.",)
+                notes += ("Infeasible trials are treated like feasible ones.",)
             return Content(notes, _figure(made, weak), (made,), warning if weak else "")
 
 
 def table(found: Importances) -> Table:
+    """One row for each parameter, the most important first."""
     rows = tuple((part.parameter, part.share, part.drop, part.spread) for part in found.parameters)
-    return Table("Importance of each parameter", ("parameter", "share", "drop in R²", "± over shuffles"), rows)
+    return Table("Importance of each parameter", ("parameter", "share", "drop in R²", "std. dev."), rows)
 
 
-def _told(found: Importances) -> tuple[str, ...]:
-    seen = "" if found.trials == found.of else f"{found.trials:,} of "
-    seen += count(found.of, "trial")
-    told = [
-        f"A random forest learned {seen}; its out-of-bag R² is {found.explained:.2f} (1 explains everything, 0 "
-        "nothing). A bar is how much of that goes when one parameter is shuffled. Pruned and paused trials count with "
-        "their last value, failed ones are left out, values far worse than most are cut, and not being active is a "
-        "value of its own."
+def _notes(found: Importances) -> tuple[str, ...]:
+    sample = "" if found.trials == found.of else f"{found.trials:,} of "
+    notes = [
+        f"A random forest was trained on {sample}{count(found.of, 'trial')}; its out-of-bag R² is "
+        f"{found.explained:.2f} (1 is a perfect fit, 0 is no better than the mean). A bar is the share of a parameter "
+        "in the loss of R² when parameters are shuffled one at a time. Pruned and paused trials are included with "
+        "their last value, failed trials are not. Outliers are clipped. “Inactive” is treated as an additional value "
+        "of a parameter."
     ]
     if len(found.parameters) > MAX_BARS:
-        told.append(f"The {MAX_BARS} most important of {len(found.parameters)} parameters are drawn.")
-    return tuple(told)
+        notes.append(f"The {MAX_BARS} most important of {len(found.parameters)} parameters are shown.")
+    return tuple(notes)
 
 
 def _figure(made: Table, weak: bool) -> Any:

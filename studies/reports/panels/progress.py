@@ -1,4 +1,4 @@
-"""Optimisation history: each trial's value by its number, and the best so far."""
+"""Optimization history: the value of each trial by its number, and the best value so far."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import Feasibility, by_first, standing
+from archsearch.studies.reports.feasibility import ShownState, by_first, shown_state
 from archsearch.studies.reports.theme import BEST, STATE_COLOUR, STATE_SYMBOL, figure, text, value_axis, whole_axis
 
 
@@ -18,28 +18,29 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     y_axis, notes = value_axis(history.study.goal, made.column("value"))
-    told = "Every trial that reported, with its last value; the line is the best finished trial up to that number."
-    return Content((told, *by_first(history.study), *notes), _figure(made, y_axis))
+    note = "The last value of each trial; the line is the best value of the finished trials up to each number."
+    return Content((note, *by_first(history.study), *notes), _figure(made, y_axis))
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each trial with a value; `best` is that of the finished, feasible trials up to this number."""
+    """One row for each trial with a value; `best` is the best value of the feasible finished trials so far."""
     goal, best = history.study.goal, None
     rows = []
     for trial in history.trials:
         value = history.value(trial)
         if value is None:
             continue
-        stands = standing(history, trial)
-        if stands == "finished":
+        state = shown_state(history, trial)
+        if state == "finished":
             best = better(goal, best, value)
-        rows.append((trial.number, stands, value, best, trial.proposal.proposer))
+        rows.append((trial.number, state, value, best, trial.proposal.proposer))
     if not rows:
         return Missing("No trial has reported yet.")
     return Table("Value by trial", ("trial", "state", "value", "best", "by"), tuple(rows))
 
 
 def better(goal: Goal, best: float | None, value: float) -> float:
+    """The better one of the best value so far, which may be None, and another value."""
     return value if best is None or goal.better(value, best) else best
 
 
@@ -56,7 +57,7 @@ def _figure(made: Table, y_axis: dict[str, Any]) -> Any:
     return figure([*traces, line], xaxis=whole_axis("trial", max(made.column("trial"))), yaxis=y_axis)
 
 
-def _points(made: Table, state: Feasibility) -> Any:
+def _points(made: Table, state: ShownState) -> Any:
     return go.Scatter(
         x=made.column("trial"),
         y=made.column("value"),

@@ -1,4 +1,4 @@
-"""Parameters one by one: value against parameter, coloured by trial number, so that one sees where the search went."""
+"""Slices: the value by each single parameter, coloured by trial number to show how the search moved."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from plotly.subplots import make_subplots
 from archsearch.spaces import Choice, Domain, Int, Parameter
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import by_first, standing
+from archsearch.studies.reports.feasibility import by_first, shown_state
 from archsearch.studies.reports.scales import ends, position, ticks
 from archsearch.studies.reports.theme import SCALE, STATE_SYMBOL, axis, figure, short, text, value_axis
 
 MAX_SLICES = 24
 COLUMNS = 3
-FEW = 12  # whole numbers that are treated as categories
-MAX_SVG_POINTS = 6_000  # beyond, WebGL, which page.js turns back where the browser has none
+FEW = 12  # integer parameters with at most this many values are treated as categories
+MAX_SVG_POINTS = 6_000  # of more points, WebGL is used; page.js falls back to SVG if the browser lacks it
 
 
 def panel(history: History) -> Content | Missing:
@@ -26,12 +26,13 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     free = history.study.space.free
-    broken = ", triangles are infeasible" if "infeasible" in made.column("state") else ""
+    infeasible = ", triangles are infeasible" if "infeasible" in made.column("state") else ""
     notes = [
-        f"Circles finished, squares hold, crosses were pruned{broken}. Points that share a setting are spread sideways."
+        f"Circles are finished trials, squares are paused, crosses are pruned{infeasible}. Points with the same value of a "
+        "parameter are spread horizontally."
     ]
     if len(free) > MAX_SLICES:
-        notes.append(f"The first {MAX_SLICES} of {len(free)} parameters are drawn.")
+        notes.append(f"The first {MAX_SLICES} of {len(free)} parameters are shown.")
     y_axis, far = value_axis(history.study.goal, made.column("value"))
     return Content(
         (*by_first(history.study), *notes, *far),
@@ -40,20 +41,20 @@ def panel(history: History) -> Content | Missing:
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each active parameter of each finished, paused or pruned trial; `place` is its place on the axis."""
+    """One row for each active parameter of each finished, paused or pruned trial, with its position on the axis."""
     if not history.study.space.free:
         return Missing("The space has no free parameter.")
     rows = tuple(
-        (p.name, trial.number, stands, str(trial.config[p.name]), position(p.domain, trial.config[p.name]), value)
+        (p.name, trial.number, state, str(trial.config[p.name]), position(p.domain, trial.config[p.name]), value)
         for trial in history.in_state("finished", "paused", "pruned")
         if (value := history.value(trial)) is not None and math.isfinite(value)
-        for stands in [standing(history, trial)]
+        for state in [shown_state(history, trial)]
         for p in history.study.space.free
         if p.name in trial.config
     )
     if not rows:
-        return Missing("No trial has finished yet, or paused or was pruned with a value.")
-    return Table("Value against each parameter", ("parameter", "trial", "state", "setting", "place", "value"), rows)
+        return Missing("No trial has finished yet, or was paused or pruned after reporting a value.")
+    return Table("Value by parameter", ("parameter", "trial", "state", "setting", "position", "value"), rows)
 
 
 def _figure(made: Table, drawn: tuple[Parameter, ...], metric: str, y_axis: dict[str, Any]) -> Any:
@@ -73,9 +74,9 @@ def _figure(made: Table, drawn: tuple[Parameter, ...], metric: str, y_axis: dict
 
 
 def _points(made: Table, parameter: Parameter, trace_type: Any) -> Any:
-    numbers, states, places = made.column("trial"), made.column("state"), made.column("place")
+    numbers, states, places = made.column("trial"), made.column("state"), made.column("position")
     if width := _width(parameter.domain):
-        # The golden ratio's multiples spread evenly, and the same trial always lies at the same place.
+        # Multiples of the golden ratio are evenly distributed, and the position of a trial never changes.
         places = [place + 0.5 * width * ((n * 0.618034) % 1 - 0.5) for place, n in zip(places, numbers, strict=True)]
     elif _log(parameter.domain):
         places = [10**place for place in places]
@@ -91,13 +92,13 @@ def _points(made: Table, parameter: Parameter, trace_type: Any) -> Any:
             "opacity": 0.75,
             "symbol": [STATE_SYMBOL[state] for state in states],
         },
-        meta=[text(parameter.name)],  # not in the template: a name may hold what looks like a template
+        meta=[text(parameter.name)],  # not in the template, as a name may contain template syntax
         hovertemplate="trial %{customdata[0]}: %{y}<br>%{meta[0]} = %{customdata[1]}<extra></extra>",
     )
 
 
 def _width(domain: Domain) -> float:
-    """How far the values of a domain lie apart when they are few, so that their points may be spread; else 0."""
+    """The distance between the values of a domain with few values, within which points are spread; otherwise 0."""
     match domain:
         case Choice():
             return 1.0

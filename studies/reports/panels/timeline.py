@@ -1,7 +1,6 @@
-"""Timeline of the workers: which trial each worker ran, and when. Of a trial that was started again, the last attempt.
+"""Worker timeline: which trial each worker ran, and when. For trials with several attempts, the last one is shown.
 
-The axis is time with at least one trial running: a stretch in which nothing ran is cut out and marked, or the night
-between two sessions would hide both.
+Long periods without a running trial, such as the night between two sessions, are cut out of the time axis and marked.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ import plotly.graph_objects as go
 from archsearch.studies.formatting import count, duration, utc_time
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import Feasibility
+from archsearch.studies.reports.feasibility import ShownState
 from archsearch.studies.reports.theme import STATE_COLOUR, axis, figure, text
 
 MAX_BARS = 3_000
-IDLE_S = 60.0  # a stretch without work is cut when it is longer than this and than a twentieth of the whole
+IDLE_S = 60.0  # idle periods are cut out if they are longer than this and than a twentieth of the total time
 CUT = {"dash": "dot", "width": 1.5, "color": STATE_COLOUR["waiting"]}
 
 
@@ -27,18 +26,18 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     cuts = idle(made)
-    notes = [f"Seconds since the first start, {utc_time(min(made.column('start')))}."]
+    notes = [f"Time in seconds since the start of the first trial, {utc_time(min(made.column('start')))}."]
     if cuts:
-        rest = duration(sum(end - start for start, end in cuts))
-        notes.append(f"Dotted lines mark where {rest} without a running trial are cut out.")
+        idle_time = duration(sum(end - start for start, end in cuts))
+        notes.append(f"Dotted lines mark idle periods that are cut out, {idle_time} in total.")
     started = sum(1 for trial in history.trials if trial.started_at is not None)
     if started > MAX_BARS:
-        notes.append(f"The last {MAX_BARS:,} of {count(started, 'trial')} are drawn.")
+        notes.append(f"The last {MAX_BARS:,} of {count(started, 'trial')} are shown.")
     return Content(tuple(notes), _figure(made, cuts))
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each trial that was started; start and end are seconds since the epoch."""
+    """One row for each trial that was started; `start` and `end` are in seconds since the epoch."""
     rows = tuple(
         (trial.number, trial.worker or "?", trial.state, trial.started_at, _end(trial.ended_at, history.last_at))
         for trial in history.trials
@@ -50,7 +49,7 @@ def table(history: History) -> Table | Missing:
 
 
 def idle(made: Table) -> list[tuple[float, float]]:
-    """The stretches that are cut out, in order."""
+    """The idle periods that are cut out, as (start, end), in order."""
     spans = sorted(zip(made.column("start"), made.column("end"), strict=True))
     reach = [spans[0][1]]
     for _, end in spans[1:]:
@@ -72,7 +71,7 @@ def _figure(made: Table, cuts: list[tuple[float, float]]) -> Any:
 
     workers = sorted(set(made.column("worker")))
     lanes = {worker: lane for lane, worker in enumerate(workers)}
-    few = len(made.rows) < 60 * len(workers)  # then the bars are wide enough to be parted by a line
+    few = len(made.rows) < 60 * len(workers)  # wide enough for an outline
     bars = [_bars(made.where("state", s), s, lanes, place, few) for s in STATE_COLOUR if s in made.column("state")]
     marks = [
         {"type": "line", "x0": place(end), "x1": place(end), "yref": "paper", "y0": 0, "y1": 1, "line": CUT}
@@ -90,7 +89,7 @@ def _figure(made: Table, cuts: list[tuple[float, float]]) -> Any:
     )
 
 
-def _bars(made: Table, state: Feasibility, lanes: Mapping[str, int], place: Callable[[float], float], few: bool) -> Any:
+def _bars(made: Table, state: ShownState, lanes: Mapping[str, int], place: Callable[[float], float], few: bool) -> Any:
     starts, stops = [place(at) for at in made.column("start")], [place(at) for at in made.column("end")]
     spans = [stop - start for start, stop in zip(starts, stops, strict=True)]
     when = [utc_time(at) for at in made.column("start")]

@@ -1,4 +1,4 @@
-"""All trials, one row each: to sort, to filter, and to copy from."""
+"""All trials, one row per trial, in a table that can be sorted and filtered."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def panel(history: History) -> Content | Missing:
 
 
 def table(history: History) -> Table | Missing:
-    """One row for each trial. A parameter that is not active is a gap; constants are left out.
+    """One row for each trial. Cells of inactive parameters are empty, and constant parameters are omitted.
 
-    Of a trial with repeats, the values are the means over its runs.
+    For trials with repeats, the values are means over the complete runs.
     """
     if not history.trials:
         return Missing("No trial has been proposed yet.")
@@ -36,5 +36,5 @@ def table(history: History) -> Table | Missing:
     )
     values = ("value",) if len(metrics) == 1 else metrics
     before = ("trial", "state", *values, *(["runs"] if study.repeats > 1 else []), "steps", "seconds")
-    after = (*(["breaks"] if study.outcome_constraints else []), "proposed by", "reason")
+    after = (*(["violates"] if study.outcome_constraints else []), "proposed by", "reason")
     return Table("All trials", (*before, *names, *after), rows, tools=True)

@@ -1,4 +1,4 @@
-// Draws the figures when they come into view, in the page's colours; sorts and filters the tables.
+// Draws each figure in the colours of the page when it scrolls into view; sorts and filters tables.
 "use strict";
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -6,7 +6,7 @@ const hasWebGL = (() => {
   try { return Boolean(document.createElement("canvas").getContext("webgl")); } catch { return false; }
 })();
 
-// The figure's layout in the colours of the style sheet. Rebuilt at each drawing, since light may turn dark.
+// The layout of a figure with the colours of the style sheet, which change with the colour scheme.
 function themed(layout) {
   const text = css("--text"), grid = css("--grid"), line = css("--line"), card = css("--card");
   const made = { ...layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true };
@@ -25,13 +25,13 @@ function draw(figure) {
   figure.dataset.drawn = "yes";
   if (!hasWebGL) {
     if (data.some((trace) => trace.type === "parcoords")) {
-      figure.textContent = "This figure needs WebGL, which this browser does not offer.";
+      figure.textContent = "This figure needs WebGL, which this browser does not support.";
       figure.style.height = "auto";
       return;
     }
     for (const trace of data) if (trace.type === "scattergl") trace.type = "scatter";
   }
-  // By default plotly.js 4 offers a button that sends the figure's data to its makers' server. Not from this page.
+  // Remove plotly's button that uploads the data of the figure to a server.
   const quiet = { showSendToCloud: false, plotlyServerURL: "", displaylogo: false };
   const config = { ...quiet, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
   Plotly.react(figure, data, themed(layout), config);
@@ -46,7 +46,7 @@ const watcher = new IntersectionObserver((entries) => {
 }, { rootMargin: "600px" });
 figures.forEach((figure) => watcher.observe(figure));
 
-// One study is open at a time, and a closed one gives its WebGL contexts back: a browser grants a page about sixteen.
+// Only one study is open at a time, and closing it releases its WebGL contexts: a browser allows about 16 per page.
 const studies = [...document.querySelectorAll("details.study")];
 for (const study of studies) {
   study.addEventListener("toggle", () => {
@@ -56,16 +56,16 @@ for (const study of studies) {
     }
     for (const figure of study.querySelectorAll(".figure[data-drawn]")) {
       Plotly.purge(figure);
-      delete figure.dataset.drawn; // the watcher sees it come into view again
+      delete figure.dataset.drawn; // so that the observer draws it again
     }
   });
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn().forEach(draw));
-// The print style is light; by now it is the one in force for nobody but the printer, so the figures are told of it.
+// The print style is always light, so redraw the figures before and after printing.
 matchMedia("print").addEventListener("change", () => unfolded().forEach(draw));
 
-// Sorting: numbers by value and before texts, texts by the alphabet, gaps and NaN last whichever way.
+// Sorting: numbers by value, then text alphabetically; empty cells and NaN are last in both directions.
 function keyOf(cell) {
   const text = cell.dataset.v ?? cell.textContent;
   if (["", "–", "nan"].includes(text)) return null;
@@ -98,7 +98,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
-// Filtering: a row stays when it holds every word.
+// Filtering: show the rows that contain every word.
 for (const input of document.querySelectorAll("input.filter")) {
   const place = input.closest(".tools");
   const rows = [...place.nextElementSibling.querySelectorAll("tbody tr")];

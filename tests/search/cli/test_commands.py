@@ -62,7 +62,7 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
 
     fewer = archsearch("resume", "tiny.db", "--trials", 3)
     assert fewer.returncode == 2
-    assert "error: --trials is the study's total, got 3, and 6 have begun already; give at least 6" in fewer.stderr
+    assert "error: --trials must be at least 6: it is a total, and the study already has 6 trials; got 3" in fewer.stderr
 
     done = archsearch("resume", "tiny.db")  # nothing to do is no mistake
     assert done.returncode == 0
@@ -203,7 +203,7 @@ BAD_CALLS = {
     "GPU hours": (["run", "tiny.py", "--gpu-hours", "-1"], ["--gpu-hours must be a finite number above 0, got -1"]),
     "no GPU": (
         ["run", "tiny.py", "--gpu-hours", "1"],
-        ["--gpu-hours limits trials that use a GPU, and these use none; set a timeout"],
+        ["--gpu-hours has no effect, as the trials use no GPU; set a timeout"],
     ),
     "inline workers": (["run", "tiny.py", "--workers", "2"], ["--workers must be 1 in the inline executor, got 2"]),
     "no folder": (["run", "tiny.py", "--store", "no/such/x.db"], ["the folder", "does not exist", "mkdir -p"]),
