@@ -2,7 +2,7 @@
 section 10).
 
 A forest learns to predict the value from the configuration. Then each parameter is shuffled, and its importance is the
-loss of accuracy on the out-of-bag trials, which are those that a tree was not trained on. The report states these rules:
+loss of accuracy on the out-of-bag trials, those that a tree was not trained on. The report states these rules:
 
 - The value is that of the first goal; outcome constraints are ignored.
 - Finished trials count with their value, and pruned and paused trials with their last reported value. Without the

@@ -37,9 +37,9 @@ class StoreLock:
     def release(self) -> None:
         """Release the lock and remove its file."""
         _held.discard(self._store)
-        # Remove the file before the lock is released. If another process has opened the file by then, it acquires a lock
-        # on a deleted file, which filelock (since 3.25) detects. Windows cannot remove an open file; filelock does it
-        # after the release.
+        # Remove the file before the lock is released. If another process has opened the file by then, it acquires a
+        # lock on a deleted file, which filelock (since 3.25) detects. Windows cannot remove an open file; there,
+        # filelock removes it after the release.
         with suppress(OSError):
             Path(self._lock.lock_file).unlink()
         self._lock.release()

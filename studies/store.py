@@ -172,7 +172,8 @@ class Store:
                     yield decode(kind, trial, at, body)
                 except (ValueError, KeyError) as error:
                     raise StoreError(
-                        f"{self.path}: event {seq} cannot be read ({error}); it was written by another version of archsearch"
+                        f"{self.path}: event {seq} cannot be read ({error}); it was written by another "
+                        "version of archsearch"
                     ) from error
 
     def digest(self, seq: int) -> str | None:
@@ -246,8 +247,8 @@ class Store:
     def close(self) -> None:
         """Close the store and release the lock."""
         if self._lock is not None:
-            # Without a WAL, the store is one file that can also be read in a read-only folder. This fails, without harm,
-            # while another process reads the store.
+            # Without a WAL, the store is one file that can also be read in a read-only folder. This fails while another
+            # process reads the store, which does no harm.
             with suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
@@ -350,8 +351,8 @@ def _check_format(path: Path) -> None:
         raise StoreError(f"{path} is an SQLite file but not an archsearch store; give the .db file of a run")
     if version < FORMAT:
         raise StoreError(
-            f"{path} has store format {version}, and this version of archsearch reads format {FORMAT} only; run the study "
-            "again with a new store"
+            f"{path} has store format {version}, and this version of archsearch reads format {FORMAT} only; run the "
+            "study again with a new store"
         )
     if version > FORMAT:
         raise StoreError(

@@ -1,6 +1,6 @@
 """The cards of the report. A panel returns its content (notes, a figure, tables), or a sentence if it does not apply.
 
-`card` runs a panel. If the panel raises an exception, its card shows the error, and the rest of the page is not affected.
+`card` runs a panel. If the panel raises an exception, its card shows the error, and the other panels are not affected.
 """
 
 from __future__ import annotations

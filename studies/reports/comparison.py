@@ -124,8 +124,8 @@ def by_time(studies: Sequence[Entrant]) -> Content | Missing:
     note = "The best value of the finished trials by seconds of work, without the gaps between sessions."
     if resumed := [entrant.label for entrant in studies if entrant.history.worked_s > 0]:
         note += (
-            f" Resumed in a later session: {', '.join(resumed)}. Only the total length of earlier sessions is known, so "
-            "times in them may be too late."
+            f" Resumed in a later session: {', '.join(resumed)}. Only the total length of earlier sessions is known, "
+            "so times in them may be too late."
         )
     return _lines(studies, made, "seconds", note)
 

@@ -1,4 +1,4 @@
-"""The feasibility of trials in the report: finished trials that violate an outcome constraint have a state of their own."""
+"""Feasibility in the report, where finished trials that violate an outcome constraint have a state of their own."""
 
 from __future__ import annotations
 

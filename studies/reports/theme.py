@@ -43,7 +43,7 @@ SCALE = ((0.0, "#a3adb8"), (0.5, "#3b82c4"), (1.0, "#e8590c"))
 
 
 def figure(traces: Sequence[Any], height: int = 380, **layout: Any) -> Any:
-    """A plotly Figure with our layout. It omits plotly's default template: 7 kB of colours that page.js would replace."""
+    """A plotly Figure without plotly's default template, which is 7 kB of colours that page.js would replace."""
     quiet = {"template": go.layout.Template(), "margin": {"l": 64, "r": 24, "t": 24, "b": 48}, "hovermode": "closest"}
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     return go.Figure(data=list(traces), layout={**quiet, "legend": legend, "height": height, **layout})

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsearch import Float, Space, SpecError
-from archsearch.studies.goals import Goal, ObjectiveVector, OutcomeConstraint, order, ranks
+from archsearch.studies.goals import Goal, ObjectiveVector, OutcomeConstraint, best_first, ranks
 from archsearch.studies.history import History
 from archsearch.studies.records import (
     Ended,
@@ -28,12 +28,12 @@ from archsearch.studies.records import (
 few = st.sampled_from([0.0, 1.0, 2.0, 3.0])  # so that many are equal
 
 
-def points(goals: int) -> st.SearchStrategy[list[ObjectiveVector]]:
+def vectors(goals: int) -> st.SearchStrategy[list[ObjectiveVector]]:
     violations = st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.5])
     return st.lists(st.builds(ObjectiveVector, violations, st.tuples(*[few] * goals)), max_size=14)
 
 
-several = st.integers(1, 3).flatmap(points)
+several = st.integers(1, 3).flatmap(vectors)
 
 
 def dominates(one: ObjectiveVector, other: ObjectiveVector) -> bool:
@@ -44,49 +44,49 @@ def dominates(one: ObjectiveVector, other: ObjectiveVector) -> bool:
     return all(left <= right for left, right in pairs) and any(left < right for left, right in pairs)
 
 
-@given(points=several)
-def test_ranks_are_fronts_peeled_off_one_by_one(points: list[ObjectiveVector]) -> None:
-    found = ranks(points)
-    left, rank = set(range(len(points))), 0
+@given(vectors=several)
+def test_ranks_are_fronts_peeled_off_one_by_one(vectors: list[ObjectiveVector]) -> None:
+    found = ranks(vectors)
+    left, rank = set(range(len(vectors))), 0
     while left:
-        front = {place for place in left if not any(dominates(points[other], points[place]) for other in left)}
+        front = {place for place in left if not any(dominates(vectors[other], vectors[place]) for other in left)}
         assert {place for place in left if found[place] == rank} == front
         left, rank = left - front, rank + 1
 
 
-@given(points=several)
-def test_order_is_by_rank_and_then_by_crowding(points: list[ObjectiveVector]) -> None:
-    found, by_rank = order(points), ranks(points)
-    assert sorted(found) == list(range(len(points)))
+@given(vectors=several)
+def test_best_first_is_by_rank_and_then_by_crowding(vectors: list[ObjectiveVector]) -> None:
+    found, by_rank = best_first(vectors), ranks(vectors)
+    assert sorted(found) == list(range(len(vectors)))
     assert [by_rank[place] for place in found] == sorted(by_rank)
     for rank in set(by_rank):
-        front = [place for place in range(len(points)) if by_rank[place] == rank]
-        ends = [place for place in found if by_rank[place] == rank][: 2 * len(points[0].losses)]
-        for goal in range(len(points[0].losses)):
-            values = [points[place].losses[goal] for place in front]
-            if len(points[0].losses) > 1 and min(values) < max(values):
-                assert min(values) in [points[place].losses[goal] for place in ends]
-                assert max(values) in [points[place].losses[goal] for place in ends]
+        front = [place for place in range(len(vectors)) if by_rank[place] == rank]
+        ends = [place for place in found if by_rank[place] == rank][: 2 * len(vectors[0].losses)]
+        for goal in range(len(vectors[0].losses)):
+            values = [vectors[place].losses[goal] for place in front]
+            if len(vectors[0].losses) > 1 and min(values) < max(values):
+                assert min(values) in [vectors[place].losses[goal] for place in ends]
+                assert max(values) in [vectors[place].losses[goal] for place in ends]
 
 
 def test_between_the_ends_of_a_front_the_lonely_come_first() -> None:
     front = [ObjectiveVector(0.0, each) for each in [(0.0, 9.0), (1.0, 8.0), (2.0, 7.0), (6.0, 3.0), (9.0, 0.0)]]
-    assert order(front) == [0, 4, 3, 2, 1]
+    assert best_first(front) == [0, 4, 3, 2, 1]
 
 
 @given(losses=st.lists(few, max_size=9))
-def test_with_one_goal_order_is_that_of_the_losses_and_equals_keep_theirs(losses: list[float]) -> None:
-    points = [ObjectiveVector(0.0, (loss,)) for loss in losses]
-    assert order(points) == sorted(range(len(losses)), key=losses.__getitem__)
-    assert ranks(points) == [sorted(set(losses)).index(loss) for loss in losses]
+def test_with_one_goal_best_first_is_that_of_the_losses_and_equals_keep_theirs(losses: list[float]) -> None:
+    vectors = [ObjectiveVector(0.0, (loss,)) for loss in losses]
+    assert best_first(vectors) == sorted(range(len(losses)), key=losses.__getitem__)
+    assert ranks(vectors) == [sorted(set(losses)).index(loss) for loss in losses]
 
 
-@given(one=points(2), other=points(2))
-def test_what_covers_is_nowhere_worse(one: list[ObjectiveVector], other: list[ObjectiveVector]) -> None:
+@given(one=vectors(2), other=vectors(2))
+def test_weak_domination_is_nowhere_worse(one: list[ObjectiveVector], other: list[ObjectiveVector]) -> None:
     for left, right in zip(one, other, strict=False):
         worse = left.violation > right.violation or any(a > b for a, b in zip(left.losses, right.losses, strict=True))
-        assert left.covers(right) != worse
-        assert left.covers(left)
+        assert left.weakly_dominates(right) != worse
+        assert left.weakly_dominates(left)
 
 
 def test_a_goal_turns_what_is_maximised() -> None:
@@ -157,24 +157,24 @@ def test_the_front_is_what_no_other_trial_dominates(data: Any) -> None:
                 Ended(0.0, number, outcome),
             ]
         )
-    standing = [
-        (point, trial.number)
+    candidates = [
+        (vector, trial.number)
         for trial in history.trials
-        if trial.state == "finished" and (point := history.objectives(trial)) is not None and not point.violation
+        if trial.state == "finished" and (vector := history.objectives(trial)) is not None and not vector.violation
     ]
     front = [
         number
-        for point, number in standing
-        if not any(dominates(other, point) or (other == point and older < number) for other, older in standing)
+        for vector, number in candidates
+        if not any(dominates(other, vector) or (other == vector and older < number) for other, older in candidates)
     ]
     assert [trial.number for trial in history.front] == front
-    assert (history.best.number if history.best else None) == min(standing, default=(math.nan, None))[1]
+    assert (history.best.number if history.best else None) == min(candidates, default=(math.nan, None))[1]
     for trial in history.trials:
         assert history.objectives_at(trial, 1) == history.objectives(trial)
         assert history.objectives_at(trial, 2) is None
 
 
-def test_a_trial_without_a_goal_s_metric_has_no_point_and_one_without_a_constraint_s_keeps_it() -> None:
+def test_a_trial_without_a_goal_s_metric_has_no_vector_and_one_without_a_constraint_s_keeps_it() -> None:
     goals = (Goal("loss", maximize=False), Goal("size", maximize=False))
     study = StudyRecord(
         "s", Space(x=Float(0, 1)), goals, 1, 0, "", "", outcome_constraints=(OutcomeConstraint.from_text("cost < 1"),)

@@ -268,7 +268,7 @@ def as_missing(path: Path) -> None:
         ),
         (
             as_older,
-            rf"has store format {FORMAT - 1}, and this version of archsearch reads format {FORMAT} only; run the study again",
+            rf"has store format {FORMAT - 1}, .* reads format {FORMAT} only; run the study again",
         ),
         (as_folder, r"it is a folder; `archsearch list FOLDER`"),
         (as_missing, r"it does not exist; `archsearch list FOLDER`"),

@@ -68,7 +68,7 @@ def chance(history: History) -> str:
         by_chance = sum(trial.proposal.drawn_at_random for trial in front)
         all_by_chance = sum(trial.proposal.drawn_at_random for trial, _ in finished)
         return (
-            f"{by_chance:,} of the {count(len(front), 'trial')} on the Pareto front and {all_by_chance:,} of all "
+            f"{by_chance:,} of the {count(len(front), 'trial')} on the Pareto front and {all_by_chance:,} of "
             f"{count(len(finished), kind)} were drawn at random."
         )
     drawn = [v for t, v in finished if t.proposal.drawn_at_random]
@@ -87,14 +87,14 @@ def chance(history: History) -> str:
         )
     if best.proposal.drawn_at_random:
         return (
-            f"The search did not beat random search: the best trial is one of {len(drawn):,} drawn at random, and none "
-            f"of the {len(chosen):,} that the search proposed is better."
+            f"The search did not beat random search: the best trial is one of {count(len(drawn), kind)} drawn at random, "
+            f"and none of {count(len(chosen), kind)} that the search proposed is better."
         )
     top = pick(chosen)
     if not goal.better(top, top_drawn):
         return (
-            f"The search did not beat random search: the best of {len(drawn):,} trials drawn at random is as good as "
-            f"the best trial, {number(top_drawn)}."
+            f"The search did not beat random search: the best of {count(len(drawn), kind)} drawn at random is as good "
+            f"as the best trial, {number(top_drawn)}."
         )
     return (
         f"The best of {count(len(chosen), kind)} that the search proposed, {number(top)}, is better than the best of "

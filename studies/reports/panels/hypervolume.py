@@ -1,4 +1,4 @@
-"""Hypervolume of a study with several goals: the share of the box between the worst and best values that is dominated."""
+"""Hypervolume of a study with several goals: the dominated share of the box between the worst and the best values."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def panel(history: History) -> Content | Missing:
             made = table(found)
             weak = found.explained < TRUSTED
             warning = (
-                f"The random forest explains the values poorly (out-of-bag R² {found.explained:.2f}, below {TRUSTED}), so "
-                "these importances are unreliable."
+                f"The random forest explains the values poorly (out-of-bag R² {found.explained:.2f}, below {TRUSTED}), "
+                "so these importances are unreliable."
             )
             notes = (*by_first(history.study), *_notes(found))
             if history.study.outcome_constraints:

@@ -20,7 +20,7 @@ def panel(history: History) -> Content | Missing:
 
 
 def table(history: History) -> Table | Missing:
-    """Rows are in the order of their first trials. `best` is the best value of their feasible finished trials, if any."""
+    """Rows are in the order of their first trials. `best` is that of their feasible finished trials, if any."""
     groups: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in history.trials:
         groups[trial.proposal.proposer, trial.proposal.reason].append(trial)

@@ -28,8 +28,8 @@ def panel(history: History) -> Content | Missing:
     free = history.study.space.free
     infeasible = ", triangles are infeasible" if "infeasible" in made.column("state") else ""
     notes = [
-        f"Circles are finished trials, squares are paused, crosses are pruned{infeasible}. Points with the same value of a "
-        "parameter are spread horizontally."
+        f"Circles are finished trials, squares are paused, crosses are pruned{infeasible}. Points with the same value "
+        "of a parameter are spread horizontally."
     ]
     if len(free) > MAX_SLICES:
         notes.append(f"The first {MAX_SLICES} of {len(free)} parameters are shown.")

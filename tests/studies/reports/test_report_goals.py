@@ -52,7 +52,7 @@ POINTS = [(0.9, 50.0, 1.0), (0.8, 20.0, 2.0), (0.7, 30.0, 0.5), (0.95, 200.0, 1.
 
 
 class TestFront:
-    def test_each_finished_trial_and_how_it_stands(self, study) -> None:
+    def test_each_finished_trial_and_its_state(self, study) -> None:
         made = front.table(study(*POINTS, constraints=(SMALL,)))
         assert [row[:2] for row in made.rows] == [
             *((4, "front"), (2, "finished"), (1, "front"), (0, "front"), (3, "infeasible")),
@@ -67,7 +67,7 @@ class TestFront:
         assert (list(line.x), list(line.y)) == ([0.6, 0.8, 0.9], [10.0, 20.0, 50.0])
         # More than 0.6 has taken a size of 20, so the line rises from 10 to 20 at 0.6.
         assert (line.mode, line.line.shape) == ("lines+markers", "vh")
-        assert "On the front: 3 of 5 finished trials" in content.notes[0]
+        assert "The front consists of 3 of 5 finished trials" in content.notes[0]
 
     def test_the_line_when_both_are_minimized(self, study) -> None:
         line = front.panel(study(*POINTS, goals=(COST, SIZE))).figure.data[-1]
@@ -75,14 +75,14 @@ class TestFront:
 
     def test_three_goals_are_two_axes_and_a_colour(self, study) -> None:
         content = front.panel(study(*POINTS, goals=(ACCURACY, SIZE, COST)))
-        assert "the third, cost, is the colour" in content.notes[1]
+        assert "the colour is the third, cost" in content.notes[1]
         assert all(trace.mode == "markers" for trace in content.figure.data)
         assert list(content.figure.data[-1].marker.color) == [3.0, 0.5, 2.0, 1.0, 1.0]
         assert content.figure.layout.coloraxis.reversescale  # the least cost in the colour of the best
 
     def test_a_fourth_goal_is_in_the_table(self, study) -> None:
         content = front.panel(study(*POINTS, goals=(ACCURACY, SIZE, COST, Goal("loss", False))))
-        assert "Only in the table: loss." in content.notes
+        assert "Goals in the table only: loss." in content.notes
 
     def test_members_with_all_metrics_and_configurations(self, study) -> None:
         (made,) = front.panel(study(*POINTS, constraints=(SMALL, OutcomeConstraint.from_text("cost < 9")))).tables
@@ -138,9 +138,9 @@ class TestHypervolume:
         assert made.column("hypervolume") == sorted(made.column("hypervolume"))
 
     def test_where_it_cannot_be(self, study, make_history, make_record) -> None:
-        assert "differ in each" in hypervolume.table(study((0.9, 1.0, 0.0), (0.8, 1.0, 0.0))).reason
+        assert "differ in the value of each" in hypervolume.table(study((0.9, 1.0, 0.0), (0.8, 1.0, 0.0))).reason
         assert (
-            "differ in each"
+            "differ in the value of each"
             in hypervolume.table(study(*POINTS, constraints=(OutcomeConstraint.from_text("size<1"),))).reason
         )
         many = tuple(Goal(f"m{i}", True) for i in range(6))
@@ -156,21 +156,21 @@ class TestInfeasibleTrials:
         entrants = comparison.entrants([history])
         assert comparison.table_by_trial(entrants).rows == (("toy", 0, 0.9), ("toy", 4, 0.9))
         assert comparison.table_by_time(entrants).rows == (("toy", 10.0, 0.9), ("toy", 50.0, 0.9))
-        assert "Every feasible trial was drawn at random (4)" in headline.chance(history)
+        assert "Every feasible trial was drawn at random (4, " in headline.chance(history)
 
     def test_with_several_goals_the_front_is_judged_and_not_the_best(self, study) -> None:
         said = headline.chance(study(*POINTS, constraints=(SMALL,)))
-        assert said == "Drawn at random: 3 of the 3 trials on the Pareto front, and 4 of 4 feasible trials."
+        assert said == "3 of the 3 trials on the Pareto front and 4 of 4 feasible trials were drawn at random."
 
     def test_the_headline_counts_them(self, study) -> None:
         notes = headline.panel(study(*POINTS, goals=(ACCURACY,), constraints=(SMALL,))).notes
         assert "Goal: maximize accuracy subject to size < 100." in notes[0]
-        assert notes[1] == "Infeasible, and so not in question for the best: 1 finished trial, for breaking size < 100."
+        assert notes[1] == "1 finished trial is infeasible and cannot be the best. Violated: size < 100."
         assert "trial 0, proposed by random, with accuracy = 0.9, size = 50." in notes[2]
 
     def test_the_headline_without_a_feasible_one(self, study) -> None:
         notes = headline.panel(study(*POINTS, constraints=(OutcomeConstraint.from_text("size < 1"),))).notes
-        assert notes[-1] == "No finished trial is feasible, so there is no best one."
+        assert notes[-1] == "No finished trial is feasible, so there is no best trial."
 
     def test_they_are_told_apart_in_the_figures(self, told, make_history, make_record) -> None:
         record = make_record(outcome_constraints=(SMALL,))
@@ -188,14 +188,14 @@ class TestInfeasibleTrials:
     def test_the_trials_say_what_they_break(self, study) -> None:
         made = trials.table(study(*POINTS, goals=(ACCURACY,), constraints=(SMALL,)))
         assert made.columns[:5] == ("trial", "state", "accuracy", "size", "steps")
-        assert made.column("breaks") == ["", "", "", "size < 100", ""]
+        assert made.column("violates") == ["", "", "", "size < 100", ""]
 
 
 class TestSeveralGoals:
     def test_panels_of_one_goal_say_so(self, make_synthetic) -> None:
         goals = (Goal("val_accuracy", True), Goal("parameters", False))
         several, single = make_synthetic(40, goals=goals), make_synthetic(40)
-        note = "This is by the first goal alone, maximize val_accuracy."
+        note = "Only the first goal is considered here: maximize val_accuracy."
         for panel in (headline, progress, curves, importance, parallel, slices):
             assert note in panel.panel(several).notes
             assert note not in panel.panel(single).notes
@@ -213,7 +213,7 @@ class TestSeveralGoals:
         history = study(*POINTS)
         assert trials.table(history).columns[:4] == ("trial", "state", "accuracy", "size")
         assert (
-            "with accuracy = 0.95, size = 200. 3 other trials on the Pareto front." in headline.panel(history).notes[2]
+            "with accuracy = 0.95, size = 200. The Pareto front has 3 other trials." in headline.panel(history).notes[2]
         )
 
     def test_the_page_has_their_cards_only_then(self, make_synthetic) -> None:
@@ -245,7 +245,7 @@ class TestSeveralGoals:
     def test_a_comparison_goes_by_the_first_goal_and_says_so(self, study) -> None:
         studies = comparison.entrants([study(*POINTS), study(*POINTS[:2])])
         for panel in (comparison.by_trial, comparison.by_time, comparison.best_values):
-            assert "This is by the first goal alone, maximize accuracy." in panel(studies).notes
+            assert "Only the first goal is considered here: maximize accuracy." in panel(studies).notes
 
 
 class TestRepeats:
@@ -254,13 +254,15 @@ class TestRepeats:
         return make_history(told([0.5, 0.9], repeats=(0.6, 0.75)), told([0.8]), study=make_record(repeats=3))
 
     def test_the_best_is_chosen_and_told_by_its_mean(self, repeated, told, make_history, make_record) -> None:
-        assert "trial 1, proposed by random, with accuracy = 0.8, in a single run." in headline.panel(repeated).notes[1]
+        assert (
+            "trial 1, proposed by random, with accuracy = 0.8, from a single run." in headline.panel(repeated).notes[1]
+        )
         again = make_history(told([0.9], repeats=(0.8, 0.85)), study=make_record(repeats=3))
-        assert "accuracy = 0.85, the mean of 3 runs from 0.8 to 0.9." in headline.panel(again).notes[1]
+        assert "accuracy = 0.85, the mean of 3 runs with values from 0.8 to 0.9." in headline.panel(again).notes[1]
 
     def test_metrics_with_their_spread(self, repeated) -> None:
         made = headline.metrics(repeated.trials[0])
-        assert made.columns == ("metric", "mean", "least", "most", "runs")
+        assert made.columns == ("metric", "mean", "min", "max", "runs")
         assert made.rows[0] == ("accuracy", pytest.approx(0.75), 0.6, 0.9, 3)
 
     def test_the_trials_have_the_mean_and_how_many_runs(self, repeated) -> None:
@@ -270,4 +272,4 @@ class TestRepeats:
 
     def test_curves_are_of_the_first_run(self, repeated) -> None:
         assert curves.table(repeated).where("trial", 0).column("value") == [0.5, 0.9]
-        assert "Of a trial with repeats, the curve of its first run." in curves.panel(repeated).notes
+        assert "For trials with repeats, the curve of the first run is shown." in curves.panel(repeated).notes

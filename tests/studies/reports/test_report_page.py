@@ -137,7 +137,7 @@ def test_write_leaves_the_page_and_nothing_else(make_synthetic, tmp_path) -> Non
 def test_what_cannot_be_reported_is_said(make_history) -> None:
     with pytest.raises(ValueError, match="give at least one"):
         render([])
-    with pytest.raises(ValueError, match="1 metadata for 2 histories"):
+    with pytest.raises(ValueError, match="got 1 for 2 histories"):
         render([make_history(), make_history()], metadata=[{}])
 
 
@@ -160,5 +160,5 @@ def test_the_constraints_of_the_space_are_told(told, make_history, make_record) 
 
     plain, held = Space(x=Float(0, 1)), Space(constraint("x < 0.5"), x=Float(0, 1))
     pages = [render([make_history(told([0.1, 0.2]), study=make_record(space=space))]) for space in (plain, held)]
-    assert ["Its constraints" in page for page in pages] == [False, True]
+    assert ["Constraints of the search space" in page for page in pages] == [False, True]
     assert "x &lt; 0.5" in pages[1]

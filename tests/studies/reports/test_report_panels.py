@@ -57,23 +57,32 @@ class TestHeadline:
     @pytest.mark.parametrize(
         ("by_and_value", "sentence"),
         [
-            ([("random", 0.5), ("random", 0.7), ("tpe", 0.9)], "beats the best of 2 drawn at random, 0.7, by 0.2, and"),
+            (
+                [("random", 0.5), ("random", 0.7), ("tpe", 0.9)],
+                "is better than the best of 2 drawn at random, 0.7, by 0.2, and",
+            ),
             ([("random", 0.5), ("random", 0.7), ("tpe", 0.9)], "median, 0.6, by 0.3."),
             (
                 [("random", 0.8), ("tpe", 0.7)],
-                "did not beat chance: the best trial was itself drawn at random, one of 1",
+                "did not beat random search: the best trial is one of 1 finished trial drawn at random",
             ),
-            ([("tpe", 0.8), ("random", 0.8)], "did not beat chance: the best of 1 drawn at random is as good"),
-            ([("random", 0.5), ("random", 0.8)], "Every finished trial was drawn at random (2)"),
+            (
+                [("tpe", 0.8), ("random", 0.8)],
+                "did not beat random search: the best of 1 finished trial drawn at random is as good",
+            ),
+            ([("random", 0.5), ("random", 0.8)], "Every finished trial was drawn at random (2, "),
             ([("tpe", 0.5), (None, 0.8)], "No finished trial was drawn at random"),
-            ([("random", 0.5), ("start", 0.9), ("tpe", 0.8)], "did not beat what it was given: the best trial is one"),
+            (
+                [("random", 0.5), ("start", 0.9), ("tpe", 0.8)],
+                "did not beat the start configurations: the best trial is one",
+            ),
             (
                 [("start", 0.6), ("random", 0.5), ("tpe", 0.8)],
-                "best of 1 finished trial that the search chose, 0.8,",
+                "best of 1 finished trial that the search proposed, 0.8,",
             ),
             (
                 [("start", 0.6), ("random", 0.8)],
-                "Every finished trial, but for those that the study started with, was drawn at random (1)",
+                "Every finished trial except for the start configurations was drawn at random (1, ",
             ),
         ],
     )
@@ -86,7 +95,7 @@ class TestHeadline:
             told([0.1], Pruned("early"), by="random"), told([0.5]), told([0.3], by="gp"),
             study=make_record(goals=(Goal("accuracy", False),)),
         )  # fmt: skip
-        assert "0.3, beats the best of 1 drawn at random, 0.5, by 0.2" in headline.chance(history)
+        assert "0.3, is better than the best of 1 drawn at random, 0.5, by 0.2" in headline.chance(history)
 
     def test_nothing_finished(self, told, make_history) -> None:
         assert "No trial has finished yet" in headline.panel(make_history(told([0.1], None))).notes[1]
@@ -115,7 +124,7 @@ class TestProgress:
         values = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1e6]
         history = make_history(*(told([v]) for v in values), study=make_record(goals=(Goal("accuracy", False),)))
         content = progress.panel(history)
-        assert any("1 value lies far beyond the rest" in note for note in content.notes)
+        assert any("1 outlier is outside the plot" in note for note in content.notes)
         assert content.figure.layout.yaxis.range[1] < 2
 
 
@@ -129,7 +138,7 @@ class TestCurves:
         )
 
     def test_single_reports_have_no_curve(self, told, make_history) -> None:
-        assert "reported once" in curves.table(make_history(told([0.1]), told([0.2]))).reason
+        assert "reported more than once" in curves.table(make_history(told([0.1]), told([0.2]))).reason
 
     def test_curves_of_a_state_are_parted_and_ends_marked(self, told, make_history) -> None:
         history = make_history(*(told([0.1, 0.2], Pruned("x")) for _ in range(2)))
@@ -143,7 +152,7 @@ class TestCurves:
         history = make_history(*(told([i / 10 for i in range(9)]) for _ in range(6)), told([0.1, 0.99]), told(), told())
         numbers = {trial.number for trial in curves.drawn(history)}
         assert numbers == {0, 2, 4, 6, 8}
-        assert curves.panel(history).notes[0].startswith("5 of 9 curves are drawn")
+        assert curves.panel(history).notes[0].startswith("5 of 9 curves are shown")
         assert curves.table(history).where("trial", 0).column("step") == [1, 4, 6, 9]
 
 
@@ -154,7 +163,7 @@ class TestImportance:
     def test_table_and_warning(self, told, make_history) -> None:
         noise = [0.3 + ((i * 7919) % 101) / 200 for i in range(40)]
         content = importance.panel(make_history(*(told([value]) for value in noise)))
-        assert "do not trust these bars" in content.warning
+        assert "these importances are unreliable" in content.warning
         assert {row[0] for row in content.tables[0].rows} == {"lr", "optimizer"}
         assert content.figure.data[0].marker.opacity < 0.5
 
@@ -178,7 +187,7 @@ class TestParallelAndSlices:
 
     def test_places_on_the_axes(self, told, make_history, make_record) -> None:
         made = parallel.table(self.history(told, make_history, make_record))
-        assert made.columns == ("trial", "place of opt", "place of rate", "place of momentum", "value")
+        assert made.columns == ("trial", "position of opt", "position of rate", "position of momentum", "value")
         assert made.rows == ((0, 0.0, -2.0, 0.25, 0.5), (1, 1.0, 0.0, None, 0.6))
 
     def test_inactive_has_a_place_off_the_domain(self, told, make_history, make_record) -> None:
@@ -186,15 +195,15 @@ class TestParallelAndSlices:
         momentum = content.figure.data[0].dimensions[2]
         assert momentum.values[1] == momentum.tickvals[0] == momentum.range[0] < 0
         assert momentum.ticktext[0] == "off"
-        assert any("not active" in note for note in content.notes)
+        assert any("inactive parameters" in note for note in content.notes)
 
     def test_many_parameters_are_cut_and_said(self, told, make_history, make_record) -> None:
         wide = Space({f"p{i}": Float(0, 1) for i in range(30)})
         history = make_history(told(), told(), study=make_record(space=wide))
         assert len(parallel.panel(history).figure.data[0].dimensions) == parallel.MAX_AXES + 1
-        assert "The first 12 of 30 parameters are drawn." in parallel.panel(history).notes
+        assert "The first 12 of 30 parameters are shown." in parallel.panel(history).notes
         assert len(slices.panel(history).figure.data) == slices.MAX_SLICES
-        assert "The first 24 of 30 parameters are drawn." in slices.panel(history).notes
+        assert "The first 24 of 30 parameters are shown." in slices.panel(history).notes
 
     def test_slices_hold_active_parameters_only(self, told, make_history, make_record) -> None:
         made = slices.table(self.history(told, make_history, make_record))
@@ -232,13 +241,13 @@ class TestTimeline:
         cuts = timeline.idle(timeline.table(history))
         assert [end - begin for begin, end in cuts] == [39_900.0]
         assert list(content.figure.data[0].base) == [0.0, 100.0, 205.0]
-        assert "11h05m without a running trial" in content.notes[1]
+        assert "idle periods that are cut out, 11h05m in total" in content.notes[1]
 
     def test_too_many_are_cut_and_said(self, told, make_history, monkeypatch) -> None:
         monkeypatch.setattr(timeline, "MAX_BARS", 2)
         history = make_history(told(), told(), told())
         assert timeline.table(history).column("trial") == [1, 2]
-        assert "The last 2 of 3 trials are drawn." in timeline.panel(history).notes
+        assert "The last 2 of 3 trials are shown." in timeline.panel(history).notes
 
 
 class TestProposers:
@@ -253,7 +262,7 @@ class TestProposers:
             ("random", "seen before", 1, 4, 4, 0.8),
             ("gp", "", 1, 5, 5, None),
         )
-        assert proposers.panel(history).notes == ("The study's strategy: TPE().",)
+        assert proposers.panel(history).notes == ("Strategy of the study: TPE().",)
 
     def test_the_best_is_the_lowest_where_less_is_better(self, told, make_history, make_record) -> None:
         history = make_history(told([0.5]), told([0.3]), study=make_record(goals=(Goal("accuracy", False),)))

@@ -75,5 +75,5 @@ def test_the_value_axis_opens_on_what_matters_whichever_way_is_better() -> None:
     values = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.1]
     (low, high), (note,) = value_axis(Goal("m", True), values)[0]["range"], value_axis(Goal("m", True), values)[1]
     assert 0.85 < low < 0.9 < 0.97 < high < 1
-    assert note.startswith("1 value lies")
+    assert note.startswith("1 outlier is")
     assert value_axis(Goal("m", False), values)[1] == ()  # here the far value is the best one
