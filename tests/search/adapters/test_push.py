@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,16 +208,23 @@ def test_one_that_cannot_be_ended_is_left_behind_and_the_worker_is_not_clean(mon
     release.set()
 
 
-def test_ctrl_c_ends_the_function_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reaches the main thread while that waits for the function, which computes."""
-    import signal
+@pytest.fixture
+def default_ctrl_c() -> Iterator[None]:
+    """Python's own handler, also where a shell has started the tests in the background, which ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
+
+def test_ctrl_c_ends_the_function_at_once(default_ctrl_c: None) -> None:
+    """It reaches the main thread while that waits for the function, which computes."""
     ended = []
 
     def train(trial: TrialContext) -> None:
         try:
             signal.raise_signal(signal.SIGINT)
-            while True:
+            last = time.monotonic() + 60
+            while time.monotonic() < last:
                 pass
         except TrialStopped:
             ended.append(trial.number)
