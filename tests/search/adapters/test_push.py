@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import archsearch
-from archsearch import Float, Objective, Random, Space, SpecError, Study, TrialContext, TrialStopped
+from archsearch import Float, Objective, Pruner, Random, Space, SpecError, Study, TrialContext, TrialStopped
 from archsearch.search.adapters import push
 from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker
@@ -373,7 +373,7 @@ def test_a_checkpoint_goes_with_the_report_that_follows(tmp_path: Path) -> None:
     assert reports(again) == [(2, {"loss": 1.0})]
 
 
-class Third:
+class Third(Pruner):
     """Stops odd trials at their third report."""
 
     def judge(self, trial: Any, history: Any) -> Any:
@@ -444,7 +444,7 @@ def test_an_objective_that_does_not_derive_from_the_base_is_told_so() -> None:
         study(wrong())
 
 
-def test_a_study_shows_and_compares_the_objective_as_it_was_given() -> None:
+def test_a_study_compares_the_objective_as_it_was_given() -> None:
     from dataclasses import replace
 
     def train(trial: TrialContext) -> float:
@@ -452,7 +452,5 @@ def test_a_study_shows_and_compares_the_objective_as_it_was_given() -> None:
 
     made = study(train)
     assert made.objective is train
-    assert "train" in repr(made)
-    assert "trainable" not in repr(made)
     assert replace(made, seed=0) == made
     assert replace(made, shared=dict).trainable.prepare() == {}
