@@ -144,7 +144,7 @@ BAD_SPECS = {
     "no space": (GOOD.replace("space=Space(x=Float(0, 1), depth=Int(1, 4))", "space=None"), ["needs space=Space(...)"]),
     "empty space": (GOOD.replace("x=Float(0, 1), depth=Int(1, 4)", ""), ["the space is empty"]),
     "swapped bounds": (GOOD.replace("Float(0, 1)", "Float(1, 0)"), ["low is above high; swap them"]),
-    "a list": (GOOD.replace("Int(1, 4)", "[1, 4]"), ["parameter 'depth' is [1, 4]", "Choice(...)"]),
+    "a list": (GOOD.replace("Int(1, 4)", "[1, 4]"), ["parameter 'depth' must be a domain", "Choice", "got [1, 4]"]),
     "strategy": (GOOD.replace("Random()", "'tpee'"), ["unknown strategy 'tpee'", "did you mean 'tpe'?"]),
     "executor": (
         GOOD.replace('"inline"', '"in line"'),

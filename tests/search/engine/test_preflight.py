@@ -367,7 +367,7 @@ def test_a_run_warns_when_the_constraints_leave_next_to_nothing(rule, warning):
 def test_a_space_without_a_legal_config_leaves_no_store_behind(tmp_path):
     space = Space(constraint("low > 2"), low=Float(0, 1))
     with pytest.raises(SpaceError, match="no legal config, or hardly any: of 100,000 draws, 100% violated 'low > 2'"):
-        study_of(Objective(space), trials=3, executor="inline").run(tmp_path / "empty.db", quiet=True)
+        study_of(Costly(space), trials=3, executor="inline").run(tmp_path / "empty.db", quiet=True)
     assert list(tmp_path.glob("*.db")) == []
 
 

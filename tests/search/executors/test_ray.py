@@ -100,7 +100,7 @@ class Looking(Supervised):
         lines = Path("/proc/self/maps").read_text().splitlines()
         mapped = sum(shared.train.file is not None and line.endswith(shared.train.file) for line in lines)
         writable = sum(array.flags.writeable for array in parts)
-        yield {"loss": trial.config["learning_rate"], "writable": writable, "copied": copied, "mapped": mapped}
+        yield {"val_loss": trial.config["learning_rate"], "writable": writable, "copied": copied, "mapped": mapped}
 
 
 @pytest.mark.parametrize("above_bytes", [10**9, 0])
@@ -109,10 +109,15 @@ def test_the_data_of_a_supervised_study_is_held_once_per_machine(tmp_path: Path,
     inputs, targets = np.random.default_rng(0).normal(size=(600, 20, 20)), np.arange(600) % 3
     data = arrays(inputs, targets, streaming=Streaming(above_bytes, tmp_path))
     objective = Looking(data, MLP(1, 8), Recipe(learning_rate=Float(1e-3, 1e-1)))
-    history = study(objective, space=None, budget=1).run(tmp_path / "s.db", quiet=True)
+    history = study(objective, space=None, budget=1, minimize="val_loss").run(tmp_path / "s.db", quiet=True)
     mapped = float(above_bytes == 0)
     for trial in history.trials:
-        assert {**trial.reports[-1].metrics, "loss": 0} == {"loss": 0, "writable": 0, "copied": 0, "mapped": mapped}
+        assert {**trial.reports[-1].metrics, "val_loss": 0} == {
+            "val_loss": 0,
+            "writable": 0,
+            "copied": 0,
+            "mapped": mapped,
+        }
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 

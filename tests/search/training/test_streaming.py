@@ -42,9 +42,13 @@ def test_a_streamed_study_gets_the_metrics_that_it_gets_in_memory(network, tmp_p
     assert not [entry for entry in tmp_path.iterdir() if entry.is_dir() and entry.name.startswith("archsearch-data")]
 
 
-def test_the_files_go_when_the_study_cannot_begin(tmp_path):
-    declared = study(Supervised(data(tmp_path), MLP(layers=1, units=8)), maximize="val_acuracy")
-    with pytest.raises(SpecError, match="val_acuracy"):
+def test_the_files_go_when_the_study_cannot_begin(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise SpecError("no such budget")
+
+    monkeypatch.setattr(Supervised, "check_budget", refuse)
+    declared = study(Supervised(data(tmp_path), MLP(layers=1, units=8)), maximize="val_accuracy")
+    with pytest.raises(SpecError, match="no such budget"):
         declared.run(tmp_path / "s.db", quiet=True)
     assert list(tmp_path.iterdir()) == []
 

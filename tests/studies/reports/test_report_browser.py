@@ -41,7 +41,7 @@ def browser() -> Iterator[object]:
         running.close()
 
 
-class SessionStarted:
+class OpenedPage:
     """A page, and everything that it complained of or asked for."""
 
     def __init__(self, browser, path: Path, script: str = "", **options) -> None:
@@ -78,10 +78,10 @@ class SessionStarted:
 
 @pytest.fixture
 def opened(browser, tmp_path) -> Iterator[object]:
-    pages: list[SessionStarted] = []
+    pages: list[OpenedPage] = []
 
-    def open_page(histories, **options) -> SessionStarted:
-        pages.append(SessionStarted(browser, write(histories, tmp_path / f"{len(pages)}.html"), **options))
+    def open_page(histories, **options) -> OpenedPage:
+        pages.append(OpenedPage(browser, write(histories, tmp_path / f"{len(pages)}.html"), **options))
         return pages[-1]
 
     yield open_page
@@ -187,7 +187,7 @@ def test_colours_follow_the_system(opened, make_synthetic) -> None:
 
 def test_without_webgl_there_is_a_sentence(browser, make_synthetic, tmp_path) -> None:
     path = write([make_synthetic(800)], tmp_path / "page.html")
-    it = SessionStarted(browser, path, "HTMLCanvasElement.prototype.getContext = () => null")
+    it = OpenedPage(browser, path, "HTMLCanvasElement.prototype.getContext = () => null")
     for figure in it.page.locator(".figure").all():
         figure.scroll_into_view_if_needed()
     it.page.get_by_text("This figure needs WebGL, which this browser does not offer.").wait_for()
@@ -210,7 +210,7 @@ def test_a_hostile_study_runs_nothing(policy, browser, told, make_history, make_
         assert times == 1
         path.write_text(html, encoding="utf-8")
 
-    it = SessionStarted(browser, path)
+    it = OpenedPage(browser, path)
     it.page.locator("details.study > summary").first.click()
     assert it.draw_all() == 10  # without the hypervolume, for the third goal is the same in all
     for figure in it.page.locator(".figure:visible").all():  # hover texts are built late
