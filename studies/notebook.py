@@ -27,8 +27,8 @@ def history_html(history: History) -> str:
     }
     if best is None:
         return facts_html(study.name, {**facts, "best": without_best(history)})
-    values = ", ".join(f"{metric} {number(best.value(metric))}" for metric in study.metrics)
-    facts["best"] = f"trial {best.number}: {values}"
+    reported = ", ".join(f"{metric} {number(best.value(metric))}" for metric in study.metrics)
+    facts["best"] = f"trial {best.number}: {reported}"
     if len(study.goals) > 1:
         facts["best"] += f"; {count(len(history.front), 'trial')} on the Pareto front"
     facts["best config"] = one_line(best.config)

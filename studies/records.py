@@ -125,7 +125,7 @@ class Proposal:
         proposer: The name of the component that chose the configuration. Empty is the name of the study's strategy.
         reason: Why it was chosen, as text for the report.
         drawn_at_random: Whether it was chosen without a model and without regard to earlier trials. The report
-            compares these trials with the others to show whether the search beats chance.
+            compares these trials with the others to show whether the search beats random search.
         state: JSON data of the strategy, stored with the proposal and available in the history.
     """
 

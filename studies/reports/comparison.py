@@ -12,7 +12,7 @@ from archsearch.studies.formatting import duration, number
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import by_first, feasible
+from archsearch.studies.reports.feasibility import feasible, first_goal_note
 from archsearch.studies.reports.panels.progress import better
 from archsearch.studies.reports.theme import DASHES, STUDIES, axis, figure, text, value_axis
 
@@ -66,10 +66,10 @@ def _study(group: Sequence[Entrant]) -> StudyRecord:
 def overview(studies: Sequence[Entrant]) -> Content:
     """The table of the studies, with a warning if not all of them can be compared."""
     made = table_of_studies(studies)
-    alike = groups(studies)
-    if len(alike) == 1:
+    by_goals = groups(studies)
+    if len(by_goals) == 1:
         return Content((f"All studies have the same goal: {_study(studies).aim}.",), tables=(made,))
-    labels = "; ".join(f"{_study(group).aim}: {', '.join(e.label for e in group)}" for group in alike)
+    labels = "; ".join(f"{_study(group).aim}: {', '.join(e.label for e in group)}" for group in by_goals)
     warning = f"These studies have different goals; only studies with the same goals are compared below. {labels}."
     return Content(tables=(made,), warning=warning)
 
@@ -192,7 +192,7 @@ def best_values(studies: Sequence[Entrant]) -> Content | Missing:
         xaxis=axis(f"best {goal.metric}"),
         yaxis=y_axis,
     )
-    return Content(by_first(_study(studies)) or (f"Goal: {_study(studies).aim}.",), drawn)
+    return Content(first_goal_note(_study(studies)) or (f"Goal: {_study(studies).aim}.",), drawn)
 
 
 def _improvements(entrant: Entrant, points: Sequence[tuple[float, float]], end: float) -> list[tuple[Any, ...]]:
@@ -227,4 +227,4 @@ def _lines(studies: Sequence[Entrant], made: Table, along: str, note: str) -> Co
         )
         traces.append(trace)
     drawn = figure(traces, height=400, showlegend=True, xaxis=axis(along, rangemode="tozero"), yaxis=y_axis)
-    return Content((note, *by_first(study), *notes), drawn)
+    return Content((note, *first_goal_note(study), *notes), drawn)

@@ -21,6 +21,6 @@ def feasible(history: History) -> list[tuple[Trial, float]]:
     return [(t, value) for t, value, vector in finished if value is not None and vector and not vector.violation]
 
 
-def by_first(study: StudyRecord) -> tuple[str, ...]:
+def first_goal_note(study: StudyRecord) -> tuple[str, ...]:
     """A note for panels that show the first goal only; empty if the study has one goal."""
     return () if len(study.goals) == 1 else (f"Only the first goal is considered here: {study.goal}.",)

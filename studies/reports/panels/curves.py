@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import ShownState, by_first, shown_state
+from archsearch.studies.reports.feasibility import ShownState, first_goal_note, shown_state
 from archsearch.studies.reports.theme import BEST, STATE_COLOUR, STATE_SYMBOL, figure, value_axis, whole_axis
 
 MAX_CURVES = 240
@@ -29,7 +29,7 @@ def panel(history: History) -> Content | Missing:
     if isinstance(made, Missing):
         return made
     y_axis, notes = value_axis(history.study.goal, made.column("value"))
-    notes = (*by_first(history.study), *_thinned(history), *_first_runs(history), *notes)
+    notes = (*first_goal_note(history.study), *_thinned(history), *_first_runs(history), *notes)
     return Content(notes, _figure(made, history.best_number, y_axis))
 
 

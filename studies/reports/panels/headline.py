@@ -8,7 +8,7 @@ from archsearch.studies.formatting import count, duration, number
 from archsearch.studies.history import History
 from archsearch.studies.records import STARTED_WITH, Trial
 from archsearch.studies.reports.cards import Cell, Content, Missing, Table
-from archsearch.studies.reports.feasibility import by_first, feasible
+from archsearch.studies.reports.feasibility import feasible, first_goal_note
 
 
 def panel(history: History) -> Content | Missing:
@@ -20,7 +20,13 @@ def panel(history: History) -> Content | Missing:
             (_effort(history), *_infeasible(history), f"{_none(history)}, so there is no best trial."),
             tables=(states(history),),
         )
-    notes = (_effort(history), *_infeasible(history), *by_first(history.study), _best(history, best), chance(history))
+    notes = (
+        _effort(history),
+        *_infeasible(history),
+        *first_goal_note(history.study),
+        _best(history, best),
+        comparison_with_random(history),
+    )
     return Content(notes, tables=(states(history), config(history, best), metrics(best)))
 
 
@@ -51,12 +57,12 @@ def shown(value: object) -> Cell:
     return value if isinstance(value, int | float | str) and not isinstance(value, bool) else str(value)
 
 
-def given(trial: Trial) -> bool:
+def is_start_config(trial: Trial) -> bool:
     """Whether the trial is one of the study's start configurations."""
     return trial.proposal.proposer == STARTED_WITH
 
 
-def chance(history: History) -> str:
+def comparison_with_random(history: History) -> str:
     """A sentence that compares the best trial with those that were drawn at random."""
     goal, best = history.study.goal, history.best
     if best is None:
@@ -72,8 +78,8 @@ def chance(history: History) -> str:
             f"{count(len(finished), kind)} were drawn at random."
         )
     drawn = [v for t, v in finished if t.proposal.drawn_at_random]
-    chosen = [v for t, v in finished if not (t.proposal.drawn_at_random or given(t))]
-    if given(best):
+    chosen = [v for t, v in finished if not (t.proposal.drawn_at_random or is_start_config(t))]
+    if is_start_config(best):
         return "The search did not beat the start configurations: the best trial is one of them."
     if not drawn:
         return f"No {kind} was drawn at random, so the search cannot be compared with random search."
@@ -87,8 +93,8 @@ def chance(history: History) -> str:
         )
     if best.proposal.drawn_at_random:
         return (
-            f"The search did not beat random search: the best trial is one of {count(len(drawn), kind)} drawn at random, "
-            f"and none of {count(len(chosen), kind)} that the search proposed is better."
+            f"The search did not beat random search: the best trial is one of {count(len(drawn), kind)} drawn at "
+            f"random, and none of {count(len(chosen), kind)} that the search proposed is better."
         )
     top = pick(chosen)
     if not goal.better(top, top_drawn):

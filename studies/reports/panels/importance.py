@@ -10,7 +10,7 @@ from archsearch.studies.formatting import count, number, percent
 from archsearch.studies.history import History
 from archsearch.studies.importance import Importances, NotYet, importances
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import by_first
+from archsearch.studies.reports.feasibility import first_goal_note
 from archsearch.studies.reports.theme import STUDIES, axis, figure, text
 
 TRUSTED = 0.3  # the panel shows a warning if the out-of-bag R² is lower
@@ -28,7 +28,7 @@ def panel(history: History) -> Content | Missing:
                 f"The random forest explains the values poorly (out-of-bag R² {found.explained:.2f}, below {TRUSTED}), "
                 "so these importances are unreliable."
             )
-            notes = (*by_first(history.study), *_notes(found))
+            notes = (*first_goal_note(history.study), *_notes(found))
             if history.study.outcome_constraints:
                 notes += ("Infeasible trials are treated like feasible ones.",)
             return Content(notes, _figure(made, weak), (made,), warning if weak else "")

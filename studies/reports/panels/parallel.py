@@ -11,7 +11,7 @@ from archsearch.spaces import Parameter
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import by_first
+from archsearch.studies.reports.feasibility import first_goal_note
 from archsearch.studies.reports.scales import ends, framed, position
 from archsearch.studies.reports.theme import SCALE, figure, short, text, value_axis
 
@@ -34,7 +34,7 @@ def panel(history: History) -> Content | Missing:
     span, outliers = value_span(goal, made.column("value"))
     if outliers:
         notes.append("Outliers are drawn at the end of the last axis.")
-    return Content((*by_first(history.study), *notes), _figure(made, free[:MAX_AXES], goal, span))
+    return Content((*first_goal_note(history.study), *notes), _figure(made, free[:MAX_AXES], goal, span))
 
 
 def table(history: History) -> Table | Missing:

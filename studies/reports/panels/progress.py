@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import ShownState, by_first, shown_state
+from archsearch.studies.reports.feasibility import ShownState, first_goal_note, shown_state
 from archsearch.studies.reports.theme import BEST, STATE_COLOUR, STATE_SYMBOL, figure, text, value_axis, whole_axis
 
 
@@ -19,7 +19,7 @@ def panel(history: History) -> Content | Missing:
         return made
     y_axis, notes = value_axis(history.study.goal, made.column("value"))
     note = "The last value of each trial; the line is the best value of the finished trials up to each number."
-    return Content((note, *by_first(history.study), *notes), _figure(made, y_axis))
+    return Content((note, *first_goal_note(history.study), *notes), _figure(made, y_axis))
 
 
 def table(history: History) -> Table | Missing:

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from archsearch.spaces import Choice, Domain, Int, Parameter
 from archsearch.studies.history import History
 from archsearch.studies.reports.cards import Content, Missing, Table
-from archsearch.studies.reports.feasibility import by_first, shown_state
+from archsearch.studies.reports.feasibility import first_goal_note, shown_state
 from archsearch.studies.reports.scales import ends, position, ticks
 from archsearch.studies.reports.theme import SCALE, STATE_SYMBOL, axis, figure, short, text, value_axis
 
@@ -33,9 +33,9 @@ def panel(history: History) -> Content | Missing:
     ]
     if len(free) > MAX_SLICES:
         notes.append(f"The first {MAX_SLICES} of {len(free)} parameters are shown.")
-    y_axis, far = value_axis(history.study.goal, made.column("value"))
+    y_axis, outlier_notes = value_axis(history.study.goal, made.column("value"))
     return Content(
-        (*by_first(history.study), *notes, *far),
+        (*first_goal_note(history.study), *notes, *outlier_notes),
         _figure(made, free[:MAX_SLICES], text(history.study.goal.metric, 22), y_axis),
     )
 

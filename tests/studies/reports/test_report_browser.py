@@ -190,7 +190,7 @@ def test_without_webgl_there_is_a_sentence(browser, make_synthetic, tmp_path) ->
     it = OpenedPage(browser, path, "HTMLCanvasElement.prototype.getContext = () => null")
     for figure in it.page.locator(".figure").all():
         figure.scroll_into_view_if_needed()
-    it.page.get_by_text("This figure needs WebGL, which this browser does not offer.").wait_for()
+    it.page.get_by_text("This figure needs WebGL, which this browser does not support.").wait_for()
     assert it.page.locator(".figure .scatterlayer").count() > 10  # the slices are drawn all the same
     it.page.close()
 

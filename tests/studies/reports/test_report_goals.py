@@ -156,10 +156,10 @@ class TestInfeasibleTrials:
         entrants = comparison.entrants([history])
         assert comparison.table_by_trial(entrants).rows == (("toy", 0, 0.9), ("toy", 4, 0.9))
         assert comparison.table_by_time(entrants).rows == (("toy", 10.0, 0.9), ("toy", 50.0, 0.9))
-        assert "Every feasible trial was drawn at random (4, " in headline.chance(history)
+        assert "Every feasible trial was drawn at random (4, " in headline.comparison_with_random(history)
 
     def test_with_several_goals_the_front_is_judged_and_not_the_best(self, study) -> None:
-        said = headline.chance(study(*POINTS, constraints=(SMALL,)))
+        said = headline.comparison_with_random(study(*POINTS, constraints=(SMALL,)))
         assert said == "3 of the 3 trials on the Pareto front and 4 of 4 feasible trials were drawn at random."
 
     def test_the_headline_counts_them(self, study) -> None:

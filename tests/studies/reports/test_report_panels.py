@@ -88,14 +88,16 @@ class TestHeadline:
     )
     def test_chance(self, by_and_value, sentence, told, make_history) -> None:
         history = make_history(*(told([value], by=by) for by, value in by_and_value))
-        assert sentence in headline.chance(history)
+        assert sentence in headline.comparison_with_random(history)
 
     def test_chance_when_less_is_better_and_only_finished_trials_count(self, told, make_history, make_record) -> None:
         history = make_history(
             told([0.1], Pruned("early"), by="random"), told([0.5]), told([0.3], by="gp"),
             study=make_record(goals=(Goal("accuracy", False),)),
         )  # fmt: skip
-        assert "0.3, is better than the best of 1 drawn at random, 0.5, by 0.2" in headline.chance(history)
+        assert "0.3, is better than the best of 1 drawn at random, 0.5, by 0.2" in headline.comparison_with_random(
+            history
+        )
 
     def test_nothing_finished(self, told, make_history) -> None:
         assert "No trial has finished yet" in headline.panel(make_history(told([0.1], None))).notes[1]
