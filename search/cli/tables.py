@@ -15,7 +15,7 @@ from rich.text import Text
 from archsearch.spaces import ArchsearchError, StoreError
 from archsearch.studies.best import ranked, without_best
 from archsearch.studies.formatting import count, duration, number, one_line
-from archsearch.studies.goals import OutcomeConstraint, order
+from archsearch.studies.goals import OutcomeConstraint, best_first
 from archsearch.studies.history import History
 from archsearch.studies.records import Report, Trial
 from archsearch.studies.stopping_criteria import option_to_resume
@@ -135,8 +135,8 @@ def _leaders(history: History) -> list[RenderableType]:
 
 def front_table(history: History, most: int | None = None) -> list[RenderableType]:
     """The Pareto front, by the first goal; where it is longer than `most`, so many that lie far apart on it."""
-    front = [(point, trial) for trial in history.front if (point := history.objectives(trial)) is not None]
-    chosen = [front[place] for place in order([point for point, _ in front])[:most]]
+    front = [(vector, trial) for trial in history.front if (vector := history.objectives(trial)) is not None]
+    chosen = [front[place] for place in best_first([vector for vector, _ in front])[:most]]
     title = f"Pareto front: {len(front)} of {history.counts().get('finished', 0)} finished"
     if len(chosen) < len(front):
         title += f"; {len(chosen)} that lie apart, and all of them with: archsearch best"

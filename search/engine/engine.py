@@ -244,11 +244,11 @@ class Engine:
         """
         if self._runs(trial.number) >= self.history.study.repeats:
             return False
-        point = self.history.objectives(replace(trial, outcome=Finished()))
-        if point is None or point.violation:
+        vector = self.history.objectives(replace(trial, outcome=Finished()))
+        if vector is None or vector.violation:
             return False
         others = map(self.history.objectives, self.history.front)
-        return not any(other != point and other.covers(point) for other in others if other)
+        return not any(other != vector and other.weakly_dominates(vector) for other in others if other)
 
     def _runs(self, number: int) -> int:
         return 1 + len(self.history.trials[number].repeats)

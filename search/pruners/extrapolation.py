@@ -90,7 +90,7 @@ class Extrapolation(Pruner):
             possible.append(_possible_ends(before, now, others, ahead, limit))
         ends = [ObjectiveVector(0.0, losses) for losses in zip(*possible, strict=True)]
         best = {last for (last, _), rank in zip(kept, ranks([last for last, _ in kept]), strict=True) if rank == 0}
-        unbeaten = sum(not any(point != ending and point.covers(ending) for point in best) for ending in ends)
+        unbeaten = sum(not any(point != ending and point.weakly_dominates(ending) for point in best) for ending in ends)
         chance = (unbeaten + 0.5) / (len(ends) + 1)
         if chance >= self.chance:
             return Continue()

@@ -49,7 +49,9 @@ class Patience(Pruner):
         points = [history.objectives_at(trial, report.step) for report in trial.reports]
         before = [point for point in points[: -self.steps] if point is not None]
         since = [point for point in points[-self.steps :] if point is not None]
-        if not before or any(not any(self._nearly(earlier).covers(point) for earlier in before) for point in since):
+        if not before or any(
+            not any(self._nearly(earlier).weakly_dominates(point) for earlier in before) for point in since
+        ):
             return Continue()
         goal = history.study.goal
         best = min(point.losses[0] for point in before)

@@ -126,4 +126,4 @@ def hypervolumes(
     studies = [study_of(space, budget=1, seed=seed, goals=goals) for seed in range(seeds)]
     histories = [finished(strategy, study, curve, trials=trials) for study in studies]
     fronts = [[history.objectives(trial) for trial in history.front] for history in histories]
-    return [moocore.hypervolume([point.losses for point in front if point], ref=worst) for front in fronts]
+    return [moocore.hypervolume([vector.losses for vector in front if vector], ref=worst) for front in fronts]

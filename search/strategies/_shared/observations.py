@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.studies.goals import order
+from archsearch.studies.goals import best_first
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
 
@@ -38,7 +38,7 @@ def observed(history: History) -> Observations:
     told = [trial for trial in history.trials if trial.state == "failed" or trial.number in points] if points else []
     if len(told) > _TOLD:
         numbers = [*points]
-        best = [numbers[place] for place in order([*points.values()])[: _TOLD // 2]]
+        best = [numbers[place] for place in best_first([*points.values()])[: _TOLD // 2]]
         kept = {*best, *(trial.number for trial in told[-_TOLD // 2 :])}
         told = [trial for trial in told if trial.number in kept]
     losses = {number: point.losses for number, point in points.items()}

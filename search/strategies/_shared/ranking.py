@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from archsearch.studies.goals import ObjectiveVector, order
+from archsearch.studies.goals import ObjectiveVector, best_first
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 
@@ -23,5 +23,7 @@ def ranked(history: History, trials: Iterable[Trial]) -> list[Trial]:
             pruned = trial.state == "pruned"
             kinds[pruned, -trial.step if pruned else 0].append((trial, point))
     return [
-        members[place][0] for _, members in sorted(kinds.items()) for place in order([point for _, point in members])
+        members[place][0]
+        for _, members in sorted(kinds.items())
+        for place in best_first([point for _, point in members])
     ]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from archsearch.search.protocols import Strategy
 from archsearch.spaces import SpecError
-from archsearch.studies.goals import order
+from archsearch.studies.goals import best_first
 from archsearch.studies.history import History
 from archsearch.studies.records import Extension, Pruned, State, Trial
 
@@ -38,7 +38,7 @@ def ranked_at(history: History, step: int, trials: Iterable[Trial]) -> list[Tria
     """Those of the trials with a value at this step, the best first, by `studies.goals.order`; the older of equals."""
     oldest_first = sorted(trials, key=lambda trial: trial.number)
     came = [(trial, point) for trial in oldest_first if (point := history.objectives_at(trial, step)) is not None]
-    return [came[place][0] for place in order([point for _, point in came])]
+    return [came[place][0] for place in best_first([point for _, point in came])]
 
 
 def promoted(trials: Iterable[Trial], step: int, budget: int) -> list[Extension]:

@@ -62,7 +62,9 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
 
     fewer = archsearch("resume", "tiny.db", "--trials", 3)
     assert fewer.returncode == 2
-    assert "error: --trials must be at least 6: it is a total, and the study already has 6 trials; got 3" in fewer.stderr
+    assert (
+        "error: --trials must be at least 6: it is a total, and the study already has 6 trials; got 3" in fewer.stderr
+    )
 
     done = archsearch("resume", "tiny.db")  # nothing to do is no mistake
     assert done.returncode == 0
