@@ -121,7 +121,7 @@ def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
         ({"patience": "3"}, "^patience must be a whole number of at least 1, got '3'"),
         ({"timeout": "20"}, "^timeout has no unit, got '20'"),
         ({"timeout": {}}, "^timeout must be like"),
-        ({"gpu_hours": 1}, "^gpu_hours limits trials that use a GPU"),
+        ({"gpu_hours": 1}, "^gpu_hours has no effect, as the trials use no GPU"),
         ({"target": "0.5"}, "^target must be a finite number"),
         ({"workers": 1.5}, r"^workers must be a whole number of at least 1, got 1\.5"),
         ({"workers": 2}, "^workers must be 1 in the inline executor, got 2"),
