@@ -136,7 +136,7 @@ class Strategy:
         made: list[Proposal] = []
 
         def candidates() -> Iterator[Config]:
-            while len(made) < _PROPOSED_ANEW and (proposed := self.propose(history, rng)) is not None:
+            while len(made) < _MAX_ATTEMPTS and (proposed := self.propose(history, rng)) is not None:
                 proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
                 if space.violated(proposal.config):
                     proposal = replace(proposal, config=repair(space, proposal.config, rng))
@@ -154,7 +154,7 @@ class Strategy:
         return replace(found, config=config)
 
 
-_PROPOSED_ANEW = 21  # times that `propose` is asked, until another configuration is looked for
+_MAX_ATTEMPTS = 21  # times that `propose` is asked, until another configuration is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ class Job:
         return self.budget if self.until is None else self.until
 
 
-class Keeper:
+class CheckpointWriter:
     """Keeps the state of a trial, see `TrialContext.save`; this one keeps nothing."""
 
     @property
@@ -297,7 +297,7 @@ class TrialContext:
         shared: What the function given as `Study(shared=...)` returned.
         restored: The state that was saved last, where the trial goes on because its worker died, or after a pause; None
             where it begins.
-        keeper: Keeps what `save` is given.
+        checkpoint_writer: Keeps what `save` is given.
         reporter: Takes what `report` is given.
     """
 
@@ -310,13 +310,13 @@ class TrialContext:
     log: Callable[[str], None] = field(default=print, repr=False)
     shared: Any = field(default=None, repr=False)
     restored: Any = field(default=None, repr=False)
-    keeper: Keeper = field(default_factory=Keeper, repr=False, compare=False)
+    checkpoint_writer: CheckpointWriter = field(default_factory=CheckpointWriter, repr=False, compare=False)
     reporter: Reporter = field(default_factory=Reporter, repr=False, compare=False)
 
     @property
     def save_due(self) -> bool:
         """Would a state saved now be kept? So that none is put together in vain: see `Study(checkpoint_every=...)`."""
-        return self.keeper.due
+        return self.checkpoint_writer.due
 
     def save(self, state: object) -> None:
         """Keep the state with the report that comes next: call it before that report. Does nothing while none is due.
@@ -328,7 +328,7 @@ class TrialContext:
         Raises:
             SpecError: The state does not pickle.
         """
-        self.keeper.save(state)
+        self.checkpoint_writer.save(state)
 
     def report(self, metrics: Mapping[str, float] | float, *, raise_on_stop: bool = False) -> bool:
         """Report the metrics after a unit of budget, such as an epoch: for callbacks of Lightning, Keras and the like.

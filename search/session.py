@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Self
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.provenance import origin
-from archsearch.search.engine.stopping import Stopped
+from archsearch.search.engine.stopping import StopSession
 from archsearch.search.executors.worker import checked_metrics
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
 from archsearch.spaces import Constraint, Space, SpecError, StoreError
@@ -109,9 +109,9 @@ class Session:
         store: str | Path | None = None,
         name: str = "session",
     ) -> None:
-        declared = _Declared(
+        declared = _SessionDeclaration(
             name=name,
-            objective=_by_hand,
+            objective=_no_objective,
             space=space,
             constraints=constraints,
             maximize=maximize,
@@ -128,19 +128,19 @@ class Session:
         record = declared.record()
         self._lock = threading.RLock()
         self._closed = False
-        self._stopped: list[Asked] = []  # by a report, and not told yet
-        self._store = None if store is None else _store(Path(store), record)
+        self._stopped_trials: list[Asked] = []  # by a report, and not told yet
+        self._store = None if store is None else _open_store(Path(store), record)
         history = History(record)
         if self._store is not None:
             history = replace(self._store.history(), study=record)
-        self._hands = _Hands()
+        self._executor = _CallerExecutor()
         self._engine = Engine(
             history,
             SessionStarted(time.time(), declared.stopping, 1, "session", socket.gethostname(), os.getpid()),
             strategy=declared.strategy,  # type: ignore[arg-type]  # names were resolved at construction
             pruner=declared.pruner,  # type: ignore[arg-type]  # likewise
-            executor=self._hands,
-            commit=self._keep,
+            executor=self._executor,
+            commit=self._append,
             retries=0,
         )
         self._engine.open()
@@ -161,16 +161,16 @@ class Session:
         """The next trial to run. None: there is none at the moment; if no trial is running either, none will come."""
         with self._lock:
             self._check_open()
-            self._hands.capacity = self._engine.in_flight + 1
+            self._executor.capacity = self._engine.in_flight + 1
             try:
                 self._engine.fill()
-            except Stopped as stopped:
+            except StopSession as stopped:
                 if stopped.error is not None:
                     self._raise(stopped)
                 return None
             finally:
                 self._engine.commit()
-            job = self._hands.given()
+            job = self._executor.take_job()
             if job is None:
                 return None
             return Asked(job.number, dict(job.config), job.last_step, job.seed, job.from_step, job.attempt)
@@ -191,15 +191,15 @@ class Session:
             SpecError: The trial is not running, or the step is not one of those to come.
         """
         with self._lock:
-            running = self._running(trial)
+            running = self._running_trial(trial)
             before = running.run[-1].step if running.run else 0
             if isinstance(step, bool) or not isinstance(step, int) or not before < step <= (trial.steps or math.inf):
                 most = "" if trial.steps is None else f", and at most {trial.steps}"
                 raise SpecError(f"trial {trial.number} reported step {step!r}; the next is {before + 1}{most}")
-            self._take(trial, step, metrics, None)
+            self._record(trial, step, metrics, None)
             going = self.history.trials[trial.number].state == "running"
             if not going:
-                self._stopped.append(trial)
+                self._stopped_trials.append(trial)
             return going and step != trial.steps
 
     def tell(self, trial: Asked, metrics: Mapping[str, float] | None = None, *, failed: str | None = None) -> None:
@@ -215,16 +215,16 @@ class Session:
                 the trial still runs, and may be told again.
         """
         with self._lock:
-            if trial in self._stopped:
-                self._stopped.remove(trial)
+            if trial in self._stopped_trials:
+                self._stopped_trials.remove(trial)
                 return
-            running = self._running(trial)
+            running = self._running_trial(trial)
             before = running.run[-1].step if running.run else 0
             # Where this attempt made no report, what is told is of its end.
             last = before if before > running.from_step else trial.steps or 1
             if failed is None:
-                self._check_told(trial, metrics or {})
-            self._take(trial, last, metrics, Finished() if failed is None else Failed(failed))
+                self._check_reported(trial, metrics or {})
+            self._record(trial, last, metrics, Finished() if failed is None else Failed(failed))
 
     def close(self) -> None:
         """End this session. Another one may go on with its store, where trials that still run will wait."""
@@ -244,7 +244,7 @@ class Session:
     ) -> None:
         self.close()
 
-    def _take(self, trial: Asked, step: int, metrics: Mapping[str, float] | None, outcome: Outcome | None) -> None:
+    def _record(self, trial: Asked, step: int, metrics: Mapping[str, float] | None, outcome: Outcome | None) -> None:
         events: list[Event] = []
         if metrics is not None:
             try:
@@ -254,7 +254,7 @@ class Session:
             except ValueError as error:  # not finite: the training's fault, as on a worker
                 outcome = Failed(f"ValueError: {error}")
             else:
-                so_far = self._of(trial)
+                so_far = self._trial(trial)
                 # Of the attempt, and of those before it up to where it went on.
                 worked_s = time.time() - (so_far.started_at or 0.0)
                 worked_s += next((r.seconds for r in reversed(so_far.run) if r.step <= so_far.from_step), 0.0)
@@ -266,14 +266,14 @@ class Session:
             events.append(Ended(UNSTAMPED, trial.number, outcome))
         try:
             self._engine.take(events)
-        except Stopped as stopped:
+        except StopSession as stopped:
             self._raise(stopped)
         finally:
             self._engine.commit()
 
-    def _check_told(self, trial: Asked, metrics: Mapping[str, float]) -> None:
+    def _check_reported(self, trial: Asked, metrics: Mapping[str, float]) -> None:
         """A misspelt name must not cost a trial that was trained."""
-        reported = {name for report in self._of(trial).run for name in report.metrics}
+        reported = {name for report in self._trial(trial).run for name in report.metrics}
         for metric in self.history.study.metrics:
             if metric not in reported and metric not in metrics:
                 raise SpecError(
@@ -285,7 +285,7 @@ class Session:
         if self._closed:
             raise SpecError("the session is closed; make another one, with the same store to go on")
 
-    def _of(self, trial: Asked) -> Trial:
+    def _trial(self, trial: Asked) -> Trial:
         self._check_open()
         if trial is None:
             raise SpecError("got None for a trial: ask() had none; end the loop when it returns None")
@@ -293,30 +293,30 @@ class Session:
             raise SpecError(f"{trial!r} is no trial of this session; pass what ask() returned")
         return self.history.trials[trial.number]
 
-    def _running(self, trial: Asked) -> Trial:
-        found = self._of(trial)
+    def _running_trial(self, trial: Asked) -> Trial:
+        found = self._trial(trial)
         if found.state != "running":
             raise SpecError(f"trial {trial.number} is not running but {found.state}; ask() for another one")
         if found.attempt != trial.attempt:
             raise SpecError(f"trial {trial.number} was given out again since; go on with what ask() returned last")
         return found
 
-    def _keep(self, history: History, events: Sequence[Event]) -> None:
+    def _append(self, history: History, events: Sequence[Event]) -> None:
         if self._store is not None:
             self._store.append(events)
 
-    def _raise(self, stopped: Stopped) -> NoReturn:
+    def _raise(self, stopped: StopSession) -> NoReturn:
         raise stopped.error or SpecError(stopped.reason) from stopped.__cause__
 
 
-class _Declared(Declaration):
+class _SessionDeclaration(Declaration):
     """A declaration that needs no limit."""
 
     def _check_end(self) -> None:
         """A session ends when nobody asks any more."""
 
 
-class _Hands(Executor):
+class _CallerExecutor(Executor):
     """The executor of a session: its caller does the jobs."""
 
     capacity = 0
@@ -328,7 +328,7 @@ class _Hands(Executor):
         self._job = job
         return "session"
 
-    def given(self) -> Job | None:
+    def take_job(self) -> Job | None:
         """The job that was ordered last, once."""
         job, self._job = self._job, None
         return job
@@ -343,11 +343,11 @@ class _Hands(Executor):
         """Nothing was started."""
 
 
-def _by_hand(trial: object) -> NoReturn:
+def _no_objective(trial: object) -> NoReturn:
     raise SpecError("the trials of a Session are run by its caller")
 
 
-def _store(path: Path, record: StudyRecord) -> Store:
+def _open_store(path: Path, record: StudyRecord) -> Store:
     """The session's store: a new one, or the one to go on with."""
     if not path.exists():
         meta = {"format": FORMAT, "source": {"kind": "session"}, "overrides": {}, **origin(None, gpus=False)}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.search.protocols import Job, Keeper
+from archsearch.search.protocols import CheckpointWriter, Job
 from archsearch.spaces import ArchsearchError, SpecError
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Reported
@@ -74,7 +74,7 @@ class Checkpoints:
                 draft.unlink(missing_ok=True)
 
 
-class CheckpointKeeper(Keeper):
+class FileCheckpointWriter(CheckpointWriter):
     """The saving of one attempt. `due` says whether a state saved now would be kept."""
 
     def __init__(self, checkpoints: Checkpoints, job: Job) -> None:
@@ -110,7 +110,7 @@ class CheckpointKeeper(Keeper):
         return saved
 
 
-class Clearing:
+class CheckpointCleanup:
     """Deletes, in the driver, what no trial can go on from any more."""
 
     def __init__(self, checkpoints: Checkpoints, history: History) -> None:

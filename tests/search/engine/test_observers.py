@@ -168,7 +168,7 @@ def test_one_that_blocks_for_ever_holds_nobody_up(tmp_path: Path, monkeypatch: p
 
 
 def test_one_that_is_far_behind_misses_events_and_is_told_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAITING", 2)
+    monkeypatch.setattr(module, "MAX_QUEUED", 2)
     begun, go_on = threading.Event(), threading.Event()
     seen, warnings = [], []
 

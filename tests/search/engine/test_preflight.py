@@ -184,7 +184,7 @@ def test_a_warning_where_hardly_a_draw_is_legal():
 
 
 def test_a_warning_where_trials_may_not_fit_into_memory(monkeypatch):
-    monkeypatch.setattr(module, "room_bytes", lambda study: 3000)
+    monkeypatch.setattr(module, "available_memory", lambda study: 3000)
     result = found(Costly())
     (warning,) = result.warnings
     over = int(warning.split()[0])
@@ -194,7 +194,7 @@ def test_a_warning_where_trials_may_not_fit_into_memory(monkeypatch):
 
 
 def test_the_room_is_shared_by_the_workers():
-    alone, shared = (module.room_bytes(study_of(Costly(), workers=n)) for n in (None, 4))
+    alone, shared = (module.available_memory(study_of(Costly(), workers=n)) for n in (None, 4))
     assert alone == 4 * shared > 2**28
 
 
@@ -203,11 +203,11 @@ def test_the_room_on_a_gpu_is_the_trial_s_share_of_it(monkeypatch, gpus, room):
     device = SimpleNamespace(total_memory=1000)
     cuda = SimpleNamespace(is_available=lambda: True, get_device_properties=lambda index: device)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert module.room_bytes(study_of(Costly(), gpus=gpus)) == room
+    assert module.available_memory(study_of(Costly(), gpus=gpus)) == room
     cuda.is_available = lambda: False
-    assert module.room_bytes(study_of(Costly(), gpus=gpus)) is None
+    assert module.available_memory(study_of(Costly(), gpus=gpus)) is None
     monkeypatch.delitem(sys.modules, "torch")
-    assert module.room_bytes(study_of(Costly(), gpus=gpus)) is None
+    assert module.available_memory(study_of(Costly(), gpus=gpus)) is None
 
 
 def test_what_the_objective_says_of_its_data_is_one_line():
