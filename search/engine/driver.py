@@ -337,7 +337,7 @@ class Driver:
         return carried if trials is None else min(carried, trials)
 
     def _check_data(self, store: Store, history: History, shared: Any) -> None:
-        """Check the data against the fingerprint of the first session's, since trials on other data are not comparable."""
+        """Compare the data with the fingerprint in the store: trials on other data are not comparable."""
         found, kept = self.study.trainable.fingerprint_of(shared), store.meta.get("data")
         if found is None or found == kept:
             return

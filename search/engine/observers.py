@@ -83,7 +83,7 @@ class _ObserverThread:
         if self._thread.is_alive():
             self._over = True
             self._warn(
-                f"{self._name} did not finish within {DRAIN_S:g} s of the session's end; the remaining events are dropped"
+                f"{self._name} did not finish within {DRAIN_S:g} s of the session's end; its remaining events are lost"
             )
 
     def _work(self) -> None:

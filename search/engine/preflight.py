@@ -353,8 +353,8 @@ def _range(name: str, counted: Sequence[tuple[Costs, Config]]) -> Range:
 def _constraint_warnings(rejected: float) -> Iterator[str]:
     if rejected > HIGH_REJECTION:
         yield (
-            f"the constraints reject {percent(min(rejected, MAX_REJECTION_SHOWN))} of all draws, which leaves little to "
-            "search; narrow the domains to where the constraints are satisfied"
+            f"the constraints reject {percent(min(rejected, MAX_REJECTION_SHOWN))} of all draws, which leaves little "
+            "to search; narrow the domains to where the constraints are satisfied"
         )
 
 

@@ -1,4 +1,4 @@
-"""Calls the strategy for the engine: on one thread, ahead of need, with its answers checked and its errors attributed."""
+"""Calls the strategy for the engine: on one thread, ahead of need, with checked answers and attributed errors."""
 
 from __future__ import annotations
 

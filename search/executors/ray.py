@@ -243,7 +243,7 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_REACH_TIMEOUT_S).close()
     except (OSError, ValueError) as error:
         raise ExecutionError(
-            f"no Ray cluster answers at {address}: {error}; start one there (`ray start --head`) or mend the address"
+            f"no Ray cluster answers at {address}: {error}; start one there (`ray start --head`) or correct the address"
         ) from error
 
 
