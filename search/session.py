@@ -73,8 +73,8 @@ class Session:
                 session.tell(trial)
             print(session.best.config)
 
-    You may ask for several trials before telling the result of any, also from several threads. Strategies, pruners, promotion,
-    repeats and several goals work as in a `Study`.
+    You may ask for several trials before telling the result of any, also from several threads. Strategies, pruners,
+    promotion, repeats and several goals work as in a `Study`.
 
     Args:
         space: The search space.

@@ -22,6 +22,7 @@ from archsearch.search.engine.spec import Pickled, source_of
 from archsearch.search.protocols import Silent
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted
+from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import Store
 
 SEEN: dict[str, list[Any]] = {}  # by test: an observer that is loaded anew from a store finds it here
@@ -181,7 +182,7 @@ def test_one_that_is_far_behind_misses_events_and_is_told_about_once(monkeypatch
     history = study([]).record()
     with Observers([Slow()], History(history), warnings.append) as told:
         for at in range(6):
-            told.tell(History(history), [SessionStarted(at, 1, None, 1, "inline", "host", 1)])
+            told.tell(History(history), [SessionStarted(at, StoppingCriteria(), 1, "inline", "host", 1)])
             assert begun.wait(60)
         go_on.set()
     assert seen == [0, 1, 2]
