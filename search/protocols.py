@@ -510,7 +510,8 @@ class Executor(ABC):
     """Runs jobs on `capacity` slots. A base for executors.
 
     `submit` only queues the job and returns the worker's name. Nothing is sent before `wait`, so that the engine can
-    commit its decisions first. The slot of a stopped trial is free immediately; its worker is notified with the next job.
+    commit its decisions first. The slot of a stopped trial is free immediately; its worker learns of it with the next
+    job.
 
     Attributes:
         capacity: How many trials can run at a time.

@@ -1,4 +1,4 @@
-"""What trials keep of themselves between reports: `trial.save(state)`, and `trial.restored` when they go on.
+"""Checkpoints of trials: saved with `trial.save(state)`, and loaded as `trial.restored` when a trial continues.
 
 One file holds one state, under the name of its trial, attempt and step. It is written whole before the report that it
 belongs to, and counts from the moment that report is in the store: whatever is killed, a name in the store names a
@@ -75,7 +75,7 @@ class Checkpoints:
 
 
 class FileCheckpointWriter(CheckpointWriter):
-    """The saving of one attempt. `due` says whether a state saved now would be kept."""
+    """Writes the checkpoints of one attempt to files. `due` tells whether a state saved now would be written."""
 
     def __init__(self, checkpoints: Checkpoints, job: Job) -> None:
         self._checkpoints = checkpoints
@@ -111,7 +111,7 @@ class FileCheckpointWriter(CheckpointWriter):
 
 
 class CheckpointCleanup:
-    """Deletes, in the driver, what no trial can go on from any more."""
+    """Deletes, in the driver, the checkpoints that are no longer needed."""
 
     def __init__(self, checkpoints: Checkpoints, history: History) -> None:
         """With what killed drivers and their workers have left behind."""

@@ -1,4 +1,4 @@
-"""A worker: holds one objective, and advances at most one trial of it, report by report.
+"""A worker: runs trials of one objective, one at a time, report by report.
 
 The inline executor has one in this process; each Ray actor has one in its own. Whatever the objective does, an advance
 returns events: an exception is the trial's failure, never the worker's.
