@@ -1,4 +1,4 @@
-"""Every seam of the search on one page: Strategy, Pruner, Executor, Objective, and the values that cross them."""
+"""The interfaces of the search: Strategy, Pruner, Executor, Objective and Observer, and the values they exchange."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Strategy:
 
     A strategy that chooses several configurations jointly overrides `ask` instead.
 
-    A strategy is a value: what it answers depends on its settings, the history and `rng` alone. It may keep a cache
-    between two calls, but a fresh instance that is given the same history must answer the same; so a study can be
-    resumed, and every decision can be replayed. What it has to remember, it puts into `Proposal.state`, and finds in
-    the history. It holds no generator, clock, file or store.
+    A strategy is stateless: its proposals depend only on its settings, the history and `rng`. It may keep a cache
+    between two calls, but a new instance with the same history must make the same proposals, so that a study can be
+    resumed and every decision replayed. To remember something, put it into `Proposal.state` and read it from the
+    history. A strategy must not keep a random generator, clock, file or store.
 
     `archsearch.search.testing.strategies.StrategyContract` tests all of this.
     """
@@ -64,16 +64,16 @@ class Strategy:
     def propose(self, history: History, rng: np.random.Generator) -> Proposal | Config | None:
         """Choose one configuration.
 
-        A configuration that breaks a constraint of the space is repaired; one that was tried before is asked for anew,
-        20 times, and after that replaced by one that was not, as long as the space has any.
+        A configuration that violates a constraint of the space is repaired. If it was tried before, `propose` is called
+        again, up to 20 times, and then an untried configuration is used instead, as long as the space has one.
 
         Args:
-            history: All trials so far, with those that still wait or run; trials proposed in the same turn are among
-                the waiting ones.
+            history: All trials so far, including waiting and running ones; trials proposed in the same call of `ask`
+                are waiting.
             rng: The random numbers to use; seeded by the study's seed and the number of the trial.
 
         Returns:
-            The configuration, or a `Proposal` with what is to be recorded beside it; None if nothing is left to try.
+            The configuration, or a `Proposal` with additional data to record; None if nothing is left to try.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement propose() or ask()")
 
@@ -81,8 +81,8 @@ class Strategy:
         """Propose at most `n` trials; by default, one after the other by `propose`.
 
         Args:
-            history: All trials so far, with those that still wait or run.
-            n: How many workers are free.
+            history: All trials so far, including waiting and running ones.
+            n: The number of free workers.
             rng: Seeded by the study's seed and the number of the first trial, `len(history.trials)`.
 
         Returns:
@@ -136,7 +136,7 @@ class Strategy:
         made: list[Proposal] = []
 
         def candidates() -> Iterator[Config]:
-            while len(made) < _PROPOSED_ANEW and (proposed := self.propose(history, rng)) is not None:
+            while len(made) < _MAX_ATTEMPTS and (proposed := self.propose(history, rng)) is not None:
                 proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
                 if space.violated(proposal.config):
                     proposal = replace(proposal, config=repair(space, proposal.config, rng))
@@ -154,7 +154,7 @@ class Strategy:
         return replace(found, config=config)
 
 
-_PROPOSED_ANEW = 21  # times that `propose` is asked, until another configuration is looked for
+_MAX_ATTEMPTS = 21  # calls of `propose` before an untried configuration is used instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +211,17 @@ class Pruner:
 class Job:
     """One attempt at one trial, as it is sent to a worker.
 
-    budget: reports of a full trial. until: after so many the worker is done with it; None: after the budget.
-    checkpoint: of the step `from_step`, after which the attempt goes on; "" begins anew. worked_s: seconds of work that
-    lie in those steps. metric: of a study with one, its name, under which a plain number that is reported is kept.
+    Attributes:
+        number: The number of the trial.
+        attempt: The number of the attempt, from 1.
+        config: The configuration.
+        budget: The number of reports of a full trial; None if there is no limit.
+        seed: The seed of this run.
+        until: The number of reports after which the worker ends the attempt; None for the budget.
+        from_step: The step after which the attempt continues; 0 for a new trial.
+        checkpoint: The name of the checkpoint of that step; "" to start from the beginning.
+        worked_s: The seconds of work up to that step.
+        metric: The name under which to store a plain number, in a study with one metric; else None.
     """
 
     number: int
@@ -229,12 +237,12 @@ class Job:
 
     @property
     def last_step(self) -> int | None:
-        """After this report the worker is done; None: when the objective ends."""
+        """The last report of the attempt; None if it runs until the objective ends."""
         return self.budget if self.until is None else self.until
 
 
-class Keeper:
-    """Keeps the state of a trial, see `TrialContext.save`; this one keeps nothing."""
+class CheckpointWriter:
+    """Saves the state of a trial; see `TrialContext.save`. This base class saves nothing."""
 
     @property
     def due(self) -> bool:
@@ -254,7 +262,7 @@ class TrialStopped(BaseException):
 
 
 class Reporter:
-    """Takes what `trial.report` is given; this one is of an objective that yields its metrics."""
+    """Receives the metrics of `trial.report`. This base class is for objectives that yield their metrics."""
 
     @property
     def stopped(self) -> bool:
@@ -297,7 +305,7 @@ class TrialContext:
         shared: What the function given as `Study(shared=...)` returned.
         restored: The state that was saved last, where the trial goes on because its worker died, or after a pause; None
             where it begins.
-        keeper: Keeps what `save` is given.
+        checkpoint_writer: Keeps what `save` is given.
         reporter: Takes what `report` is given.
     """
 
@@ -310,13 +318,13 @@ class TrialContext:
     log: Callable[[str], None] = field(default=print, repr=False)
     shared: Any = field(default=None, repr=False)
     restored: Any = field(default=None, repr=False)
-    keeper: Keeper = field(default_factory=Keeper, repr=False, compare=False)
+    checkpoint_writer: CheckpointWriter = field(default_factory=CheckpointWriter, repr=False, compare=False)
     reporter: Reporter = field(default_factory=Reporter, repr=False, compare=False)
 
     @property
     def save_due(self) -> bool:
         """Would a state saved now be kept? So that none is put together in vain: see `Study(checkpoint_every=...)`."""
-        return self.keeper.due
+        return self.checkpoint_writer.due
 
     def save(self, state: object) -> None:
         """Keep the state with the report that comes next: call it before that report. Does nothing while none is due.
@@ -328,7 +336,7 @@ class TrialContext:
         Raises:
             SpecError: The state does not pickle.
         """
-        self.keeper.save(state)
+        self.checkpoint_writer.save(state)
 
     def report(self, metrics: Mapping[str, float] | float, *, raise_on_stop: bool = False) -> bool:
         """Report the metrics after a unit of budget, such as an epoch: for callbacks of Lightning, Keras and the like.
@@ -442,14 +450,15 @@ class Objective(ABC):
 
 
 class Observer:
-    """Is told what happens in a study, after it is in the store: `Study(observers=[MyObserver()])`.
+    """Receives the events of a study after they are committed: `Study(observers=[MyObserver()])`.
 
-    Write the methods that you need. They are called in order, in the driver's process, in a thread of the observer's
-    own: an observer that is slow or raises neither slows nor ends the study. Its first exception is shown as a warning,
-    and it is still told what follows. When the session ends it has five seconds for what it has not seen; the rest is
-    dropped, with a warning. Each Ray worker executes the spec file too: open files in these methods, not in `__init__`.
+    Override the methods that you need. They are called in order, in the driver's process, in a separate thread for each
+    observer, so an observer that is slow or raises an exception does not affect the study. Its first exception is shown
+    as a warning, and it still receives the following events. When the session ends, observers have five seconds to
+    process the remaining events; the rest is dropped, with a warning. Each Ray worker executes the spec file too, so
+    open files in these methods, not in `__init__`.
 
-    `history` is the study after all that was committed together with the event.
+    `history` is the study after all events that were committed together with the event.
     """
 
     def on_event(self, event: Event, history: History) -> None:
@@ -500,8 +509,9 @@ UNSTAMPED = 0.0  # the `at` of an event that an executor returns: the engine sta
 class Executor(ABC):
     """Runs jobs on `capacity` slots. A base for executors.
 
-    `submit` only takes the order and returns the worker's name: nothing is sent before `wait`, so that the engine
-    can commit what it decided first. A stopped trial's slot is free at once; its worker is told with the next order.
+    `submit` only queues the job and returns the worker's name. Nothing is sent before `wait`, so that the engine can
+    commit its decisions first. The slot of a stopped trial is free immediately; its worker learns of it with the next
+    job.
 
     Attributes:
         capacity: How many trials can run at a time.
@@ -511,7 +521,7 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(self, job: Job) -> str:
-        """Take the order for a free slot.
+        """Queue a job for a free slot.
 
         Returns:
             The name of the worker that will get it.
@@ -519,7 +529,7 @@ class Executor(ABC):
 
     @abstractmethod
     def wait(self, timeout_s: float | None) -> list[Event]:
-        """Send what was ordered, and wait until something has happened, but at most so many seconds (None: no limit).
+        """Send the queued jobs, and wait for events, for at most `timeout_s` seconds (None: no limit).
 
         Returns:
             Reported, Ended, Lost and Logged, with `at=UNSTAMPED`; an empty list after the time-out.
@@ -527,7 +537,7 @@ class Executor(ABC):
 
     @abstractmethod
     def stop(self, trial: int) -> None:
-        """The trial's verdict is in: close its objective; it makes no more events but Logged."""
+        """Stop a trial: close its objective. After this, it produces no events except Logged."""
 
     def close(self) -> None:
-        """End every worker that this executor started. Called once, when the session ends in whatever way."""
+        """Shut down every worker that this executor started. Called once, however the session ends."""

@@ -1,4 +1,4 @@
-"""Session: ask and tell, for code that has a training loop of its own."""
+"""Session: the ask-and-tell interface, for code with its own training loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Self
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.provenance import origin
-from archsearch.search.engine.stopping import Stopped
+from archsearch.search.engine.stopping import StopSession
 from archsearch.search.executors.worker import checked_metrics
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
 from archsearch.spaces import Constraint, Space, SpecError, StoreError
@@ -41,13 +41,14 @@ class Asked:
     """A trial to run.
 
     Attributes:
-        number: Of the trial, counted from 0.
+        number: The number of the trial, from 0.
         config: The values of the active parameters.
-        steps: How many reports it is to make before it is told. None: as many as you like.
-        seed: Of this run.
-        from_step: How many reports it has made before. 0 for one that begins. More for one that was paused and may now
-            go on, from the state that you kept of it; or from the start, if you report only what follows that step.
-        attempt: How many times the trial was given out, this time included.
+        steps: The number of reports to make before telling the result. None: as many as you like.
+        seed: The seed of this run.
+        from_step: The number of reports that the trial has made before: 0 for a new trial, more for one that was paused
+            and now continues, from the state that you saved. You may also train it from the start and report only the
+            steps after this one.
+        attempt: How many times `ask` has returned the trial, including this time.
     """
 
     number: int
@@ -59,7 +60,7 @@ class Asked:
 
 
 class Session:
-    """A search whose trials you run yourself, in a loop of your own.
+    """A search whose trials you run in your own training loop.
 
     Example:
 
@@ -72,23 +73,25 @@ class Session:
                 session.tell(trial)
             print(session.best.config)
 
-    Several trials may be asked for before any is told, also from several threads. Strategies, pruners, promotion,
-    repeats and several goals work as in a `Study`.
+    You may ask for several trials before telling the result of any, also from several threads. Strategies, pruners,
+    promotion, repeats and several goals work as in a `Study`.
 
     Args:
-        space: What may vary.
+        space: The search space.
         maximize, minimize, outcome_constraints, constraints, strategy, pruner, budget, seed, start, repeats: As in
             `Study`.
-        trials: After so many, `ask` has no new ones. None: there is no such limit.
-        store: A file that keeps everything. If it exists, the session goes on with it, and a trial that was asked for
-            and never told is given out again. `archsearch report`, `best` and `show` read it. None: nothing is kept.
-        name: Of the study, in the report.
+        trials: The number of trials after which `ask` returns no new ones. None: no limit.
+        store: The file in which to store the search. If it exists, the session continues with it, and a trial whose
+            result was never told is returned by `ask` again. `archsearch report`, `best` and `show` read it. None:
+            nothing is stored.
+        name: The name of the study in the report.
 
     Raises:
-        SpecError: Something is invalid.
-        StoreError: The store is of another space, goal, budget, seed, start, strategy, pruner or number of repeats.
-        ExecutionError: Later: the strategy or the pruner failed.
-        StudyFailed: Later: the first trials all failed alike.
+        SpecError: An argument is invalid.
+        StoreError: The store belongs to a search with another space, goal, budget, seed, start, strategy, pruner or
+            number of repeats.
+        ExecutionError: In a later call: the strategy or the pruner failed.
+        StudyFailed: In a later call: the first trials all failed with the same error.
     """
 
     def __init__(
@@ -109,9 +112,9 @@ class Session:
         store: str | Path | None = None,
         name: str = "session",
     ) -> None:
-        declared = _Declared(
+        declared = _SessionDeclaration(
             name=name,
-            objective=_by_hand,
+            objective=_no_objective,
             space=space,
             constraints=constraints,
             maximize=maximize,
@@ -128,19 +131,19 @@ class Session:
         record = declared.record()
         self._lock = threading.RLock()
         self._closed = False
-        self._stopped: list[Asked] = []  # by a report, and not told yet
-        self._store = None if store is None else _store(Path(store), record)
+        self._stopped_trials: list[Asked] = []  # by a report, and not told yet
+        self._store = None if store is None else _open_store(Path(store), record)
         history = History(record)
         if self._store is not None:
             history = replace(self._store.history(), study=record)
-        self._hands = _Hands()
+        self._executor = _CallerExecutor()
         self._engine = Engine(
             history,
             SessionStarted(time.time(), declared.stopping, 1, "session", socket.gethostname(), os.getpid()),
             strategy=declared.strategy,  # type: ignore[arg-type]  # names were resolved at construction
             pruner=declared.pruner,  # type: ignore[arg-type]  # likewise
-            executor=self._hands,
-            commit=self._keep,
+            executor=self._executor,
+            commit=self._append,
             retries=0,
         )
         self._engine.open()
@@ -158,76 +161,83 @@ class Session:
         return self.history.best
 
     def ask(self) -> Asked | None:
-        """The next trial to run. None: there is none at the moment; if no trial is running either, none will come."""
+        """Return the next trial to run.
+
+        Returns:
+            The trial; None if there is none at the moment. If no trial is running either, the search is done.
+
+        Raises:
+            SpecError: The session is closed.
+            ExecutionError: The strategy failed.
+        """
         with self._lock:
             self._check_open()
-            self._hands.capacity = self._engine.in_flight + 1
+            self._executor.capacity = self._engine.in_flight + 1
             try:
                 self._engine.fill()
-            except Stopped as stopped:
+            except StopSession as stopped:
                 if stopped.error is not None:
                     self._raise(stopped)
                 return None
             finally:
                 self._engine.commit()
-            job = self._hands.given()
+            job = self._executor.take_job()
             if job is None:
                 return None
             return Asked(job.number, dict(job.config), job.last_step, job.seed, job.from_step, job.attempt)
 
     def report(self, trial: Asked, step: int, metrics: Mapping[str, float]) -> bool:
-        """Report what a trial has come to.
+        """Report the metrics of a trial after a step.
 
         Args:
-            trial: What `ask` returned.
-            step: Counted from 1. Steps may be left out.
-            metrics: Names and numbers. One that is not finite fails the trial.
+            trial: The trial that `ask` returned.
+            step: The step, from 1. Steps may be skipped.
+            metrics: The values of the metrics by name. A value that is not finite fails the trial.
 
         Returns:
-            Whether the trial should go on. It should not if the pruner has stopped it, it has made all of its steps, or
-            it has failed.
+            Whether to continue the trial: False if the pruner has stopped it, it has made all its steps, or it failed.
 
         Raises:
-            SpecError: The trial is not running, or the step is not one of those to come.
+            SpecError: The trial is not running, or the step is not after the last one and within the trial's steps.
         """
         with self._lock:
-            running = self._running(trial)
+            running = self._running_trial(trial)
             before = running.run[-1].step if running.run else 0
             if isinstance(step, bool) or not isinstance(step, int) or not before < step <= (trial.steps or math.inf):
                 most = "" if trial.steps is None else f", and at most {trial.steps}"
                 raise SpecError(f"trial {trial.number} reported step {step!r}; the next is {before + 1}{most}")
-            self._take(trial, step, metrics, None)
+            self._record(trial, step, metrics, None)
             going = self.history.trials[trial.number].state == "running"
             if not going:
-                self._stopped.append(trial)
+                self._stopped_trials.append(trial)
             return going and step != trial.steps
 
     def tell(self, trial: Asked, metrics: Mapping[str, float] | None = None, *, failed: str | None = None) -> None:
-        """Say that a trial is done. A trial that `report` has ended already may be told, and stays as it is.
+        """End a trial with its result. For a trial that `report` has already ended, this has no effect.
 
         Args:
-            trial: What `ask` returned.
-            metrics: Its value. None: its last report is.
-            failed: Why it failed. None: it has not.
+            trial: The trial that `ask` returned.
+            metrics: The final metrics. None: those of its last report.
+            failed: The reason why the trial failed. None: it has not failed.
 
         Raises:
-            SpecError: The trial was told before, or a metric that the study needs was neither reported nor told: then
-                the trial still runs, and may be told again.
+            SpecError: The trial has already ended, or a metric that the study needs is missing. In the latter case the
+                trial is still running, and `tell` may be called again.
         """
         with self._lock:
-            if trial in self._stopped:
-                self._stopped.remove(trial)
+            if trial in self._stopped_trials:
+                self._stopped_trials.remove(trial)
                 return
-            running = self._running(trial)
+            running = self._running_trial(trial)
             before = running.run[-1].step if running.run else 0
-            # Where this attempt made no report, what is told is of its end.
+            # If this attempt made no report, the metrics belong to its last step.
             last = before if before > running.from_step else trial.steps or 1
             if failed is None:
-                self._check_told(trial, metrics or {})
-            self._take(trial, last, metrics, Finished() if failed is None else Failed(failed))
+                self._check_reported(trial, metrics or {})
+            self._record(trial, last, metrics, Finished() if failed is None else Failed(failed))
 
     def close(self) -> None:
-        """End this session. Another one may go on with its store, where trials that still run will wait."""
+        """End this session. Another session may continue with its store; trials that are running become waiting."""
         with self._lock:
             if self._closed:
                 return
@@ -244,7 +254,7 @@ class Session:
     ) -> None:
         self.close()
 
-    def _take(self, trial: Asked, step: int, metrics: Mapping[str, float] | None, outcome: Outcome | None) -> None:
+    def _record(self, trial: Asked, step: int, metrics: Mapping[str, float] | None, outcome: Outcome | None) -> None:
         events: list[Event] = []
         if metrics is not None:
             try:
@@ -254,11 +264,11 @@ class Session:
             except ValueError as error:  # not finite: the training's fault, as on a worker
                 outcome = Failed(f"ValueError: {error}")
             else:
-                so_far = self._of(trial)
-                # Of the attempt, and of those before it up to where it went on.
+                so_far = self._trial(trial)
+                # The time of this attempt, and of earlier ones up to the step from which it continued.
                 worked_s = time.time() - (so_far.started_at or 0.0)
                 worked_s += next((r.seconds for r in reversed(so_far.run) if r.step <= so_far.from_step), 0.0)
-                # Where a trial pauses, its state is the caller's to keep.
+                # When a trial pauses, the caller saves its state.
                 kept = "the caller's" if step == trial.steps != self.history.study.budget else ""
                 report = Report(step, numbers, worked_s, kept)
                 events.append(Reported(UNSTAMPED, trial.number, report))
@@ -266,14 +276,14 @@ class Session:
             events.append(Ended(UNSTAMPED, trial.number, outcome))
         try:
             self._engine.take(events)
-        except Stopped as stopped:
+        except StopSession as stopped:
             self._raise(stopped)
         finally:
             self._engine.commit()
 
-    def _check_told(self, trial: Asked, metrics: Mapping[str, float]) -> None:
-        """A misspelt name must not cost a trial that was trained."""
-        reported = {name for report in self._of(trial).run for name in report.metrics}
+    def _check_reported(self, trial: Asked, metrics: Mapping[str, float]) -> None:
+        """Check that no metric is missing: a misspelt name must not cost a trained trial."""
+        reported = {name for report in self._trial(trial).run for name in report.metrics}
         for metric in self.history.study.metrics:
             if metric not in reported and metric not in metrics:
                 raise SpecError(
@@ -283,41 +293,41 @@ class Session:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise SpecError("the session is closed; make another one, with the same store to go on")
+            raise SpecError("the session is closed; create another one, with the same store to continue")
 
-    def _of(self, trial: Asked) -> Trial:
+    def _trial(self, trial: Asked) -> Trial:
         self._check_open()
         if trial is None:
-            raise SpecError("got None for a trial: ask() had none; end the loop when it returns None")
+            raise SpecError("got None for a trial; end the loop when ask() returns None")
         if not isinstance(trial, Asked) or trial.number >= len(self.history.trials):
-            raise SpecError(f"{trial!r} is no trial of this session; pass what ask() returned")
+            raise SpecError(f"{trial!r} is not a trial of this session; pass the trial that ask() returned")
         return self.history.trials[trial.number]
 
-    def _running(self, trial: Asked) -> Trial:
-        found = self._of(trial)
+    def _running_trial(self, trial: Asked) -> Trial:
+        found = self._trial(trial)
         if found.state != "running":
-            raise SpecError(f"trial {trial.number} is not running but {found.state}; ask() for another one")
+            raise SpecError(f"trial {trial.number} is {found.state}, not running; call ask() for another one")
         if found.attempt != trial.attempt:
-            raise SpecError(f"trial {trial.number} was given out again since; go on with what ask() returned last")
+            raise SpecError(f"trial {trial.number} was returned by ask() again; use the trial that ask() returned last")
         return found
 
-    def _keep(self, history: History, events: Sequence[Event]) -> None:
+    def _append(self, history: History, events: Sequence[Event]) -> None:
         if self._store is not None:
             self._store.append(events)
 
-    def _raise(self, stopped: Stopped) -> NoReturn:
+    def _raise(self, stopped: StopSession) -> NoReturn:
         raise stopped.error or SpecError(stopped.reason) from stopped.__cause__
 
 
-class _Declared(Declaration):
-    """A declaration that needs no limit."""
+class _SessionDeclaration(Declaration):
+    """A declaration without a stopping criterion."""
 
     def _check_end(self) -> None:
-        """A session ends when nobody asks any more."""
+        """A session needs no limit: it ends when its caller stops asking."""
 
 
-class _Hands(Executor):
-    """The executor of a session: its caller does the jobs."""
+class _CallerExecutor(Executor):
+    """The executor of a session, whose caller runs the jobs."""
 
     capacity = 0
 
@@ -328,8 +338,8 @@ class _Hands(Executor):
         self._job = job
         return "session"
 
-    def given(self) -> Job | None:
-        """The job that was ordered last, once."""
+    def take_job(self) -> Job | None:
+        """Return the submitted job, once."""
         job, self._job = self._job, None
         return job
 
@@ -337,18 +347,18 @@ class _Hands(Executor):
         return []
 
     def stop(self, trial: int) -> None:
-        """`report` says so."""
+        """The return value of `report` stops the trial."""
 
     def close(self) -> None:
         """Nothing was started."""
 
 
-def _by_hand(trial: object) -> NoReturn:
+def _no_objective(trial: object) -> NoReturn:
     raise SpecError("the trials of a Session are run by its caller")
 
 
-def _store(path: Path, record: StudyRecord) -> Store:
-    """The session's store: a new one, or the one to go on with."""
+def _open_store(path: Path, record: StudyRecord) -> Store:
+    """Create the store of the session, or open it if it exists."""
     if not path.exists():
         meta = {"format": FORMAT, "source": {"kind": "session"}, "overrides": {}, **origin(None, gpus=False)}
         return Store.create(path, record, meta)
@@ -361,5 +371,5 @@ def _store(path: Path, record: StudyRecord) -> Store:
     if differences:
         store.close()
         lines = "".join(f"\n  {change}" for change in differences)
-        raise StoreError(f"{path} holds another search; use another file, or the settings of then:{lines}")
+        raise StoreError(f"{path} contains another search; use another file, or restore the former settings:{lines}")
     return store

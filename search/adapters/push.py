@@ -169,26 +169,26 @@ class _Channel(Reporter):
         self._reporting = threading.Lock()  # the function may report from several threads
         self._state = threading.Lock()
         self._waiting = False
-        self._over = False
-        self._told = False  # by a report that returned False
+        self._stopped = False
+        self._function_knows = False  # by a report that returned False
 
     @property
     def stopped(self) -> bool:
-        return self._over
+        return self._stopped
 
     def report(self, metrics: Mapping[str, float] | float) -> bool:
         if self.yields:
             return super().report(metrics)
         with self._reporting:
-            if self._told:
+            if self._function_knows:
                 self.news.put(_Report(metrics))  # `finish` waits for the function's end, or this
                 raise TrialStopped("the trial is over, and the last report has returned False")
             with self._state:
-                self._waiting = going = not self._over
+                self._waiting = going = not self._stopped
             if going:
                 self.news.put(_Report(metrics))
                 going = self._answers.get()
-            self._told = not going
+            self._function_knows = not going
             return going
 
     def go_on(self) -> None:
@@ -199,7 +199,7 @@ class _Channel(Reporter):
     def stop(self) -> bool:
         """The trial is over. Returns whether the function waits in a report, and so learns it at once."""
         with self._state:
-            waiting, self._waiting, self._over = self._waiting, False, True
+            waiting, self._waiting, self._stopped = self._waiting, False, True
         if waiting:
             self._answers.put(False)
         return waiting

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.search.engine.preflight import MOST_REJECTED, Preflight, free_values
+from archsearch.search.engine.preflight import MAX_REJECTION_SHOWN, Preflight, free_values
 from archsearch.spaces import Choice, Domain
 from archsearch.studies.formatting import count, file_size, magnitude, percent
 
@@ -35,7 +35,7 @@ def _head(found: Preflight) -> Iterator[RenderableType]:
     if found.data is not None:
         yield Text(f"data: {found.data}")
     if found.rejected_by:
-        yield Text(f"its constraints reject {percent(min(found.rejected, MOST_REJECTED))} of all draws:")
+        yield Text(f"its constraints reject {percent(min(found.rejected, MAX_REJECTION_SHOWN))} of all draws:")
         yield from (_indented(f"{percent(share):>6}  {name}") for name, share in found.rejected_by.items())
 
 

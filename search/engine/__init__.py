@@ -1,1 +1,1 @@
-"""The engine: the loop of a study, the asking thread, what ends it, and what a session is made of."""
+"""The engine: the search loop, asynchronous suggestions, stopping, and the setup of a session."""

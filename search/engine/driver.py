@@ -1,6 +1,6 @@
-"""A session of work on a study: its store, data, workers and engine, set up and taken down in order.
+"""Runs one session of a study: sets up its store, data, workers and engine, and shuts them down in order.
 
-`archsearch run`, `archsearch resume`, `Study.run` and `archsearch.resume` all come here.
+`archsearch run`, `archsearch resume`, `Study.run` and `archsearch.resume` all use the `Driver`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from archsearch.search.engine.preflight import check_budget, check_goal, check_s
 from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.spec import Source, source_from_json, source_of
 from archsearch.search.executors import EXECUTORS, quiet_ray
-from archsearch.search.executors.checkpoints import Checkpoints, Clearing
+from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.argument_checks import whole_number
@@ -34,24 +34,28 @@ from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import FORMAT, Store
 from archsearch.studies.transfer import best_configs
 
-WARM = 5  # configurations of each earlier study; few, since they come before anything is learnt about this one
+WARM_START_CONFIGS = (
+    5  # configurations of each earlier study; few, since they come before anything is learnt about this one
+)
 
 NO_CHANGE = StoppingCriteria()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What may change from session to session. None: as in the last session, or as the study declares.
+    """Settings that may differ between sessions. None uses the value of the last session, or else of the study.
 
     Attributes:
         stopping: The limits that replace those of the study.
-        workers: Trials at a time.
-        executor: Where trials run.
-        address: Of an existing Ray cluster. It is not kept, since it is the machine's and not the study's.
-        ray_log: Let Ray log to the terminal.
+        workers: The number of trials that run at the same time.
+        executor: The executor that runs the trials: "ray" or "inline".
+        address: The address of an existing Ray cluster. It is not stored, since it belongs to the machine and not to
+            the study.
+        ray_log: Whether Ray may log to the terminal.
 
     Raises:
-        ArgumentError: A setting is invalid.
+        ArgumentError: `workers` is not a whole number of at least 1.
+        SpecError: The executor is unknown.
     """
 
     stopping: StoppingCriteria = NO_CHANGE
@@ -72,12 +76,12 @@ class Driver:
     """Runs one session of a study.
 
     Attributes:
-        study: What is declared.
+        study: The declaration of the study.
         source: Where the study comes from, so that workers and later sessions can load it.
-        store_path: Where it is kept.
-        settings: What this session has otherwise than the study.
-        show_progress: Makes the display; None shows nothing.
-        overrides: What the command line gave instead of the spec's `seed` and `strategy`.
+        store_path: The file in which the study is stored.
+        settings: The settings of this session that differ from the study's.
+        show_progress: Creates the progress display; None shows nothing.
+        overrides: The `seed` and `strategy` given on the command line in place of the spec's.
     """
 
     study: Declaration
@@ -91,15 +95,24 @@ class Driver:
     def from_study(
         cls, study: Declaration, store: str | Path | None, show_progress: ShowProgress | None = None
     ) -> Driver:
-        """For a study made in Python."""
+        """Create the driver of a study that was declared in Python.
+
+        Args:
+            study: The declaration.
+            store: The file in which to store the study; None for `NAME.db` in the current folder.
+            show_progress: Creates the progress display; None shows nothing.
+        """
         return cls(study, source_of(study), store_path(study, store), show_progress=show_progress)
 
     def run(self) -> History:
         """Run the study in a new store.
 
+        Returns:
+            The history of the study.
+
         Raises:
-            ArchsearchError: What the command line prints as an error.
-            KeyboardInterrupt: It was interrupted; `resume` goes on with the store.
+            ArchsearchError: The study is invalid or has failed; the command line prints the message as an error.
+            KeyboardInterrupt: The session was interrupted; `resume` continues with the store.
         """
         session = self._session_started(None)
         meta = {
@@ -111,17 +124,19 @@ class Driver:
         record = self._record()
         with Store.create(self.store_path, record, meta) as store:
             try:
-                return self._work(store, History(record), session)
+                return self._run_and_release(store, History(record), session)
             except SpecError as error:
                 if store.empty:
                     raise
-                raise SpecError(f"{error}; delete {store.path} before the next run, it holds nothing else") from error
+                raise SpecError(
+                    f"{error}; delete {store.path}, which contains no other trials, before the next run"
+                ) from error
             finally:
-                if store.empty:  # nothing has begun: an empty file would be in the way of the next run
+                if store.empty:  # no session has started: an empty store would only block the next run
                     store.discard()
 
     def _record(self) -> StudyRecord:
-        """The study's record, which starts with the best configurations of its `warm_start` too."""
+        """The record of the study, with the best configurations of its `warm_start` studies added to its `start`."""
         record = self.study.record()
         start = [*record.start]
         for path in self.study.warm_stores:
@@ -129,17 +144,20 @@ class Driver:
                 earlier = store.history()
             if not any(name in record.space for name in earlier.study.space):
                 raise SpecError(f"warm_start: {path} has no parameter of this space; use another store, or none")
-            found = best_configs(earlier, record.space, WARM)
+            found = best_configs(earlier, record.space, WARM_START_CONFIGS)
             if not found:
                 raise SpecError(f"warm_start: no trial of {path} has finished; use another store, or none")
             start += [config for config in found if config not in start]
         return replace(record, start=tuple(start))
 
     def run_or_resume(self) -> History:
-        """Begin the study, or go on with its store where there is one, as the study is declared now.
+        """Run the study, or continue with its store if there is one.
+
+        Returns:
+            The history of the study.
 
         Raises:
-            StoreError: The store is of a study that was declared otherwise.
+            StoreError: The store belongs to a study with a different declaration.
         """
         if not self.store_path.exists():
             return self.run()
@@ -148,16 +166,17 @@ class Driver:
             if changes := self._changes(history.study):
                 lines = "".join(f"\n  {change}" for change in changes)
                 raise StoreError(
-                    f"{store.path} is of a study that was declared otherwise; name another store, or declare it as it "
-                    f"was:{lines}"
+                    f"{store.path} belongs to a study that was declared differently; use another store, or restore the "
+                    f"former declaration:{lines}"
                 )
-            return self._go_on(store, history, self._session_started(None))
+            return self._continue(store, history, self._session_started(None))
 
     def _changes(self, before: StudyRecord) -> list[str]:
-        """What the study declares otherwise than the one in the store, beside the limits and the resources."""
+        """The differences from the study in the store, except for limits and resources."""
         now = self.study.record()
         changes = [str(change) for change in before.space.diff(now.space)]
-        # Those of warm starts come after the study's own, and are as the earlier studies were then.
+        # The configurations of warm starts follow the study's own. They depend on the state of the earlier studies when
+        # this study was created, so they are not compared.
         start = before.start[: len(now.start)] if self.study.warm_stores else before.start
         before = replace(before, start=start)
         for name in ("aim", "budget", "seed", "repeats", "start", "strategy", "pruner"):
@@ -166,36 +185,43 @@ class Driver:
         return changes
 
     def resume(self) -> History:
-        """Go on where the store ends: trials that were running are started again, those that ended are not."""
+        """Continue a stored study: trials that were running are started again, trials that have ended are not.
+
+        Returns:
+            The history of the study.
+
+        Raises:
+            StoreError: The store cannot be read, or the spec now declares another space.
+        """
         with Store.open(self.store_path, write=True) as store:
             history = store.history()
             if differences := history.study.space.diff(self.study.record().space):
                 lines = "".join(f"\n  {change}" for change in differences)
                 raise StoreError(f"{store.path}: the spec now declares another space; start a new study:{lines}")
-            return self._go_on(store, history, self._session_started(history.session_started))
+            return self._continue(store, history, self._session_started(history.session_started))
 
-    def _go_on(self, store: Store, history: History, session: SessionStarted) -> History:
-        # The same space, and with its Python functions, which the store cannot hold.
+    def _continue(self, store: Store, history: History, session: SessionStarted) -> History:
+        # The same space, but with its Python functions, which cannot be stored.
         live = self.study.record().space
         history = replace(history, study=replace(history.study, space=live))
         session.stopping.check(gpus=self.study.gpus, begun=len(history.trials))
-        if session.stopping.trials_left(history) == 0 and not self._may_go_on(history):
-            return self._checked(history, store)
-        return self._work(store, history, session)
+        if session.stopping.trials_left(history) == 0 and not self._can_continue(history):
+            return self._check_result(history, store)
+        return self._run_and_release(store, history, session)
 
-    def _may_go_on(self, history: History) -> bool:
-        """Do trials wait, or would the strategy let a paused one go on?"""
+    def _can_continue(self, history: History) -> bool:
+        """Whether there are waiting or running trials, or a paused one that the strategy would promote."""
         strategy: Strategy = self.study.strategy  # type: ignore[assignment]  # a name was resolved at construction
         return bool(history.open_trials("waiting", "running") or strategy.promote(history, 1))
 
-    def _work(self, store: Store, history: History, session: SessionStarted) -> History:
+    def _run_and_release(self, store: Store, history: History, session: SessionStarted) -> History:
         try:
             return self._search(store, history, session)
         finally:
             self.study.trainable.release()
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
-        # Called in the driver before any worker starts: mistakes in the data show here.
+        # Called in the driver before any worker starts, so that mistakes in the data are found here.
         shared = self.study.trainable.prepare()
         self._check_data(store, history, shared)
         self._check_gpus()
@@ -206,20 +232,20 @@ class Driver:
             found = (check_space(self.study), rehearse(self.study, shared))
             warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
-        clearing = Clearing(checkpoints, history)
+        cleanup = CheckpointCleanup(checkpoints, history)
         with (
             self._progress(history, session) as progress,
-            closing(clearing),
+            closing(cleanup),
             Observers(self.study.observers, history, progress.warn) as observers,
         ):
             for warning in filter(None, [*warnings, self.source.warning]):
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
-            del shared  # the executor holds the data now; on Ray, this would be a second copy
+            del shared  # the executor owns the data now; on Ray, this would be a second copy
 
             def commit(after: History, events: Sequence[Event]) -> None:
                 store.append(events)
-                clearing.after(events)
+                cleanup.after(events)
                 progress.show(after, events)
                 observers.tell(after, events)
 
@@ -242,19 +268,21 @@ class Driver:
                 raise StudyFailed(f"{error}; see its log: archsearch show {store.path} {failed} --log") from error
             finally:
                 executor.close()
-        return self._checked(history, store)
+        return self._check_result(history, store)
 
     def _progress(self, history: History, session: SessionStarted) -> AbstractContextManager[Progress]:
         return Silent() if self.show_progress is None else self.show_progress(self.store_path, history, session)
 
-    def _checked(self, history: History, store: Store) -> History:
+    def _check_result(self, history: History, store: Store) -> History:
         if history.best is None and not history.unfinished:
             if history.in_state("finished"):
                 kept = " and ".join(map(str, history.study.outcome_constraints))
-                raise StudyFailed(f"no finished trial keeps {kept}; see the nearest: archsearch show {store.path}")
+                raise StudyFailed(
+                    f"no finished trial satisfies {kept}; see the closest ones: archsearch show {store.path}"
+                )
             failed = history.in_state("failed")
             trial = f" {failed[-1].number} --log" if failed else ""
-            raise StudyFailed(f"no trial finished; see why: archsearch show {store.path}{trial}")
+            raise StudyFailed(f"no trial has finished; see why: archsearch show {store.path}{trial}")
         return history
 
     def _executor(self, session: SessionStarted, shared: Any, checkpoints: Checkpoints) -> Executor:
@@ -280,7 +308,7 @@ class Driver:
         )
 
     def _session_started(self, before: SessionStarted | None) -> SessionStarted:
-        """This session's settings: those given for it, else the last session's, else the study's."""
+        """The settings of this session: those given for it, else those of the last session, else of the study."""
         mine, last = self.settings, before or self.study
         stopping = last.stopping.overridden(mine.stopping)
         stopping.check(gpus=self.study.gpus)
@@ -300,7 +328,7 @@ class Driver:
         )
 
     def _default_workers(self, trials: int | None) -> int:
-        """As many as the cores carry, or the GPUs if trials use them; never more than there are trials."""
+        """As many workers as the cores, or the GPUs if trials use them, allow; never more than there are trials."""
         carried = max(1, (os.cpu_count() or 1) // self.study.cpus)
         if self.study.gpus:
             each = self.study.gpus
@@ -309,27 +337,37 @@ class Driver:
         return carried if trials is None else min(carried, trials)
 
     def _check_data(self, store: Store, history: History, shared: Any) -> None:
-        """Trials on other data cannot be compared: the store keeps the fingerprint of the first session's."""
+        """Compare the data with the fingerprint in the store: trials on other data are not comparable."""
         found, kept = self.study.trainable.fingerprint_of(shared), store.meta.get("data")
         if found is None or found == kept:
             return
         if kept is not None:
             raise StoreError(
-                f"{store.path}: its trials were trained on data with fingerprint {kept}, and the spec now reads other "
-                f"data, {found}; restore the former, or start a new study in another store"
+                f"{store.path}: its trials were trained on data with fingerprint {kept}, but the spec now reads "
+                f"different data, {found}; restore the former data, or start a new study in another store"
             )
-        if not history.trials:  # with trials, it is of a version that kept none
+        if not history.trials:  # a store with trials but no fingerprint was written by an earlier version
             store.note("data", found)
 
     def _check_gpus(self) -> None:
         if self.study.gpus and self.settings.address is None and (have := gpu_count()) < self.study.gpus:
             raise SpecError(
-                f"each trial asks for {count(self.study.gpus, 'GPU')}, this machine has {have}; lower Study(gpus=…)"
+                f"each trial needs {count(self.study.gpus, 'GPU')}, but this machine has {have}; lower Study(gpus=…)"
             )
 
 
 def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | None = None) -> Driver:
-    """The driver for a study that has a store: its spec is the one that the store kept."""
+    """Create the driver of a stored study, which loads the spec from the store.
+
+    Args:
+        path: The store.
+        settings: The settings of the new session.
+        show_progress: Creates the progress display; None shows nothing.
+
+    Raises:
+        StoreError: The store cannot be read.
+        SpecError: The stored spec cannot be loaded.
+    """
     with Store.open(path) as store:
         meta = store.meta
     source = source_from_json(meta["source"])
@@ -338,10 +376,10 @@ def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | N
 
 
 def overridden(study: Declaration, overrides: dict[str, Any]) -> Declaration:
-    """The study with the command line's word instead of the spec's."""
+    """The study with the values from the command line in place of the spec's."""
     return replace(study, **overrides) if overrides else study
 
 
 def store_path(study: Declaration, given: str | Path | None) -> Path:
-    """Where the study is kept: `NAME.db` in this folder unless another file is given."""
+    """The file of the study's store: `NAME.db` in the current folder unless another file is given."""
     return Path(f"{study.name}.db") if given is None else Path(given)

@@ -1,7 +1,9 @@
-"""The engine: asks, starts, judges and records, until the study has what it was asked for. It knows protocols only.
+"""The engine: proposes, starts, judges and records trials until a stopping criterion of the study is met.
 
-One turn of the loop decides everything that can be decided, commits it in one transaction, and only then lets the
-executor act; so whatever process is killed, the store holds every decision that had an effect.
+Each iteration of the loop makes all decisions that are possible, commits them in one transaction, and only then lets
+the executor act on them. So the store contains every decision that had an effect, whichever process is killed.
+
+The engine depends on the protocols only, not on a particular strategy, pruner or executor.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from archsearch.search.engine.stopping import Stopped, blaming
+from archsearch.search.engine.stopping import StopSession, attribute_errors
 from archsearch.search.engine.suggestions import Suggester
 from archsearch.search.protocols import Executor, Job, Pruner, Stop, Strategy
 from archsearch.spaces import ExecutionError, SpecError, StudyFailed
@@ -39,21 +41,28 @@ from archsearch.studies.records import (
 )
 from archsearch.studies.stopping_criteria import TRIALS_DONE
 
-ALIKE = 5  # so many first trials of a session that fail with one error stop the study
+MAX_EQUAL_FAILURES = 5  # the study stops if this many first trials of a session all fail with the same error
 
 Commit = Callable[[History, Sequence[Event]], None]
 
 
 class Engine:
-    """One session of work on a study.
+    """Runs one session of a study.
 
-    session: this session's settings; its stopping criteria are totals of the study over all sessions.
-    commit: is given each batch of events with the history after it, before the executor acts on them.
-    retries: how often a trial whose worker died is started again; a driver that died does not count.
-    gpus: that each trial uses, by which GPU hours are counted.
-    ahead: proposals are asked for ahead of need, as `archsearch.search.engine.suggestions.Suggester` says.
-    interruptible: entered while the executor waits, which is when a KeyboardInterrupt may come: anywhere else it could
-        tear a decision from its record.
+    Args:
+        history: The study so far.
+        session: The settings of this session. Its stopping criteria are totals over all sessions of the study.
+        strategy: Proposes trials.
+        pruner: Decides after each report whether a trial goes on.
+        executor: Runs the trials.
+        commit: Called with the history and each batch of events, before the executor acts on them.
+        retries: How many times a trial is restarted after its worker has died. Deaths of the driver do not count.
+        gpus: GPUs that each trial uses, for counting GPU hours.
+        ahead: Whether to request proposals before they are needed; see
+            `archsearch.search.engine.suggestions.Suggester`.
+        clock: Returns the current time in seconds.
+        interruptible: A context that is entered while the executor waits. A KeyboardInterrupt may be raised only
+            there; anywhere else it could separate a decision from its record.
     """
 
     def __init__(
@@ -72,7 +81,7 @@ class Engine:
         interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._fold = Fold(history)
-        self._now: History | None = history  # the fold's value, until the next event
+        self._history: History | None = history  # the fold's value, until the next event
         self._session = session
         self._stopping = session.stopping
         self._gpus = gpus
@@ -85,15 +94,22 @@ class Engine:
         self._interruptible = interruptible
         self._batch: list[Event] = []
         self._in_flight: set[int] = set()
-        self._ended_here: list[Trial] = []
+        self._ended_trials: list[Trial] = []
 
     def run(self) -> History:
-        """Work until the trials, the time or the strategy's proposals are used up.
+        """Run until a stopping criterion is met or the strategy has no more proposals.
 
-        Raises StudyFailed when the first trials all fail alike; SpecError when the objective never reports the study's
-        metric; ExecutionError when the strategy, the pruner or the executor breaks, or the strategy proposes what is
-        not in the space. KeyboardInterrupt passes through, and comes only while the executor waits (`interruptible`).
-        In each case the store is in good order first, unless it is the store that cannot be written.
+        All events are committed before an exception is raised, unless it is the store that cannot be written.
+
+        Returns:
+            The history at the end of the session.
+
+        Raises:
+            StudyFailed: The first trials all failed with the same error.
+            SpecError: The objective never reports the study's metric.
+            ExecutionError: The strategy, the pruner or the executor failed, or the strategy proposed a configuration
+                that is not in the space.
+            KeyboardInterrupt: The session was interrupted while the executor was waiting.
         """
         try:
             self.open()
@@ -103,7 +119,7 @@ class Engine:
                 with self._interruptible():
                     events = self._executor.wait(self._stopping.wait_s(self.history, self._clock(), self._gpus))
                 self.take(events)
-        except Stopped as stopped:
+        except StopSession as stopped:
             self.close(stopped.reason)
             if stopped.error is not None:
                 raise stopped.error from stopped.__cause__
@@ -119,25 +135,25 @@ class Engine:
 
     @property
     def history(self) -> History:
-        if self._now is None:
-            self._now = self._fold.history()
-        return self._now
+        if self._history is None:
+            self._history = self._fold.history()
+        return self._history
 
     @property
     def in_flight(self) -> int:
-        """How many trials the executor has."""
+        """The number of trials that the executor is running."""
         return len(self._in_flight)
 
     def open(self) -> None:
-        """The session begins: what ran when the last one was killed waits."""
+        """Start the session. Trials that were running when the last session was killed become waiting."""
         self._record(self._session)
         for trial in self.history.open_trials("running"):
             self._record(Lost(self._clock(), trial.number, "the driver was killed", "driver"))
 
     def fill(self) -> None:
-        """Give every free slot a trial: those that wait first, then those that hold, then new ones."""
+        """Assign a trial to every free slot: waiting trials first, then paused ones, then new ones."""
         if (reason := self._stopping.reached(self.history, self._clock(), self._gpus)) is not None:
-            raise Stopped(reason)
+            raise StopSession(reason)
         free = self._executor.capacity - len(self._in_flight)
         waiting = [trial for trial in self.history.open_trials("waiting") if trial.number not in self._in_flight]
         for trial in waiting[:free]:
@@ -146,10 +162,10 @@ class Engine:
         self._propose(self._executor.capacity - len(self._in_flight))
         if not self._in_flight:
             done = self._stopping.trials_left(self.history) == 0
-            raise Stopped(TRIALS_DONE if done else "the strategy has nothing left to try")
+            raise StopSession(TRIALS_DONE if done else "the strategy has nothing left to try")
 
     def _promote(self, free: int) -> None:
-        """Paused trials that the strategy lets go on."""
+        """Resume the paused trials that the strategy promotes."""
         if free <= 0:
             return
         seen = self.history.seq
@@ -159,7 +175,7 @@ class Engine:
             self._start(self.history.trials[number])
 
     def _propose(self, free: int) -> None:
-        """New trials, all that the strategy has for so many slots, and the question for the one after them."""
+        """Start new trials on up to `free` slots, and request the proposal for the next one."""
         while (wanted := self._wanted(free)) > 0:
             suggested = self._suggester.proposals(self.history, wanted)
             for suggestion in suggested:
@@ -173,7 +189,7 @@ class Engine:
             free -= len(suggested)
 
     def _wanted(self, free: int) -> int:
-        """So many of the free slots are for new trials."""
+        """How many of the free slots may be used for new trials."""
         left = self._stopping.trials_left(self.history)
         return free if left is None else min(free, left)
 
@@ -194,55 +210,59 @@ class Engine:
         self._record(Started(self._clock(), trial.number, job.attempt, worker, job.from_step))
 
     def take(self, events: Sequence[Event]) -> None:
-        """All of the events, also when one of them stops the study: each happened."""
+        """Process all events, even if one of them stops the study, since each of them has happened."""
         ending = {event.trial for event in events if isinstance(event, Ended)}
         now = self._clock()
-        stops: list[Stopped] = []
+        stops: list[StopSession] = []
         for event in events:
             try:
-                self._take_one(replace(event, at=now), ending)
-            except Stopped as stopped:
+                self._apply(replace(event, at=now), ending)
+            except StopSession as stopped:
                 stops.append(stopped)
         if stops:
             raise stops[0]
 
-    def _take_one(self, event: Event, ending: Set[int]) -> None:
+    def _apply(self, event: Event, ending: Set[int]) -> None:
         match event:
-            case Ended(at, number, Finished()) if (metric := self._missing(number)) is not None:
-                self._end(Ended(at, number, Failed(self._without(metric, number))))
+            case Ended(at, number, Finished()) if (metric := self._missing_metric(number)) is not None:
+                self._end(Ended(at, number, Failed(self._missing_metric_error(metric, number))))
                 self._check_metric(metric, number)
-            case Ended(at, number, Finished()) if self._pauses(self.history.trials[number]):
+            case Ended(at, number, Finished()) if self._should_pause(self.history.trials[number]):
                 self._in_flight.discard(number)
                 self._record(Paused(at, number))
-            case Ended(at, number, Finished()) if self._promises(self.history.trials[number]):
+            case Ended(at, number, Finished()) if self._is_promising(self.history.trials[number]):
                 self._in_flight.discard(number)
                 self._record(RunCompleted(at, number))
             case Ended(at, number, Failed(error)) if self.history.trials[number].repeats:
-                self._end(Ended(at, number, Failed(f"under its seed {self._runs(number)}: {error}")))
+                self._end(Ended(at, number, Failed(f"under its seed {self._run_count(number)}: {error}")))
             case Ended():
                 self._end(event)
             case Lost():
-                self._lose(event)
+                self._handle_lost(event)
             case Reported():
                 self._record(event)
-                # A repeat is not judged: the trial came through once.
+                # Repeats are not pruned: the trial has already completed a run.
                 if event.trial not in ending and not self.history.trials[event.trial].repeats:
                     self._judge(event.trial)
             case _:
                 self._record(event)
 
-    def _pauses(self, trial: Trial) -> bool:
-        """Has it come to its own budget, and not to the study's? An objective may also have ended before either."""
+    def _should_pause(self, trial: Trial) -> bool:
+        """Whether the trial has used up its own budget, which is below the study's.
+
+        The comparison is exact, since an objective may also end before either budget.
+        """
         own, full = trial.proposal.budget, self.history.study.budget
         return own is not None and full is not None and trial.step == own < full
 
-    def _promises(self, trial: Trial) -> bool:
-        """Should it be trained under a further seed? While by its mean so far nobody is better, and seeds are left.
+    def _is_promising(self, trial: Trial) -> bool:
+        """Whether to train the trial with another seed: if no trial has a better mean so far, and seeds are left.
 
-        So all that may become the best are trained under each of the study's seeds, and hardly anyone else (SMAC's
-        race: Hutter et al. 2011, "Sequential Model-Based Optimization for General Algorithm Configuration", section 3).
+        So the candidates for the best trial are trained with all seeds of the study, and few others are. This is the
+        racing procedure of SMAC (Hutter et al. 2011, "Sequential Model-Based Optimization for General Algorithm
+        Configuration", section 3).
         """
-        if self._runs(trial.number) >= self.history.study.repeats:
+        if self._run_count(trial.number) >= self.history.study.repeats:
             return False
         vector = self.history.objectives(replace(trial, outcome=Finished()))
         if vector is None or vector.violation:
@@ -250,18 +270,18 @@ class Engine:
         others = map(self.history.objectives, self.history.front)
         return not any(other != vector and other.weakly_dominates(vector) for other in others if other)
 
-    def _runs(self, number: int) -> int:
+    def _run_count(self, number: int) -> int:
         return 1 + len(self.history.trials[number].repeats)
 
     def _judge(self, number: int) -> None:
-        with blaming("pruner", self._pruner):
+        with attribute_errors("pruner", self._pruner):
             verdict = self._pruner.judge(self.history.trials[number], self.history)
         match verdict:
             case Stop(reason):
                 self._executor.stop(number)
                 self._end(Ended(self._clock(), number, Pruned(reason)))
 
-    def _lose(self, event: Lost) -> None:
+    def _handle_lost(self, event: Lost) -> None:
         self._in_flight.discard(event.trial)
         self._record(event)
         lost = self.history.trials[event.trial].workers_lost
@@ -274,32 +294,32 @@ class Engine:
         self._in_flight.discard(event.trial)
         self._record(event)
         trial = self.history.trials[event.trial]
-        self._ended_here.append(trial)
-        if len(self._ended_here) == ALIKE and all(t.state == "failed" for t in self._ended_here):
-            errors = {t.reason for t in self._ended_here}
+        self._ended_trials.append(trial)
+        if len(self._ended_trials) == MAX_EQUAL_FAILURES and all(t.state == "failed" for t in self._ended_trials):
+            errors = {t.reason for t in self._ended_trials}
             if len(errors) == 1:
-                text = f"the first {ALIKE} trials all failed with: {errors.pop()}"
-                raise Stopped(text, StudyFailed(text))
+                text = f"the first {MAX_EQUAL_FAILURES} trials all failed with: {errors.pop()}"
+                raise StopSession(text, StudyFailed(text))
 
-    def _missing(self, number: int) -> str | None:
-        """A metric that the study must have and that the trial has not reported."""
+    def _missing_metric(self, number: int) -> str | None:
+        """The first metric that the study needs and the trial has not reported; None if it has reported all."""
         trial = self.history.trials[number]
         return next((metric for metric in self.history.study.metrics if trial.value(metric) is None), None)
 
-    def _without(self, metric: str, number: int) -> str:
+    def _missing_metric_error(self, metric: str, number: int) -> str:
         reported = {name for report in self.history.trials[number].reports for name in report.metrics}
         return f"the objective never reported the study's metric: {unknown('metric', metric, reported)}"
 
     def _check_metric(self, metric: str, number: int) -> None:
-        """A metric that not one trial has reported is a mistake in the spec, not in the trial."""
+        """End the session if no trial has ever reported the metric: the mistake is in the spec, not in the trial."""
         if all(trial.value(metric) is None for trial in self.history.trials):
-            text = self._without(metric, number)
-            raise Stopped(text, SpecError(text))
+            text = self._missing_metric_error(metric, number)
+            raise StopSession(text, SpecError(text))
 
     def _record(self, event: Event) -> None:
         self._batch.append(event)
         self._fold.add(event)
-        self._now = None
+        self._history = None
 
     def commit(self) -> None:
         if self._batch:
@@ -307,7 +327,7 @@ class Engine:
             self._batch = []
 
     def close(self, reason: str) -> None:
-        """No trial is left running: those in flight wait for the next session."""
+        """End the session. Trials that are running become waiting, and the next session starts them again."""
         for trial in self.history.open_trials("running"):
             self._record(Lost(self._clock(), trial.number, reason, "driver"))
         self._record(SessionEnded(self._clock(), reason))
@@ -315,5 +335,11 @@ class Engine:
 
 
 def trial_seed(study_seed: int, number: int, *, run: int = 0) -> int:
-    """The seed of a trial's run, which is not that of its proposal."""
+    """The seed for training a trial, which differs from the seed of its proposal.
+
+    Args:
+        study_seed: The seed of the study.
+        number: The number of the trial.
+        run: The index of the run, from 0; more than 0 in a study with `repeats`.
+    """
     return int(np.random.SeedSequence([study_seed, number, 1, *([run] if run else [])]).generate_state(1)[0])

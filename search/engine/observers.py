@@ -1,4 +1,4 @@
-"""Observers are told what was committed, each in a thread of its own: whatever one does, the study goes on."""
+"""Notifies observers of committed events, each in its own thread, so that an observer cannot slow or stop a study."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from archsearch.search.protocols import Observer
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, SessionEnded
 
-DRAIN_S = 5.0  # at the session's end, for what observers have not seen; for all of them together
-WAITING = 10_000  # batches; an observer that is further behind misses some, for each holds a history
+DRAIN_S = 5.0  # seconds at the end of the session for all observers together to process their queued events
+MAX_QUEUED = 10_000  # batches; an observer that is further behind misses some, since each batch contains a history
 
 Batch = tuple[Sequence[Event], History, int | None]  # the events, the history after them, and the best trial before
 
 
 class Observers:
-    """The observers of a session. A context: at its end they are given `DRAIN_S` for what they have not seen.
+    """The observers of a session. A context: on exit, they have `DRAIN_S` to process their queued events.
 
     Args:
-        observers: Whom to tell; they need not have all of an Observer's methods.
-        history: The study so far, of which nothing is told.
-        warn: Shows a warning; called from other threads, at most three times for each observer.
+        observers: The observers; they need not have all methods of an `Observer`.
+        history: The study so far. Its events are not reported.
+        warn: Shows a warning. Called from other threads, at most three times for each observer.
     """
 
     def __init__(self, observers: Sequence[Observer], history: History, warn: Callable[[str], None]) -> None:
-        self._told = [_Told(observer, warn) for observer in observers]
+        self._threads = [_ObserverThread(observer, warn) for observer in observers]
         self._best = history.best_number
 
     def tell(self, history: History, events: Sequence[Event]) -> None:
-        """A batch that was committed, and the history after it. Returns at once."""
+        """Queue a committed batch of events, with the history after it. Returns immediately."""
         batch = ([*events], history, self._best)
         self._best = history.best_number
-        for told in self._told:
-            told.put(batch)
+        for thread in self._threads:
+            thread.put(batch)
 
     def __enter__(self) -> Self:
         return self
@@ -49,14 +49,14 @@ class Observers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         deadline = time.monotonic() + DRAIN_S
-        for told in self._told:
-            told.finish()
-        for told in self._told:
-            told.await_end(deadline)
+        for thread in self._threads:
+            thread.finish()
+        for thread in self._threads:
+            thread.await_end(deadline)
 
 
-class _Told:
-    """One observer, its thread, and what waits for it."""
+class _ObserverThread:
+    """One observer, with its thread and its queue of events."""
 
     def __init__(self, observer: Observer, warn: Callable[[str], None]) -> None:
         self._observer = observer
@@ -64,18 +64,18 @@ class _Told:
         self._warn = warn
         self._raised = self._behind = self._over = False
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)  # it may never come back
+        self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)  # it may block forever
         self._thread.start()
 
     def put(self, batch: Batch) -> None:
-        if self._queue.qsize() < WAITING:
+        if self._queue.qsize() < MAX_QUEUED:
             self._queue.put(batch)
         elif not self._behind:
             self._behind = True
-            self._warn(f"{self._name} is {WAITING:,} batches of events behind, and misses those that come")
+            self._warn(f"{self._name} is {MAX_QUEUED:,} batches of events behind, and will miss the next ones")
 
     def finish(self) -> None:
-        """Nothing more will come."""
+        """Mark the end of the queue."""
         self._queue.put(None)
 
     def await_end(self, deadline: float) -> None:
@@ -83,15 +83,15 @@ class _Told:
         if self._thread.is_alive():
             self._over = True
             self._warn(
-                f"{self._name} did not finish within {DRAIN_S:g} s of the session's end; what it has not seen is lost"
+                f"{self._name} did not finish within {DRAIN_S:g} s of the session's end; its remaining events are lost"
             )
 
     def _work(self) -> None:
-        unrecorded.set(True)  # what it prints is not the trial's that trains meanwhile in this process
+        unrecorded.set(True)  # its output does not belong to the trial that is running in this process
         while not self._over and (batch := self._queue.get()) is not None:
             events, history, best = batch
             for event in events:
-                for method, arguments in _calls(event, history, best):
+                for method, arguments in _method_calls(event, history, best):
                     if not self._over:
                         self._call(method, arguments)
 
@@ -100,14 +100,14 @@ class _Told:
             called = getattr(self._observer, method, None)
             if called is not None:
                 called(*arguments)
-        except BaseException as error:  # noqa: BLE001 - whatever it raises, also sys.exit(), is its own affair
+        except BaseException as error:  # noqa: BLE001 - an observer may raise anything, including SystemExit
             if not self._raised:
                 self._raised = True
-                self._warn(f"{self._name} failed in {method}: {_told_of(error)}; the study goes on")
+                self._warn(f"{self._name} failed in {method}: {_describe(error)}; the study goes on")
 
 
-def _calls(event: Event, history: History, best: int | None) -> list[tuple[str, tuple[Any, ...]]]:
-    """The methods that an event calls, with their arguments. best: the number of the best trial before its batch."""
+def _method_calls(event: Event, history: History, best: int | None) -> list[tuple[str, tuple[Any, ...]]]:
+    """The methods to call for an event, with their arguments. best: the number of the best trial before its batch."""
     calls: list[tuple[str, tuple[Any, ...]]] = [("on_event", (event, history))]
     match event:
         case Ended(_, number):
@@ -119,7 +119,7 @@ def _calls(event: Event, history: History, best: int | None) -> list[tuple[str, 
     return calls
 
 
-def _told_of(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """`ValueError: no such key (my_observer.py, line 12)`."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{traceback.format_exception_only(error)[-1].strip()} ({Path(place.filename).name}, line {place.lineno})"

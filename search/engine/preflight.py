@@ -1,7 +1,7 @@
-"""Preflight: what a study would try, looked at before any worker starts.
+"""Preflight: checks the configurations of a study before any worker starts.
 
-`archsearch check` samples a thousand configurations and asks the objective what each would cost, without training.
-`archsearch run` rehearses a few, in a fraction of a second, so that networks which cannot be built are found at once.
+`archsearch check` samples a thousand configurations and asks the objective for the cost of each, without training.
+`archsearch run` rehearses a few in a fraction of a second, so that networks that cannot be built are found immediately.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from archsearch.studies.goals import Goal
 if TYPE_CHECKING:
     from archsearch.spaces.networks.costs import Costs
 
-COSTS = ("parameters", "flops", "memory_bytes")  # of a trial, as the objective's Costs name them
-LIMIT_S = 60.0  # for counting costs
-REHEARSED = 20  # samples before a run
-REJECTABLE = 500  # draws before a run, of which the constraints may reject so many
+COSTS = ("parameters", "flops", "memory_bytes")  # the fields of the objective's Costs
+LIMIT_S = 60.0  # the time limit for counting costs
+REHEARSAL_SAMPLES = 20  # samples before a run
+CONSTRAINT_DRAWS = 500  # draws for measuring, before a run, how many the constraints reject
 REASON_LIMIT = 300  # characters
-MOSTLY = 0.9  # of the draws: more rejected than that is worth a warning
-MOST_REJECTED = 0.9999  # as it is shown: a few draws cannot tell that all are, and a legal configuration was found
+HIGH_REJECTION = 0.9  # a larger share of rejected draws causes a warning
+MAX_REJECTION_SHOWN = 0.9999  # never show 100 %: a legal configuration was found
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The least, the median and the most that a trial costs; `config` is one that costs the most."""
+    """The lowest, the median and the highest cost of a trial; `config` is a configuration with the highest."""
 
     least: int
     median: int
@@ -51,7 +51,13 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Configs that cannot be built, for one reason; what differs in its numbers alone is one, told as the first."""
+    """Configurations that cannot be built for the same reason. Reasons that differ only in numbers are the same.
+
+    Attributes:
+        reason: The first reason.
+        count: The number of configurations.
+        config: The first configuration.
+    """
 
     reason: str
     count: int
@@ -60,11 +66,20 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What was found. configs: how many were looked at. active: the share of them in which a parameter is active.
+    """The result of a preflight.
 
-    data: the objective's line on its data, if it has one. rejected: the share of all draws that the constraints reject,
-    and `rejected_by` each of them. costs: by their names
-    in COSTS; empty when no config could be built, None when the objective does not tell them.
+    Attributes:
+        study: The name of the study.
+        space: Its space.
+        data: The objective's summary of its data; None if it has none.
+        configs: The number of configurations that were checked.
+        active: For each parameter, the share of configurations in which it is active.
+        rejected: The share of all draws that the constraints reject.
+        rejected_by: The share of all draws that each constraint rejects.
+        costs: The costs by their names in `COSTS`; empty if no configuration could be built, None if the objective
+            does not provide costs.
+        failures: The configurations that cannot be built, by reason, the most frequent reason first.
+        warnings: Warnings about the settings and the space.
     """
 
     study: str
@@ -80,7 +95,7 @@ class Preflight:
 
     @property
     def failed(self) -> int:
-        """How many configs cannot be built."""
+        """The number of configurations that cannot be built."""
         return sum(failure.count for failure in self.failures)
 
     def to_json(self) -> dict[str, Any]:
@@ -108,15 +123,15 @@ class Preflight:
 
 
 def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> Preflight:
-    """Looks at what a study would try.
+    """Check the configurations that a study would try, without training.
 
     Args:
         study: The study.
-        samples: How many configs to sample; the two corners of the space are looked at too.
-        limit_s: Seconds after which no further costs are counted, and what was counted so far is the answer.
+        samples: The number of configurations to sample; the two corners of the space are checked too.
+        limit_s: Seconds after which no further costs are counted; the result then covers those counted so far.
 
     Raises:
-        ArchsearchError: There is a mistake in the data or the goal, or the space has hardly a legal config.
+        ArchsearchError: The data or the goal is invalid, or the space has hardly any legal configuration.
     """
     try:
         return _preflight(study, samples, limit_s)
@@ -134,8 +149,8 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
     counted: list[tuple[Costs, Config]] = []
     failures: dict[str, Failure] = {}
     stopped: list[str] = []
-    tells = True
-    outcomes: dict[str, Any] = {}  # by the config's text: equal values of two kinds, 1 and True, are not one
+    has_costs = True
+    outcomes: dict[str, Any] = {}  # by the repr of the configuration, which distinguishes 1 and True
     began = time.perf_counter()
     for tried, config in enumerate(configs):
         if time.perf_counter() - began > limit_s:
@@ -145,7 +160,7 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
         if (text := repr(config)) not in outcomes:
             outcomes[text] = _attempt(objective.costs, config, shared)
         if (outcome := outcomes[text]) is None:
-            tells = False
+            has_costs = False
             break
         if isinstance(outcome, _Failed):
             _add(failures, outcome.reason, config)
@@ -159,43 +174,50 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
         active={name: sum(name in config for config in configs) / len(configs) for name in space},
         rejected=rejected.share,
         rejected_by=rejected.by_constraint,
-        costs={name: _range(name, counted) for name in COSTS if counted} if tells else None,
+        costs={name: _range(name, counted) for name in COSTS if counted} if has_costs else None,
         failures=sorted(failures.values(), key=lambda failure: -failure.count),
         warnings=[
             *setting_warnings(study, study.stopping.trials),
             *stopped,
-            *_of_constraints(rejected.share),
-            *_of_activity(configs, space),
-            *_of_memory(counted, study),
+            *_constraint_warnings(rejected.share),
+            *_activity_warnings(configs, space),
+            *_memory_warnings(counted, study),
         ],
     )
 
 
 def check_space(study: Declaration) -> str | None:
-    """A warning when the constraints leave next to nothing. Raises SpaceError when they leave nothing at all."""
+    """Check that the constraints leave enough of the space.
+
+    Returns:
+        A warning if the constraints reject nearly all configurations, else None.
+
+    Raises:
+        SpaceError: The constraints reject all configurations.
+    """
     space, rng = study.record().space, np.random.default_rng(study.seed)
     if not space.constraints:
         return None
     space.sample(rng)
-    return next(_of_constraints(space.rejection_rates(rng, REJECTABLE).share), None)
+    return next(_constraint_warnings(space.rejection_rates(rng, CONSTRAINT_DRAWS).share), None)
 
 
 def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | None:
-    """Tries to build a few configs.
+    """Try to build the networks of a few configurations.
 
     Args:
         study: The study.
-        shared: What the objective has prepared.
-        limit_s: Seconds after which it stops, however few it has tried.
+        shared: The data that the objective has prepared.
+        limit_s: Seconds after which to stop, however few were tried.
 
     Returns:
-        A warning if some cannot be built; None if all can, or the objective cannot tell.
+        A warning if some cannot be built; None if all can, or if the objective has no rehearsal.
 
     Raises:
-        SpecError: It has tried all, and none can be built; never if trials use a GPU, since the networks may need one,
-            and are tried on the CPU.
+        SpecError: All were tried, and none can be built. Not raised if trials use a GPU: the networks may need one,
+            but are built here on the CPU.
     """
-    began, few, tried = time.perf_counter(), _few(study), 0
+    began, few, tried = time.perf_counter(), _rehearsal_configs(study), 0
     failed: list[tuple[str, Config]] = []
     for config in few:
         tried += 1
@@ -214,17 +236,21 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
 
 
 def check_goal(study: Declaration, shared: Any) -> None:
-    """Raises SpecError for a metric that the objective does not yield on this data, if it says what it yields."""
+    """Check that the objective reports the metrics of the study, if it names its metrics.
+
+    Raises:
+        SpecError: The objective does not report a metric of the study on this data.
+    """
     if (known := study.trainable.metrics_of(shared)) is not None:
         check_metrics(study.record().metrics, known, study.trainable)
 
 
 def setting_warnings(study: Declaration, trials: int | None) -> list[str]:
-    """Warnings about settings that do nothing, or the opposite of what is usual; a search does not fail by them.
+    """Warnings about settings that have no effect, or that are the opposite of what is usual.
 
     Args:
         study: The study.
-        trials: How many it is to have in total, as the command may say otherwise than the study.
+        trials: The total number of trials, which may be given on the command line instead of in the study.
     """
     record = study.record()
     warnings = [warning for goal in record.goals if (warning := _direction_warning(goal)) is not None]
@@ -234,7 +260,7 @@ def setting_warnings(study: Declaration, trials: int | None) -> list[str]:
     return warnings
 
 
-# Words in the names of metrics that say which way is better.
+# Words in the names of metrics that imply whether higher or lower is better.
 _MAXIMIZED = {
     "acc",
     "accuracy",
@@ -260,16 +286,20 @@ def _direction_warning(goal: Goal) -> str | None:
         return None
     given, usual = ("maximize", "minimize") if goal.maximize else ("minimize", "maximize")
     better = "higher" if higher else "lower"
-    return f"{given}='{goal.metric}': of this metric {better} is usually better; did you mean {usual}='{goal.metric}'?"
+    return f"{given}='{goal.metric}': {better} is usually better for this metric; did you mean {usual}='{goal.metric}'?"
 
 
 def check_budget(study: Declaration, shared: Any) -> None:
-    """Raises SpecError for a budget that the objective cannot have, if it says so."""
+    """Check the budget of the study with the objective.
+
+    Raises:
+        SpecError: The objective does not support the budget.
+    """
     study.trainable.check_budget(study.budget, shared)
 
 
 def corners(space: Space) -> list[dict[str, Any]]:
-    """The config of all lowest values and that of all highest, as far as they are legal."""
+    """The configuration of all lowest values and the one of all highest values, if they are legal."""
     ends = (
         space.walk(lambda parameter: parameter.domain.from_unit(0.0)),
         space.walk(lambda parameter: parameter.domain.from_unit(1.0)),
@@ -277,12 +307,12 @@ def corners(space: Space) -> list[dict[str, Any]]:
     return [config for config in ends if space.legal(config)]
 
 
-def _few(study: Declaration) -> Iterator[Config]:
-    """The smallest, some samples, and the largest, which may take longest."""
+def _rehearsal_configs(study: Declaration) -> Iterator[Config]:
+    """The smallest configuration, some samples, and the largest, which may take longest."""
     space, rng = study.record().space, np.random.default_rng(study.seed)
     ends = corners(space)
     yield from ends[:1]
-    for _ in range(REHEARSED):
+    for _ in range(REHEARSAL_SAMPLES):
         yield space.sample(rng)
     yield from ends[1:]
 
@@ -293,7 +323,7 @@ class _Failed:
 
 
 def _attempt(hook: Callable[[Config, Any], Any], config: Config, shared: Any) -> Any:
-    """What the objective answers, or _Failed. What it prints is for a trial's log, and there is no trial."""
+    """The objective's answer, or _Failed. Its output is discarded, since there is no trial to log it for."""
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return hook(config, shared)
@@ -302,7 +332,7 @@ def _attempt(hook: Callable[[Config, Any], Any], config: Config, shared: Any) ->
 
 
 def _reason(error: Exception) -> str:
-    """In one line: what, where (a note may say in which layer), and without the kind where the text is ours."""
+    """The error in one line, with its notes, which may name a layer; without its class if it is our own error."""
     text = " ".join(str(error).split())
     told = text if isinstance(error, ArchsearchError) else f"{type(error).__name__}: {text}".removesuffix(": ")
     return "; ".join([told[:REASON_LIMIT], *getattr(error, "__notes__", ())])
@@ -320,25 +350,25 @@ def _range(name: str, counted: Sequence[tuple[Costs, Config]]) -> Range:
     return Range(min(numbers), statistics.median_low(numbers), most, counted[numbers.index(most)][1])
 
 
-def _of_constraints(rejected: float) -> Iterator[str]:
-    if rejected > MOSTLY:
+def _constraint_warnings(rejected: float) -> Iterator[str]:
+    if rejected > HIGH_REJECTION:
         yield (
-            f"the constraints reject {percent(min(rejected, MOST_REJECTED))} of all draws, so a strategy can hardly "
-            "move; narrow the domains to where the constraints hold"
+            f"the constraints reject {percent(min(rejected, MAX_REJECTION_SHOWN))} of all draws, which leaves little "
+            "to search; narrow the domains to where the constraints are satisfied"
         )
 
 
-def _of_activity(configs: Sequence[Config], space: Space) -> Iterator[str]:
+def _activity_warnings(configs: Sequence[Config], space: Space) -> Iterator[str]:
     idle = [parameter.name for parameter in space.free if not any(parameter.name in config for config in configs)]
     if idle:
         yield (
-            f"{', '.join(idle)} is active in none of {count(len(configs), 'configuration')}; look at its condition "
-            "and at the constraints that read it"
+            f"{', '.join(idle)} is active in none of {count(len(configs), 'configuration')}; check its condition "
+            "and the constraints that use it"
         )
 
 
-def _of_memory(counted: Sequence[tuple[Costs, Config]], study: Declaration) -> Iterator[str]:
-    room, needs = room_bytes(study), [costs.memory_bytes for costs, _ in counted]
+def _memory_warnings(counted: Sequence[tuple[Costs, Config]], study: Declaration) -> Iterator[str]:
+    room, needs = available_memory(study), [costs.memory_bytes for costs, _ in counted]
     if room is not None and (over := sum(need > room for need in needs)):
         where = "its GPU" if study.gpus else "this machine"
         yield (
@@ -348,8 +378,8 @@ def _of_memory(counted: Sequence[tuple[Costs, Config]], study: Declaration) -> I
         )
 
 
-def room_bytes(study: Declaration) -> float | None:
-    """The memory that this machine has for one trial, on the GPU where the study asks for one; None: not known."""
+def available_memory(study: Declaration) -> float | None:
+    """The memory in bytes for one trial on this machine, or on its GPU if trials use one; None if it is not known."""
     if study.gpus:
         torch = sys.modules.get("torch")  # loaded by the objective, if it can use a GPU
         if torch is None or not torch.cuda.is_available():
@@ -363,5 +393,5 @@ def room_bytes(study: Declaration) -> float | None:
 
 
 def free_values(config: Config, space: Space) -> str:
-    """What varies of a config, in one line: `layers=2 units_1=64`."""
+    """The values of the free parameters in one line: `layers=2 units_1=64`."""
     return one_line({parameter.name: config[parameter.name] for parameter in space.free if parameter.name in config})

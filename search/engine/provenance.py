@@ -1,4 +1,4 @@
-"""Where a study came from: package versions, hardware, commit; kept in its store for whoever asks in a year."""
+"""The provenance of a study: package versions, hardware and git commit, kept in its store for reproducibility."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ _PACKAGES = ("archsearch", "numpy", "optuna", "ray", "scikit-learn", "scikit-opt
 
 
 def origin(folder: Path | None, gpus: bool) -> dict[str, Any]:
-    """As JSON. folder: the spec's, whose git commit is asked; gpus: whether trials use any."""
+    """The provenance as JSON.
+
+    Args:
+        folder: The folder of the spec, to find its git commit; None if there is none.
+        gpus: Whether trials use GPUs.
+    """
     return {
         "versions": _versions(),
         "hardware": {
@@ -27,8 +32,8 @@ def origin(folder: Path | None, gpus: bool) -> dict[str, Any]:
 
 
 def gpu_count() -> int:
-    """How many GPUs torch sees on this machine."""
-    import torch  # a second, and only when trials ask for GPUs
+    """The number of GPUs that torch sees on this machine."""
+    import torch  # the import takes a second, and is needed only if trials use GPUs
 
     return torch.cuda.device_count()
 
@@ -39,12 +44,12 @@ def _versions() -> dict[str, str]:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            continue  # run from a source tree, say
+            continue  # for example, when run from a source tree
     return versions
 
 
 def _processor() -> str:
-    """The CPU's model where the system tells it: a model's last bits may differ on another."""
+    """The CPU model, if the system reports it. Results may differ in the last bits on another model."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -55,7 +60,7 @@ def _processor() -> str:
 
 
 def _git_commit(folder: Path) -> str | None:
-    """None without git, or outside a repository."""
+    """The commit of the folder; None without git, or outside a repository."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=5, check=False

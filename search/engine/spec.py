@@ -1,8 +1,8 @@
-"""Where a study comes from, so that a worker or a later session can make it again.
+"""The source of a study, from which a worker or a later session can recreate it.
 
-A spec file is sent as path and text, and executed anew: functions sent by reference fail when they use siblings from
-the same file. A study that its file does not declare when it is executed travels by value, through cloudpickle: one
-from a notebook, or one that a script makes under `if __name__ == "__main__":` or inside a function.
+A spec file is sent as path and text, and executed again: functions sent by reference fail if they use other functions
+of the same file. A study that its file does not declare when executed is sent by value, with cloudpickle: one from a
+notebook, or one that a script creates under `if __name__ == "__main__":` or inside a function.
 """
 
 from __future__ import annotations
@@ -32,14 +32,23 @@ MODULE = "archsearch_spec"  # the name under which a spec file is executed: not 
 
 @dataclass(frozen=True, slots=True)
 class SpecFile:
-    """A spec file as it was when the study began: later edits do not change a study that is under way."""
+    """A spec file as it was when the study started, so that later edits do not change a study in progress.
+
+    Attributes:
+        path: The absolute path of the file.
+        text: Its content.
+    """
 
     path: str
     text: str
 
     @classmethod
     def from_path(cls, path: str | Path) -> SpecFile:
-        """Raises SpecError when there is no such file, or it is not UTF-8 text."""
+        """Read a spec file.
+
+        Raises:
+            SpecError: There is no such file, or it is not UTF-8 text.
+        """
         path = Path(path)
         if not path.is_file():
             kind = "is a folder" if path.is_dir() else "does not exist"
@@ -50,9 +59,11 @@ class SpecFile:
             raise SpecError(f"the spec file {path} cannot be read: {error}; it must be Python text in UTF-8") from error
 
     def load(self) -> Declaration:
-        """Execute the file and take its `study`.
+        """Execute the file and return its `study`.
 
-        Raises SpecError for a syntax error, for whatever the file raises (with its line), and for a missing `study`.
+        Raises:
+            SpecError: The file has a syntax error, raises an exception (the message gives its line), or defines no
+                `study`.
         """
         names, name = self.execute(), Path(self.path).name
         if "study" not in names and self.binds_study_when_run:
@@ -63,7 +74,14 @@ class SpecFile:
         return _study_of(names, name)
 
     def execute(self) -> dict[str, Any]:
-        """Execute the file as a module of its own; its names. Raises SpecError as `load` does."""
+        """Execute the file as a separate module.
+
+        Returns:
+            The names that the file defines, with their values.
+
+        Raises:
+            SpecError: The file has a syntax error or raises an exception.
+        """
         name = Path(self.path).name
         try:
             code = compile(self.text, self.path, "exec", dont_inherit=True)  # without our own __future__
@@ -78,14 +96,14 @@ class SpecFile:
         try:
             exec(code, module.__dict__)  # running the user's own file is what the command is for
         except (Exception, SystemExit) as error:
-            raise SpecError(_located(error, name, self.path, vars(module))) from error
+            raise SpecError(_with_location(error, name, self.path, vars(module))) from error
         finally:
             loading_spec.reset(token)
         return vars(module)
 
     @property
     def binds_study_when_run(self) -> bool:
-        """Whether the file binds `study` under `if __name__ == "__main__":`, where executing it elsewhere does not."""
+        """Whether the file binds `study` under `if __name__ == "__main__":`, and so only when it is run as a script."""
         guards = (node for node in ast.parse(self.text).body if isinstance(node, ast.If) and _reads_name(node.test))
         return any(
             isinstance(node, ast.Name) and node.id == "study" and isinstance(node.ctx, ast.Store)
@@ -110,14 +128,14 @@ class SpecFile:
 
 @dataclass(frozen=True, slots=True)
 class Pickled:
-    """A study by value, from a notebook, a script or a program. Its observers are apart: workers need none.
+    """A pickled study, from a notebook, a script or a program.
 
     Attributes:
-        data: The pickle, in base64. What is defined in `__main__` is in it, with all that it uses from there; what is
-            imported from other modules is there by name.
-        observers: A pickle of the observers, in base64; empty where there are none.
-        lost: The kinds of the observers that do not pickle.
-        folder: Of the script, whose neighbours it may import; None for a notebook.
+        data: The pickle of the study without its observers, in base64. What is defined in `__main__` is pickled by
+            value, with everything that it uses from there; what is imported from other modules, by reference.
+        observers: The pickle of the observers, in base64; empty if there are none. Workers do not need them.
+        lost: The class names of the observers that cannot be pickled.
+        folder: The folder of the script, from which it may import modules; None for a notebook.
     """
 
     data: str
@@ -127,20 +145,24 @@ class Pickled:
 
     @classmethod
     def from_study(cls, study: Declaration, folder: Path | None = None) -> Pickled:
-        """Raises SpecError when something in the study cannot be pickled, beside observers."""
+        """Pickle a study.
+
+        Raises:
+            SpecError: Something in the study other than an observer cannot be pickled.
+        """
         kept, lost = [], []
         for observer in study.observers:
             try:
                 cloudpickle.dumps(observer)
                 kept.append(observer)
-            except Exception:  # noqa: BLE001 - to pickle it runs its own code
+            except Exception:  # noqa: BLE001 - pickling runs the observer's own code
                 lost.append(type(observer).__name__)
         try:
-            data = _dumped(replace(study, observers=()) if study.observers else study)
-            return cls(data, _dumped(tuple(kept)) if kept else "", tuple(lost), folder)
+            data = _pickle(replace(study, observers=()) if study.observers else study)
+            return cls(data, _pickle(tuple(kept)) if kept else "", tuple(lost), folder)
         except Exception as error:
             raise SpecError(
-                f"the study cannot be sent to workers: {error}; make what it holds inside the objective instead"
+                f"the study cannot be sent to workers: {error}; create this object inside the objective instead"
             ) from error
 
     def load(self) -> Declaration:
@@ -151,19 +173,19 @@ class Pickled:
             observers = cloudpickle.loads(base64.b64decode(self.observers)) if self.observers else ()
         except Exception as error:
             raise SpecError(
-                f"the stored study cannot be loaded: {type(error).__name__}: {error}; resume it where its modules are "
-                "found"
+                f"the stored study cannot be loaded: {type(error).__name__}: {error}; resume it where its modules can "
+                "be imported"
             ) from error
         if not isinstance(study, Declaration):
-            raise SpecError(f"the store holds no Study but a {type(study).__name__}")
+            raise SpecError(f"the store must contain a Study, but contains a {type(study).__name__}")
         return replace(study, observers=observers) if observers else study
 
     @property
     def warning(self) -> str | None:
-        """About what of the study does not last."""
+        """A warning about observers that will be missing when the study is resumed; None if there are none."""
         if not self.lost:
             return None
-        return f"the observers {', '.join(self.lost)} cannot be pickled, so archsearch.resume goes on without them"
+        return f"the observers {', '.join(self.lost)} cannot be pickled, so archsearch.resume continues without them"
 
     def objective(self) -> Objective:
         return replace(self, observers="").load().trainable
@@ -173,7 +195,7 @@ class Pickled:
         return {"kind": "pickle", "data": self.data, "observers": self.observers, "lost": self.lost, **folder}
 
 
-def _dumped(value: object) -> str:
+def _pickle(value: object) -> str:
     return base64.b64encode(cloudpickle.dumps(value)).decode()
 
 
@@ -181,9 +203,13 @@ Source = SpecFile | Pickled
 
 
 def source_from_json(body: Mapping[str, Any]) -> Source:
-    """The source that `to_json` wrote into the store."""
+    """The source that `to_json` wrote into the store.
+
+    Raises:
+        SpecError: The store belongs to a `Session`, which has no source.
+    """
     if body["kind"] == "session":
-        raise SpecError("this store is of a Session, whose trials your own program runs: run that again")
+        raise SpecError("this store belongs to a Session, whose trials your own program runs; run that program again")
     if body["kind"] == "file":
         return SpecFile(body["path"], body["text"])
     folder = Path(body["folder"]) if "folder" in body else None
@@ -191,14 +217,14 @@ def source_from_json(body: Mapping[str, Any]) -> Source:
 
 
 def source_of(study: Declaration) -> Source:
-    """The script that declares the study as its `study`, where there is one; else the study by value."""
+    """The source of a study: the running script if it declares the study as its `study`, else the pickled study."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     if path is None or not Path(path).is_file():
         return Pickled.from_study(study)
     if getattr(main, "study", None) is study:
         spec = SpecFile.from_path(path)
-        # Executed here too: an unguarded study.run() would start anew on every worker.
+        # Execute the file here too, to detect an unguarded study.run(), which would start again on every worker.
         if not spec.binds_study_when_run and "study" in spec.execute():
             return spec
     return Pickled.from_study(study, Path(path).absolute().parent)
@@ -220,42 +246,42 @@ def _study_of(namespace: Mapping[str, Any], name: str) -> Declaration:
         raise SpecError(f"{name} defines no `study`{hint}")
     study = namespace["study"]
     if not isinstance(study, Declaration):
-        raise SpecError(f"`study` in {name} is a {type(study).__name__}, not a Study; write study = Study(...)")
+        raise SpecError(f"`study` in {name} must be a Study, got a {type(study).__name__}; write study = Study(...)")
     return study
 
 
-def _located(error: BaseException, name: str, path: str, namespace: Mapping[str, Any]) -> str:
+def _with_location(error: BaseException, name: str, path: str, namespace: Mapping[str, Any]) -> str:
     """`spec.py, line 12: what went wrong; did you mean …?`"""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     where = f"{name}, line {lines[-1]}" if lines else name
     if isinstance(error, ArchsearchError):
         return f"{where}: {error}"
-    return f"{where}: {_mistaken_name(error, namespace) or f'{type(error).__name__}: {error}'}"
+    return f"{where}: {_name_error(error, namespace) or f'{type(error).__name__}: {error}'}"
 
 
-def _mistaken_name(error: BaseException, namespace: Mapping[str, Any]) -> str | None:
-    """The error as "unknown …; did you mean …?" when it is about a name, else None."""
+def _name_error(error: BaseException, namespace: Mapping[str, Any]) -> str | None:
+    """The error as "unknown …; did you mean …?" if it is about a name, else None."""
     text = str(error)
     if isinstance(error, NameError) and error.name:
-        return _near("name", error.name, {*namespace, *vars(builtins)})
+        return _unknown_name("name", error.name, {*namespace, *vars(builtins)})
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"no module named '{error.name}'; install it, or fix the name"
     if match := re.match(r"cannot import name '(\w+)' from '([\w.]+)'", text):
-        return _near(f"name in {match[2]}", match[1], dir(sys.modules.get(match[2])))
+        return _unknown_name(f"name in {match[2]}", match[1], dir(sys.modules.get(match[2])))
     if match := re.match(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", text):
         called = namespace.get(match[1].split(".")[0])
         if called is not None:
-            return _near(
+            return _unknown_name(
                 f"argument of {match[1].removesuffix('.__init__')}", match[2], inspect.signature(called).parameters
             )
     if isinstance(error, AttributeError) and error.name and error.obj is not None:
         owner = getattr(error.obj, "__name__", type(error.obj).__name__)
-        return _near(f"attribute of {owner}", error.name, dir(error.obj))
+        return _unknown_name(f"attribute of {owner}", error.name, dir(error.obj))
     return None
 
 
-def _near(what: str, got: str, known: Iterable[str]) -> str:
+def _unknown_name(what: str, got: str, known: Iterable[str]) -> str:
     names = [name for name in known if not name.startswith("_")]
     text = unknown(what, got, names)
-    # A hundred known names help nobody; the nearest one does.
+    # A list of a hundred known names is not useful; the closest name is.
     return text if len(names) <= 50 else re.sub(r"; known: [^;]*", "", text)

@@ -1,4 +1,4 @@
-"""How the engine leaves its loop: because a limit of the study is reached, or because something broke."""
+"""How the engine leaves its loop: a stopping criterion is met, or a component has failed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from archsearch.search.validation import stable_repr
 from archsearch.spaces import ArchsearchError, ExecutionError
 
 
-@dataclass(eq=False)  # not frozen: a `with` block that it leaves by sets its traceback
-class Stopped(Exception):  # noqa: N818 - control flow, not an error
-    """The session ends here.
+@dataclass(eq=False)  # not frozen: a `with` block that the exception leaves sets its traceback
+class StopSession(Exception):  # noqa: N818 - control flow, not an error
+    """Ends the session.
 
     Attributes:
-        reason: Why, in words; it is recorded.
-        error: Raised once everything is recorded; None for a session that ends as it should.
+        reason: A description of the reason, which is recorded.
+        error: Raised once all events are recorded; None if the session ends normally.
     """
 
     reason: str
@@ -24,15 +24,18 @@ class Stopped(Exception):  # noqa: N818 - control flow, not an error
 
 
 @contextmanager
-def blaming(what: str, who: object) -> Iterator[None]:
-    """Turns an exception of a plug-in into a `Stopped` that names it, so that the session ends in good order.
+def attribute_errors(what: str, who: object) -> Iterator[None]:
+    """Turn an exception of a plug-in into a `StopSession` that names the plug-in, so that the session ends cleanly.
 
     Args:
-        what: Its role, such as "strategy".
+        what: The role of the plug-in, such as "strategy".
         who: The plug-in.
+
+    Raises:
+        StopSession: The block raised an exception.
     """
     try:
         yield
     except Exception as error:
         text = f"the {what} {stable_repr(who)} failed: {error if isinstance(error, ArchsearchError) else repr(error)}"
-        raise Stopped(text, ExecutionError(text)) from error
+        raise StopSession(text, ExecutionError(text)) from error

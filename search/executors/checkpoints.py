@@ -1,4 +1,4 @@
-"""What trials keep of themselves between reports: `trial.save(state)`, and `trial.restored` when they go on.
+"""Checkpoints of trials: saved with `trial.save(state)`, and loaded as `trial.restored` when a trial continues.
 
 One file holds one state, under the name of its trial, attempt and step. It is written whole before the report that it
 belongs to, and counts from the moment that report is in the store: whatever is killed, a name in the store names a
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.search.protocols import Job, Keeper
+from archsearch.search.protocols import CheckpointWriter, Job
 from archsearch.spaces import ArchsearchError, SpecError
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Reported
@@ -74,8 +74,8 @@ class Checkpoints:
                 draft.unlink(missing_ok=True)
 
 
-class CheckpointKeeper(Keeper):
-    """The saving of one attempt. `due` says whether a state saved now would be kept."""
+class FileCheckpointWriter(CheckpointWriter):
+    """Writes the checkpoints of one attempt to files. `due` tells whether a state saved now would be written."""
 
     def __init__(self, checkpoints: Checkpoints, job: Job) -> None:
         self._checkpoints = checkpoints
@@ -110,8 +110,8 @@ class CheckpointKeeper(Keeper):
         return saved
 
 
-class Clearing:
-    """Deletes, in the driver, what no trial can go on from any more."""
+class CheckpointCleanup:
+    """Deletes, in the driver, the checkpoints that are no longer needed."""
 
     def __init__(self, checkpoints: Checkpoints, history: History) -> None:
         """With what killed drivers and their workers have left behind."""

@@ -52,11 +52,11 @@ class _Actor:
         checkpoints: Checkpoints | None,
         crash: str,
     ) -> None:
-        tape = None
+        capture = None
         with suppress(OSError):  # on another machine of the cluster none of these need exist
             self._crash = Path(crash).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
             faulthandler.enable(self._crash)
-            tape = _tape_beside(Path(crash)).open("w", encoding="utf-8", errors="surrogatepass")
+            capture = _output_file(Path(crash)).open("w", encoding="utf-8", errors="surrogatepass")
         with suppress(OSError):
             os.chdir(folder)
             sys.path.append(folder)
@@ -66,7 +66,7 @@ class _Actor:
         objective = make_objective()
         use_threads(threads)
         objective.attach(shared)
-        self._worker = Worker(objective, device, tape=tape, checkpoints=checkpoints)
+        self._worker = Worker(objective, device, capture=capture, checkpoints=checkpoints)
 
     def ready(self) -> None:
         """Answers once the objective is loaded."""
@@ -170,25 +170,25 @@ class RayExecutor(Executor):
     def _collect(self, slot: _Slot) -> Iterator[Event]:
         call, slot.call = slot.call, None
         try:
-            events, clean, began = ray.get(call)
+            events, clean, started = ray.get(call)
         except RayError as error:
             if isinstance(error, RayActorError) and error.actor_init_failed:
                 raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
             if slot.trial is not None and slot.order is None:  # an order that was not sent is sent to the next worker
-                yield from _last_words(slot)
-                yield Lost(UNSTAMPED, slot.trial, f"{slot.name} died: {_cause(slot, error)}", "worker")
+                yield from _remaining_output(slot)
+                yield Lost(UNSTAMPED, slot.trial, f"{slot.name} died: {_death_reason(slot, error)}", "worker")
                 slot.trial = None
-            self._renew(slot)
+            self._replace_worker(slot)
             return
         yield from events
         if any(isinstance(event, Ended | Lost) for event in events):
             slot.trial = None
-        if not began and slot.sent is not None:
+        if not started and slot.sent is not None:
             slot.order = slot.sent
         if not clean and (slot.trial is None or slot.order is not None):
-            self._renew(slot)
+            self._replace_worker(slot)
 
-    def _renew(self, slot: _Slot) -> None:
+    def _replace_worker(self, slot: _Slot) -> None:
         """Another process for the slot; what was ordered and not begun goes there."""
         ray.kill(slot.actor)
         fresh = self._new_slot(slot.name)
@@ -243,7 +243,7 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_REACH_TIMEOUT_S).close()
     except (OSError, ValueError) as error:
         raise ExecutionError(
-            f"no Ray cluster answers at {address}: {error}; start one there (`ray start --head`) or mend the address"
+            f"no Ray cluster answers at {address}: {error}; start one there (`ray start --head`) or correct the address"
         ) from error
 
 
@@ -269,21 +269,21 @@ def _actor_maker(
     return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, checkpoints, crash)
 
 
-def _tape_beside(crash: Path) -> Path:
-    return crash.with_suffix(".tape")
+def _output_file(crash: Path) -> Path:
+    return crash.with_suffix(".out")
 
 
-def _last_words(slot: _Slot) -> Iterator[Event]:
+def _remaining_output(slot: _Slot) -> Iterator[Event]:
     """What the trial printed since its last report, and the traceback of a crash in native code."""
     texts = []
-    for path in (_tape_beside(slot.crash), slot.crash):
+    for path in (_output_file(slot.crash), slot.crash):
         with suppress(OSError):
             texts.append(path.read_text(encoding="utf-8", errors="replace"))
     if slot.trial is not None and any(texts):
         yield Logged(UNSTAMPED, slot.trial, "".join(texts))
 
 
-def _cause(slot: _Slot, error: RayError) -> str:
+def _death_reason(slot: _Slot, error: RayError) -> str:
     """Where the process was when it died if faulthandler could tell, else what Ray says."""
     with suppress(OSError):
         if lines := slot.crash.read_text(encoding="utf-8").splitlines():

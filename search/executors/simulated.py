@@ -28,7 +28,7 @@ It may be longer than the job, and says the same whatever step the job goes on f
 finite fails the trial, as on a real worker.
 """
 
-Happening = tuple[float, list[Event]]  # when, and what
+TimedEvents = tuple[float, list[Event]]  # when, and what
 
 
 @dataclass(slots=True)
@@ -36,8 +36,8 @@ class _Replay:
     """A trial on its worker."""
 
     worker: str
-    next: Happening
-    rest: Iterator[Happening]
+    next: TimedEvents
+    rest: Iterator[TimedEvents]
 
 
 class SimulatedExecutor(Executor):
@@ -65,8 +65,8 @@ class SimulatedExecutor(Executor):
         free = [worker for slot in range(self.capacity) if (worker := f"worker-{slot}") not in taken]
         if not free:
             raise ExecutionError(f"all {self.capacity} slots of the simulated executor are taken")
-        happenings = _happenings(job, self._curve(job), self._now)
-        self._replays[job.number] = _Replay(free[0], next(happenings), happenings)
+        timed_events = _timed_events(job, self._curve(job), self._now)
+        self._replays[job.number] = _Replay(free[0], next(timed_events), timed_events)
         return free[0]
 
     def wait(self, timeout_s: float | None) -> list[Event]:
@@ -80,7 +80,7 @@ class SimulatedExecutor(Executor):
             if at == due:
                 self._now = due
                 events += what
-                self._go_on(trial, replay)
+                self._schedule_next(trial, replay)
         return events
 
     def stop(self, trial: int) -> None:
@@ -89,7 +89,7 @@ class SimulatedExecutor(Executor):
     def close(self) -> None:
         self._replays.clear()
 
-    def _go_on(self, trial: int, replay: _Replay) -> None:
+    def _schedule_next(self, trial: int, replay: _Replay) -> None:
         following = next(replay.rest, None)
         if following is None:
             del self._replays[trial]
@@ -97,7 +97,7 @@ class SimulatedExecutor(Executor):
             replay.next = following
 
 
-def _happenings(job: Job, curve: Iterable[tuple[float, Metrics]], began: float) -> Iterator[Happening]:
+def _timed_events(job: Job, curve: Iterable[tuple[float, Metrics]], began: float) -> Iterator[TimedEvents]:
     """The job's reports, from the step after `from_step` to its last; the trial's end comes with that one.
 
     Each has a checkpoint, which is but a name: a curve can be entered anywhere.

@@ -1,4 +1,4 @@
-"""A worker: holds one objective, and advances at most one trial of it, report by report.
+"""A worker: runs trials of one objective, one at a time, report by report.
 
 The inline executor has one in this process; each Ray actor has one in its own. Whatever the objective does, an advance
 returns events: an exception is the trial's failure, never the worker's.
@@ -22,7 +22,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from archsearch.search.adapters.push import PushedReports, Returned, reports_of
-from archsearch.search.executors.checkpoints import CheckpointError, CheckpointKeeper, Checkpoints
+from archsearch.search.executors.checkpoints import CheckpointError, Checkpoints, FileCheckpointWriter
 from archsearch.search.protocols import UNSTAMPED, Job, Objective, TrialContext
 from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Report, Reported
 
@@ -38,7 +38,7 @@ LOG_LIMIT_BYTES = 2**20  # of one trial; beyond it a chatty objective would swel
 class Worker:
     """Advances trials of one objective, one at a time. `clean` turns false when a trial may have left a mess.
 
-    interruptible: a KeyboardInterrupt is the person's, and passes through. tape: a file that holds what was printed
+    interruptible: a KeyboardInterrupt is the person's, and passes through. capture: a file that holds what was printed
     since the last report, for whoever comes when this process has died. checkpoints: where trials keep their states;
     None: they keep none.
     """
@@ -49,12 +49,12 @@ class Worker:
         device: str,
         *,
         interruptible: bool = False,
-        tape: TextIO | None = None,
+        capture: TextIO | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self._objective = objective
         self._checkpoints = checkpoints
-        self._tape = _Tape(tape)
+        self._capture = _OutputCapture(capture)
         self._device = device
         self._interruptible = interruptible  # a KeyboardInterrupt is the user's, and not the objective's failure
         self._attempt: _Attempt | None = None
@@ -69,7 +69,7 @@ class Worker:
             self._attempt = None
         if start is not None:
             self._attempt = _Attempt(
-                self._objective, start, self._device, self._interruptible, self._tape, self._checkpoints
+                self._objective, start, self._device, self._interruptible, self._capture, self._checkpoints
             )
         if self._attempt is not None:
             happened = self._attempt.next()
@@ -89,20 +89,20 @@ class _Attempt:
         job: Job,
         device: str,
         interruptible: bool,
-        tape: _Tape,
+        capture: _OutputCapture,
         checkpoints: Checkpoints | None,
     ) -> None:
         self._objective = objective
         self._checkpoints = checkpoints
-        self._keeper = None if checkpoints is None else CheckpointKeeper(checkpoints, job)
+        self._checkpoint_writer = None if checkpoints is None else FileCheckpointWriter(checkpoints, job)
         self._job = job
         self._device = device
         self._interruptible = interruptible
         self._reports: Iterator[object] | None = None
         self._step = job.from_step
         self._worked_s = job.worked_s
-        self._tape = tape
-        tape.rewind()
+        self._capture = capture
+        capture.rewind()
         self.clean = True
 
     def next(self) -> list[Event]:
@@ -110,7 +110,7 @@ class _Attempt:
         number = self._job.number
         began = time.perf_counter()
         try:
-            with self._tape.recording():
+            with self._capture.recording():
                 report = self._advance()
         except CheckpointError as error:
             return [Lost(UNSTAMPED, number, _text(error), "checkpoint")]
@@ -129,7 +129,7 @@ class _Attempt:
             self.close()
             mistake = isinstance(error, TypeError | ValueError)
             return [Ended(UNSTAMPED, number, Failed(_text(error) if mistake else _one_line(error)))]
-        saved = "" if self._keeper is None else self._keeper.reported(self._step)
+        saved = "" if self._checkpoint_writer is None else self._checkpoint_writer.reported(self._step)
         try:
             numbers |= self._returned_at_its_budget()
         except BaseException as error:  # noqa: BLE001 - likewise
@@ -144,14 +144,14 @@ class _Attempt:
         """The trial's failure, by what its objective has just raised. A person's Ctrl-C passes through."""
         if self._interruptible and isinstance(error, KeyboardInterrupt):
             raise error
-        self._tape.write(traceback.format_exc())
+        self._capture.write(traceback.format_exc())
         return Ended(UNSTAMPED, self._job.number, Failed(_one_line(error)))
 
     def _returned_at_its_budget(self) -> dict[str, float]:
         """What a function that reports returns when it is told that its budget is used up."""
         if self._step != self._job.budget or not isinstance(self._reports, PushedReports):
             return {}
-        with self._tape.recording():
+        with self._capture.recording():
             returned = self._reports.finish()
         return {} if returned is None else checked_metrics(returned, self._step, self._job.metric)
 
@@ -164,9 +164,9 @@ class _Attempt:
     def _running(self) -> TrialContext:
         job = self._job
         trial = TrialContext(job.number, job.attempt, dict(job.config), job.budget, job.seed, self._device)
-        if self._checkpoints is not None and self._keeper is not None:
+        if self._checkpoints is not None and self._checkpoint_writer is not None:
             restored = self._checkpoints.read(job.checkpoint) if job.checkpoint else None
-            trial = replace(trial, restored=restored, keeper=self._keeper)
+            trial = replace(trial, restored=restored, checkpoint_writer=self._checkpoint_writer)
         _seed_globals(job.seed)
         return trial
 
@@ -175,21 +175,21 @@ class _Attempt:
         close = getattr(self._reports, "close", None)
         if close is not None:
             try:
-                with self._tape.recording():
+                with self._capture.recording():
                     close()
             except BaseException as error:
                 if self._interruptible and isinstance(error, KeyboardInterrupt):
                     raise
                 self.clean = False
-                self._tape.write(traceback.format_exc())
+                self._capture.write(traceback.format_exc())
         return self.clean
 
     def printed(self) -> list[Event]:
-        text = self._tape.take()
+        text = self._capture.take()
         return [Logged(UNSTAMPED, self._job.number, text)] if text else []
 
 
-class _Tape(io.TextIOBase):
+class _OutputCapture(io.TextIOBase):
     """Keeps what is printed while it records, up to a limit for each trial; also in `file`, until it is taken."""
 
     def __init__(self, file: TextIO | None) -> None:
@@ -227,8 +227,8 @@ class _Tape(io.TextIOBase):
 
     def recording(self) -> AbstractContextManager[object]:
         stack = ExitStack()
-        stack.enter_context(redirect_stdout(_Diverted(self, sys.stdout)))
-        stack.enter_context(redirect_stderr(_Diverted(self, sys.stderr)))
+        stack.enter_context(redirect_stdout(_RedirectedStream(self, sys.stdout)))
+        stack.enter_context(redirect_stderr(_RedirectedStream(self, sys.stderr)))
         return stack
 
 
@@ -237,18 +237,18 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-class _Diverted(io.TextIOBase):
-    """Writes to the tape what trials print, and leaves to its stream what others do meanwhile."""
+class _RedirectedStream(io.TextIOBase):
+    """Writes to the capture what trials print, and leaves to its stream what others do meanwhile."""
 
-    def __init__(self, tape: _Tape, stream: TextIO) -> None:
-        self._tape = tape
+    def __init__(self, capture: _OutputCapture, stream: TextIO) -> None:
+        self._capture = capture
         self._stream = stream
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        return (self._stream if unrecorded.get() else self._tape).write(text)
+        return (self._stream if unrecorded.get() else self._capture).write(text)
 
     def flush(self) -> None:
         if unrecorded.get():

@@ -8,7 +8,7 @@ from statistics import fmean
 
 import numpy as np
 
-from archsearch.search.protocols import Keeper, Metrics, TrialContext
+from archsearch.search.protocols import CheckpointWriter, Metrics, TrialContext
 from archsearch.search.training.loop import Diverged, Result
 
 Train = Callable[
@@ -44,7 +44,7 @@ def cross_validate(train: Train, trials: Sequence[TrialContext], folds: int) -> 
 
 
 def _on_fold(trial: TrialContext, fold: int) -> TrialContext:
-    return replace(trial, seed=fold_seed(trial.seed, fold), restored=None, keeper=Keeper())
+    return replace(trial, seed=fold_seed(trial.seed, fold), restored=None, checkpoint_writer=CheckpointWriter())
 
 
 def fold_seed(seed: int, fold: int) -> int:

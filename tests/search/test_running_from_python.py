@@ -189,7 +189,9 @@ def test_a_store_of_a_study_that_was_declared_otherwise_is_refused(
     with pytest.raises(StoreError) as caught:
         study(trials=8, **settings).run(tmp_path / "s.db", resume=True, quiet=True)
     head, line = str(caught.value).splitlines()
-    assert head.endswith("s.db is of a study that was declared otherwise; name another store, or declare it as it was:")
+    assert head.endswith(
+        "s.db belongs to a study that was declared differently; use another store, or restore the former declaration:"
+    )
     assert line.strip().startswith(change)
     with Store.open(tmp_path / "s.db") as store:
         assert store.history() == before

@@ -328,7 +328,9 @@ def test_supervised_refuses_a_changed_file(tmp_path: Path) -> None:
     made = study(objective=objective, space=None, minimize="val_loss", budget=1, trials=1)
     made.run(tmp_path / "s.db", quiet=True)
     (tmp_path / "data.csv").write_text("\n".join(["x,z,y", *rows[:-1], "59,4,b"]))
-    with pytest.raises(StoreError, match=r"fingerprint [0-9a-f]{16}, and the spec now reads other data, [0-9a-f]{16};"):
+    with pytest.raises(
+        StoreError, match=r"fingerprint [0-9a-f]{16}, but the spec now reads different data, [0-9a-f]{16};"
+    ):
         archsearch.resume(tmp_path / "s.db", trials=2, quiet=True)
     (tmp_path / "data.csv").write_text("\n".join(["x,z,y", *rows]))
     assert archsearch.resume(tmp_path / "s.db", trials=2, quiet=True).counts() == {"finished": 2}

@@ -163,13 +163,13 @@ def test_one_that_blocks_for_ever_holds_nobody_up(tmp_path: Path, monkeypatch: p
     assert history.counts() == {"finished": 4}
     assert reached.wait(60)
     assert [text for text in warnings if "pickled" not in text] == [
-        "observer Blocking did not finish within 0 s of the session's end; what it has not seen is lost"
+        "observer Blocking did not finish within 0 s of the session's end; its remaining events are lost"
     ]
     never.set()
 
 
 def test_one_that_is_far_behind_misses_events_and_is_told_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAITING", 2)
+    monkeypatch.setattr(module, "MAX_QUEUED", 2)
     begun, go_on = threading.Event(), threading.Event()
     seen, warnings = [], []
 
@@ -186,7 +186,7 @@ def test_one_that_is_far_behind_misses_events_and_is_told_about_once(monkeypatch
             assert begun.wait(60)
         go_on.set()
     assert seen == [0, 1, 2]
-    assert warnings == ["observer Slow is 2 batches of events behind, and misses those that come"]
+    assert warnings == ["observer Slow is 2 batches of events behind, and will miss the next ones"]
 
 
 def test_what_an_observer_prints_is_not_in_the_log_of_the_trial_that_trains(
@@ -240,7 +240,7 @@ def test_an_observer_that_does_not_pickle_is_left_out_of_the_store_and_told(tmp_
     observer = Unpicklable()
     _, warnings = run(study([observer, Full("kept")]), tmp_path / "s.db")
     assert observer.ended == [0, 1, 2, 3]
-    assert warnings == ["the observers Unpicklable cannot be pickled, so archsearch.resume goes on without them"]
+    assert warnings == ["the observers Unpicklable cannot be pickled, so archsearch.resume continues without them"]
     SEEN["kept"].clear()
     archsearch.resume(tmp_path / "s.db", trials=5, quiet=True)
     assert observer.ended == [0, 1, 2, 3]

@@ -13,7 +13,7 @@ import archsearch
 from archsearch import Study
 from archsearch.search.cli.commands import resume
 from archsearch.search.cli.commands import run as run_command
-from archsearch.search.engine.stopping import Stopped
+from archsearch.search.engine.stopping import StopSession
 from archsearch.studies.stopping_criteria import (
     LIMITS,
     OUT_OF_GPU_TIME,
@@ -93,8 +93,8 @@ def test_it_may_leave_a_block() -> None:
     def block() -> Iterator[None]:
         yield
 
-    with pytest.raises(Stopped), block():
-        raise Stopped(TARGET_REACHED)
+    with pytest.raises(StopSession), block():
+        raise StopSession(TARGET_REACHED)
 
 
 def test_each_end_says_what_to_go_on_with() -> None:

@@ -261,7 +261,7 @@ def test_a_state_without_its_report_goes_with_the_trial(tmp_path: Path) -> None:
         raise ValueError("bad luck")
         yield {"loss": 1.0}
 
-    with pytest.raises(StudyFailed, match="no trial finished"):
+    with pytest.raises(StudyFailed, match="no trial has finished"):
         study(failing, trials=2).run(tmp_path / "s.db", quiet=True)
     assert not (tmp_path / "s.db.files").exists()
 

@@ -298,7 +298,7 @@ class Wild(Random):
 
 def test_an_extension_that_cannot_be_ends_the_session_in_good_order(tmp_path: Path) -> None:
     with pytest.raises(
-        ExecutionError, match=r"Extension\(trial=0, budget=99, reason='', state=\{\}\) is no paused trial"
+        ExecutionError, match=r"Extension\(trial=0, budget=99, reason='', state=\{\}\) must name a paused trial"
     ):
         study(Wild()).run(tmp_path / "s.db", quiet=True)
     assert told(tmp_path / "s.db")[0].session_ended is not None

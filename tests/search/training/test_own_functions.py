@@ -229,7 +229,7 @@ def test_a_trial_goes_on_from_its_checkpoint(blobs, objective_on, trial, one_thr
     running = trial(budget=5, **own_names(recipe))
     whole = list(objective(running))
     kept = Kept(2)
-    assert list(objective(replace(running, keeper=kept))) == whole
+    assert list(objective(replace(running, checkpoint_writer=kept))) == whole
     for _ in range(2):  # a state may be taken up twice
         assert list(objective(replace(running, restored=kept.state))) == whole[2:]
 
