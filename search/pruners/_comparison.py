@@ -60,7 +60,7 @@ def metrics_text(report: Report, study: StudyRecord) -> str:
     return ", ".join(f"{name} {report.metrics[name]:.4g}" for name in study.metrics if name in report.metrics)
 
 
-def warnings_of_start(pruner: Pruner, study: StudyRecord, trials: int | None, *, first: int, why: str) -> list[str]:
+def unreachable_warnings(pruner: Pruner, study: StudyRecord, trials: int | None, *, first: int, why: str) -> list[str]:
     """Warnings where the pruner would never stop a trial, because its settings reach beyond the study.
 
     Args:

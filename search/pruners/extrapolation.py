@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import metrics_text, warnings_of_start
+from archsearch.search.pruners._comparison import metrics_text, unreachable_warnings
 from archsearch.spaces import SpecError
 from archsearch.studies.goals import ObjectiveVector, ranks
 from archsearch.studies.history import History
@@ -58,7 +58,7 @@ class Extrapolation(Pruner):
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
         """Warns where it would never stop a trial."""
-        return warnings_of_start(self, study, trials, first=2, why="it needs two reports")
+        return unreachable_warnings(self, study, trials, first=2, why="it needs two reports")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, budget, step = history.study, history.study.budget, trial.step

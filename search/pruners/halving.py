@@ -6,7 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, metrics_text, numbers, warnings_of_start
+from archsearch.search.pruners._comparison import by_rank, metrics_text, numbers, unreachable_warnings
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -41,7 +41,7 @@ class SuccessiveHalving(Pruner):
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
         """Warns where it would never stop a trial."""
-        return warnings_of_start(self, study, trials, first=self.min_steps, why=f"min_steps={self.min_steps}")
+        return unreachable_warnings(self, study, trials, first=self.min_steps, why=f"min_steps={self.min_steps}")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, step, budget = history.study, trial.step, trial.proposal.budget

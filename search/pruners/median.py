@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, compared, metrics_text, warnings_of_start
+from archsearch.search.pruners._comparison import by_rank, compared, metrics_text, unreachable_warnings
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -40,7 +40,7 @@ class Median(Pruner):
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
         """Warns where it would never stop a trial."""
-        return warnings_of_start(
+        return unreachable_warnings(
             self, study, trials, first=self.warmup_steps + 1, why=f"warmup_steps={self.warmup_steps}"
         )
 

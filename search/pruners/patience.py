@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, warnings_of_start
+from archsearch.search.pruners._comparison import by_rank, unreachable_warnings
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.goals import ObjectiveVector
@@ -39,7 +39,7 @@ class Patience(Pruner):
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
         """Warns where it would never stop a trial."""
-        return warnings_of_start(self, study, trials, first=self.steps + 1, why=f"steps={self.steps}")
+        return unreachable_warnings(self, study, trials, first=self.steps + 1, why=f"steps={self.steps}")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         budget = trial.proposal.budget

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from archsearch.search.protocols import Strategy
-from archsearch.search.testing.simulation import Curve, finished, study_of
+from archsearch.search.testing.simulation import Curve, simulated_history, study_of
 from archsearch.spaces.domains import Choice, Float, Int
 from archsearch.spaces.flattening import Repeat, When
 from archsearch.spaces.priors import Prior
@@ -105,7 +105,7 @@ def best_losses(
 ) -> list[float]:
     """The best loss found by each of some studies that differ in their seed alone."""
     studies = [study_of(space, budget=1, seed=seed) for seed in range(seeds)]
-    histories = [finished(strategy, study, curve, trials=trials) for study in studies]
+    histories = [simulated_history(strategy, study, curve, trials=trials) for study in studies]
     return [history.loss(best) or 0.0 for history in histories if (best := history.best)]
 
 
@@ -124,6 +124,6 @@ def hypervolumes(
     import moocore  # type: ignore[import-untyped]  # it has no types
 
     studies = [study_of(space, budget=1, seed=seed, goals=goals) for seed in range(seeds)]
-    histories = [finished(strategy, study, curve, trials=trials) for study in studies]
+    histories = [simulated_history(strategy, study, curve, trials=trials) for study in studies]
     fronts = [[history.objectives(trial) for trial in history.front] for history in histories]
     return [moocore.hypervolume([point.losses for point in front if point], ref=worst) for front in fronts]

@@ -51,7 +51,7 @@ class PrunerContract:
 
     def test_a_lone_trial_goes_on(self) -> None:
         for losses in (range(12, 0, -1), *([] if self.looks_alone else [range(12)])):
-            history = grown([list(losses)])
+            history = history_from_curves([list(losses)])
             for step in range(1, 13):
                 trial = _upto(history.trials[0], step)
                 assert self.make().judge(trial, replace(history, trials=(trial,))) == Continue()
@@ -100,7 +100,7 @@ class PrunerContract:
             assert pickle.dumps((trial, history)) == before
 
 
-def grown(
+def history_from_curves(
     curves: Sequence[Sequence[float | Metrics]],
     *,
     budget: int | None = None,
@@ -130,12 +130,12 @@ def _moments() -> Iterator[tuple[Trial, History]]:
     rng = np.random.default_rng(0)
     starts = rng.random(24)
     curves = [list(start + rng.random(12) / 4 - np.arange(12) / 40) for start in starts]
-    yield from _moments_of(grown(curves))
+    yield from _moments_of(history_from_curves(curves))
     several = [
         [{"loss": loss, "size": size, "cost": cost} for loss in curve]
         for curve, size, cost in zip(curves, rng.random(24), rng.random(24) * 1.4, strict=True)
     ]
-    yield from _moments_of(grown(several, goals=["loss", "size"], outcome_constraints=["cost <= 1"]))
+    yield from _moments_of(history_from_curves(several, goals=["loss", "size"], outcome_constraints=["cost <= 1"]))
 
 
 def _moments_of(history: History) -> Iterator[tuple[Trial, History]]:

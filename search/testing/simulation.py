@@ -121,7 +121,7 @@ def bowls(config: Config, step: int) -> Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordedAsk:
     """What a strategy was shown, and what it answered."""
 
     history: History
@@ -129,7 +129,7 @@ class Asked:
     seed: tuple[int, int]
     proposals: list[Proposal]
 
-    def again(self, strategy: Strategy) -> list[Proposal]:
+    def replay(self, strategy: Strategy) -> list[Proposal]:
         """The answer of this strategy to the same question."""
         return strategy.ask(self.history, self.n, np.random.default_rng(self.seed))
 
@@ -143,7 +143,7 @@ def simulate(
     workers: int = 3,
     pruner: Pruner | None = None,
     trouble: bool = False,
-) -> Iterator[Asked]:
+) -> Iterator[RecordedAsk]:
     """Yields each ask as it is made; the last one asks for nothing.
 
     A strategy that proposes nothing while nothing runs ends it, as it ends a study.
@@ -174,16 +174,18 @@ def simulate(
     yield replace(_ask(strategy, history, 0), proposals=[])
 
 
-def finished(strategy: Strategy, study: StudyRecord, curve: Curve = bowl, *, trials: int, workers: int = 1) -> History:
+def simulated_history(
+    strategy: Strategy, study: StudyRecord, curve: Curve = bowl, *, trials: int, workers: int = 1
+) -> History:
     """The history of a whole simulation without trouble."""
     *_, last = simulate(strategy, study, curve, trials=trials, workers=workers)
     return last.history
 
 
-def _ask(strategy: Strategy, history: History, n: int) -> Asked:
+def _ask(strategy: Strategy, history: History, n: int) -> RecordedAsk:
     seed = (history.study.seed, len(history.trials))
     proposals = strategy.ask(history, n, np.random.default_rng(seed)) if n else []
-    return Asked(history, n, seed, proposals)
+    return RecordedAsk(history, n, seed, proposals)
 
 
 def _promote(strategy: Strategy, history: History, free: int, at: float) -> History:

@@ -15,7 +15,7 @@ from archsearch import Extrapolation, Median, SpecError
 from archsearch.search.protocols import Continue, Stop, Verdict
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import VALLEY, valley
-from archsearch.search.testing.pruners import PrunerContract, grown
+from archsearch.search.testing.pruners import PrunerContract, history_from_curves
 from archsearch.search.testing.simulation import simulate, study_of
 
 END = 16
@@ -34,7 +34,7 @@ class TestEagerExtrapolation(PrunerContract):
 
 def judged(curves: Sequence[Any], pruner: Any = None, *, budget: int | None = END, maximize: bool = False) -> Verdict:
     """The verdict on the last trial."""
-    history = grown(curves, budget=budget, maximize=maximize)
+    history = history_from_curves(curves, budget=budget, maximize=maximize)
     return (pruner or Extrapolation()).judge(history.trials[-1], history)
 
 
@@ -141,7 +141,7 @@ def test_it_saves_most_of_the_work_and_keeps_the_best() -> None:
 
 
 def test_pruned_and_running_trials_are_not_asked() -> None:
-    history = grown([*EARLY, *EARLY, FLAT[:8]], budget=END)
+    history = history_from_curves([*EARLY, *EARLY, FLAT[:8]], budget=END)
     judge = Extrapolation().judge
     assert isinstance(judge(history.trials[-1], history), Stop)
     running = tuple(replace(t, state="running", outcome=None) if t.number >= 4 else t for t in history.trials)
@@ -157,7 +157,7 @@ def test_settings_that_cannot_be_meant(wrong: Any) -> None:
 def of_two(*curves: Sequence[tuple[float, float]], constraints: Sequence[str] = ()) -> Verdict:
     """The verdict on the last trial, of (loss, size)."""
     reports = [[{"loss": loss, "size": size} for loss, size in curve] for curve in curves]
-    history = grown(reports, budget=END, goals=["loss", "size"], outcome_constraints=constraints)
+    history = history_from_curves(reports, budget=END, goals=["loss", "size"], outcome_constraints=constraints)
     return Extrapolation().judge(history.trials[-1], history)
 
 
