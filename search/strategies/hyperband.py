@@ -11,10 +11,10 @@ import numpy as np
 
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
-    paused_as_pruned,
+    all_trials_proposed,
     check_rung,
     check_wrapped,
-    all_trials_proposed,
+    paused_as_pruned,
     promote_paused,
     ranked_at,
     rungs,
@@ -70,7 +70,7 @@ class Hyperband(Strategy):
         check_int(self, "brackets", least=1, allow_none=True)
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
-        """Raise SpecError if there is no rung below the budget, or if there are fewer kinds of bracket than asked for."""
+        """Raise SpecError if there is no rung below the budget, or if `brackets` exceeds the number of rungs."""
         self.strategy.check_study(study, trials)
         check_rung(self, "min_steps", study.budget)
         steps = rungs(study.budget, self.min_steps, self.eta)

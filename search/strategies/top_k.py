@@ -9,10 +9,10 @@ import numpy as np
 
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
-    paused_as_pruned,
+    all_trials_proposed,
     check_rung,
     check_wrapped,
-    all_trials_proposed,
+    paused_as_pruned,
     promote_paused,
     ranked_at,
 )

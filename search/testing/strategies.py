@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from archsearch.search.protocols import Strategy
-from archsearch.search.testing.simulation import SPACES, RecordedAsk, bowl, bowls, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, RecordedAsk, bowl, bowls, simulate, simulated_history, study_of
 from archsearch.spaces.constraints import constraint
 from archsearch.spaces.domains import Choice, Float, Int
 from archsearch.spaces.errors import SpaceError, SpecError

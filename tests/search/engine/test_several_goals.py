@@ -128,6 +128,7 @@ def test_who_serves_one_goal_refuses_several_before_there_is_a_store(strategy: A
     with pytest.raises(
         SpecError,
         match=r"(Bayes|CmaEs) supports a single goal, and this study has 2: maximize score, minimize size; use "
-        r"NSGA2\(\), GP\(\) or TPE\(\), or make maximize score the only goal and bound the others by outcome_constraints",
+        r"NSGA2\(\), GP\(\) or TPE\(\), or make maximize score the only goal and bound the others by "
+        r"outcome_constraints",
     ):
         declared(maximize="score", minimize=["size"])

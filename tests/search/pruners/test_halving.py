@@ -38,7 +38,9 @@ def test_the_best_third_of_those_that_came_goes_on() -> None:
     )
     assert judged(history_from_curves([*others, [0.75]], maximize=True)) == Continue()
     assert judged(history_from_curves([*others, [0.74]], maximize=True)) == Continue()  # equals go on
-    assert judged(history_from_curves([*others, [0.61]])) == Stop("rung 1: loss 0.61 is not in the best 1/3 of 12 (0.4 needed)")
+    assert judged(history_from_curves([*others, [0.61]])) == Stop(
+        "rung 1: loss 0.61 is not in the best 1/3 of 12 (0.4 needed)"
+    )
 
 
 def test_while_fewer_than_eta_came_only_the_best_goes_on() -> None:
@@ -50,13 +52,17 @@ def test_only_rungs_are_judged() -> None:
     for step in range(1, 13):
         verdict = judged(history_from_curves([[0.0] * 12, [1.0] * step]))
         assert isinstance(verdict, Stop) == (step in (1, 3, 9))
-        assert isinstance(judged(history_from_curves([[0.0] * 12, [1.0] * step]), min_steps=2, eta=2), Stop) == (step in (2, 4, 8))
+        assert isinstance(judged(history_from_curves([[0.0] * 12, [1.0] * step]), min_steps=2, eta=2), Stop) == (
+            step in (2, 4, 8)
+        )
 
 
 def test_only_those_with_a_value_at_the_rung_count() -> None:
     # At step 3 stand 1, 2 and the judged; the others never came there, or said nothing of the loss.
     others: list[Any] = [[0.1, 0.1], [5, 5, 1.0], [5, 5, 2.0], [0.0, 0.0, {"other": 1.0}]]
-    assert judged(history_from_curves([*others, [9, 9, 1.5]])) == Stop("rung 3: loss 1.5 is not in the best 1/3 of 3 (1 needed)")
+    assert judged(history_from_curves([*others, [9, 9, 1.5]])) == Stop(
+        "rung 3: loss 1.5 is not in the best 1/3 of 3 (1 needed)"
+    )
     assert judged(history_from_curves([*others, [9, 9, 0.5]])) == Continue()
 
 

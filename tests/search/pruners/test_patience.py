@@ -30,12 +30,15 @@ def test_a_trial_that_is_no_better_for_three_steps_stops(curve: list[float], goe
     history = history_from_curves([curve])
     verdict = Patience(steps=3).judge(history.trials[0], history)
     best = min(curve[:-3], default=0.0)
-    told = Stop(f"step {len(curve)}: nothing better than loss {best:.4g} for 3 steps")
+    told = Stop(f"step {len(curve)}: no improvement on loss {best:.4g} for 3 steps")
     assert verdict == (Continue() if goes_on else told)
 
 
 def test_a_small_gain_is_none_and_maximising_mirrors() -> None:
-    falling, rising = history_from_curves([[1.0, 0.95, 0.92]]), history_from_curves([[-1.0, -0.95, -0.92]], maximize=True)
+    falling, rising = (
+        history_from_curves([[1.0, 0.95, 0.92]]),
+        history_from_curves([[-1.0, -0.95, -0.92]], maximize=True),
+    )
     assert isinstance(Patience(2, 0.1).judge(falling.trials[0], falling), Stop)
     assert isinstance(Patience(2, 0.07).judge(falling.trials[0], falling), Continue)
     assert isinstance(Patience(2, 0.1).judge(rising.trials[0], rising), Stop)

@@ -14,7 +14,7 @@ from archsearch.search.strategies.auto import Auto
 from archsearch.search.strategies.gp import GP
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import best_losses, hypervolumes
-from archsearch.search.testing.simulation import SPACES, bowl, bowls, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, bowl, bowls, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Pruned, SessionStarted, Trial

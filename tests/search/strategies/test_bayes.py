@@ -14,7 +14,7 @@ from archsearch.search.strategies._models.surrogate import Surrogate
 from archsearch.search.strategies.bayes import Bayes
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import best_losses, valley
-from archsearch.search.testing.simulation import SPACES, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.records import Failed, Pruned, Trial
 

@@ -18,7 +18,7 @@ from archsearch.search.strategies._models.cma_state import CmaState
 from archsearch.search.strategies.cma_es import CmaEs
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import best_losses
-from archsearch.search.testing.simulation import SPACES, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Failed, Finished, Proposed, Pruned, Report, Reported, Started, Trial

@@ -12,7 +12,7 @@ from archsearch import SpecError
 from archsearch.search.strategies.evolution import Evolution
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import CELLS, best_losses, cells
-from archsearch.search.testing.simulation import SPACES, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Failed, Pruned, Trial

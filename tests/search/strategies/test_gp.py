@@ -16,7 +16,7 @@ from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.strategies.gp import GP
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import best_losses, hypervolumes
-from archsearch.search.testing.simulation import SPACES, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.records import Failed, Metrics, Pruned, Trial
 

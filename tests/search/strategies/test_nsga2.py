@@ -13,7 +13,7 @@ from archsearch.search.strategies.evolution import Evolution
 from archsearch.search.strategies.nsga2 import NSGA2
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import CELLS, VALLEY, best_losses, cells, hypervolumes, sized
-from archsearch.search.testing.simulation import SPACES, bowls, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, bowls, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Failed, Pruned, Trial

@@ -16,7 +16,7 @@ from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker
 from archsearch.search.protocols import TrialContext
 from archsearch.search.strategies._shared.rungs import paused_as_pruned, rungs
-from archsearch.search.testing.simulation import SPACES, bowl, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, bowl, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Extended, Extension, Paused, Reported, SessionEnded, SessionStarted

@@ -19,7 +19,7 @@ from archsearch.search.strategies._shared.ranking import ranked
 from archsearch.search.strategies.random import Random
 from archsearch.search.strategies.tpe import TPE
 from archsearch.search.testing.problems import VALLEY, best_losses, hypervolumes, sized, valley
-from archsearch.search.testing.simulation import SPACES, simulated_history, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.goals import ranks
 from archsearch.studies.history import History
