@@ -1,4 +1,4 @@
-"""Contracts as classes of tests, for those who write a strategy or a pruner of their own (pytest is needed).
+"""Test kits for your own strategies and pruners: classes of tests to subclass. They require pytest.
 
 from archsearch.search.testing.strategies import StrategyContract
 
@@ -8,5 +8,5 @@ class TestMine(StrategyContract):
 
 import pytest
 
-# The kits' asserts then say what differed, as those of a test file do.
+# With this, failing asserts of the kits show the compared values, as those of a test file do.
 pytest.register_assert_rewrite("archsearch.search.testing.strategies", "archsearch.search.testing.pruners")

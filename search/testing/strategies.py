@@ -1,10 +1,10 @@
-"""The contract of a strategy, as tests: subclass it, and say how yours is made.
+"""The contract of a strategy as a class of tests. Subclass it and set `make`:
 
     class TestEvolution(StrategyContract):
         make = staticmethod(lambda: Evolution(population=4))
 
-The class of the strategy must be importable by name, for one test asks it in a fresh process. Give settings with which
-it leaves its random start within some ten trials, or the model behind it is never asked.
+The class of the strategy must be importable by name, since one test runs it in a new process. Choose settings with
+which its random phase ends within about ten trials; otherwise its model is not tested.
 """
 
 from __future__ import annotations
@@ -58,8 +58,14 @@ every_aim = pytest.mark.parametrize("goals", [("loss", "size"), ("loss",)], ids=
 
 
 class StrategyContract:
-    """Set `make` to a function of no arguments; `trials` to the length of the simulated studies, in trials; `ends` to
-    True where no configuration comes twice, and the study ends with the last.
+    """Tests that every strategy must pass: legal proposals, determinism, no hidden state, faults and several goals.
+
+    Use it to test a strategy of your own: subclass it in a test file of pytest, and set `make`.
+
+    Attributes:
+        make: A function without arguments that creates the strategy.
+        trials: The number of trials of the longer simulated studies.
+        ends: Set it to True if the strategy ends the study once all configurations were tried, as `Grid` does.
     """
 
     make: Callable[[], Strategy]
@@ -76,7 +82,7 @@ class StrategyContract:
             assert study.budget is not None
             assert proposal.budget is None or 1 <= proposal.budget <= study.budget
 
-    def test_a_small_space_is_gone_through_without_repeats(self) -> None:
+    def test_a_small_space_is_searched_without_repeats(self) -> None:
         space = Space(depth=Int(1, 3), flag=Choice(True, 1), width=When("depth > 1", Choice(8, 16)))
         history = simulated_history(self.make(), study_of(space), trials=10, workers=3)
         assert len({repr(trial.config) for trial in history.trials}) == len(history.trials) == 10 == space.size()
@@ -85,13 +91,13 @@ class StrategyContract:
         for proposal in _proposals(list(simulate(self.make(), study_of(SPACES["mixed"]), trials=15))):
             assert json.loads(json.dumps(proposal.state)) == proposal.state
 
-    def test_a_space_without_a_legal_config_is_told(self) -> None:
+    def test_a_space_without_a_legal_config_raises(self) -> None:
         infeasible = Space(constraint("low > high"), low=Float(0.0, 1.0), high=Float(1.0, 2.0))
         with pytest.raises(SpaceError, match="low > high"):
             self.make().ask(History(study_of(infeasible)), 1, np.random.default_rng(0))
 
     @pytest.mark.parametrize("name", ["mixed", "conditional", "constrained"])
-    def test_a_warm_instance_answers_as_a_fresh_one(self, name: str) -> None:
+    def test_a_used_instance_proposes_the_same_as_a_new_one(self, name: str) -> None:
         asks = list(simulate(self.make(), study_of(SPACES[name]), trials=self.trials, faults=True))[:-1]
         states = {trial.state for ask in asks for trial in ask.history.trials}
         assert states >= {"waiting", "running", "pruned", "failed"}
@@ -105,7 +111,7 @@ class StrategyContract:
         for ask in (first, second, first):
             assert ask.replay(shared) == ask.proposals
 
-    def test_an_earlier_history_is_answered_as_it_was(self) -> None:
+    def test_an_earlier_history_gives_the_same_proposals_again(self) -> None:
         strategy = self.make()
         asks = list(simulate(strategy, study_of(SPACES["mixed"]), trials=24, faults=True))
         for ask in (asks[-2], asks[len(asks) // 2], asks[0]):
@@ -118,7 +124,7 @@ class StrategyContract:
         assert other.replay(self.make()) != ask.proposals
 
     @every_aim
-    def test_several_goals_and_constraints_on_metrics_are_served_or_refused(self, goals: tuple[str, ...]) -> None:
+    def test_several_goals_and_outcome_constraints_are_supported_or_refused(self, goals: tuple[str, ...]) -> None:
         study = study_of(SPACES["conditional"], goals=goals, outcome_constraints=["cost < 1"])
         if (refusal := _refusal(self.make(), study)) is not None:
             assert len(goals) > 1
@@ -131,13 +137,13 @@ class StrategyContract:
                 study.space.check(proposal.config)
 
     @every_aim
-    def test_a_fresh_process_answers_the_same(self, goals: tuple[str, ...]) -> None:
+    def test_a_new_process_proposes_the_same(self, goals: tuple[str, ...]) -> None:
         if _refusal(self.make(), study_of(SPACES["mixed"], goals=goals)) is not None:
-            pytest.skip("it serves one goal")
+            pytest.skip("the strategy supports a single goal")
         ask = replace(_last(self.make(), goals=goals), n=2)
         here = [[p.config, p.budget, p.proposer, p.reason, p.drawn_at_random, p.state] for p in ask.replay(self.make())]
         sent = base64.b64encode(pickle.dumps((self.make(), ask.history, ask.n, ask.seed)))
-        # Another hash seed, so that an order taken from a set shows.
+        # With another hash seed, so that a dependence on the order of a set is detected.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "77"}
         there = subprocess.run(
             [sys.executable, "-c", _ASK], input=sent, capture_output=True, env=environment, check=False, timeout=120
@@ -146,7 +152,7 @@ class StrategyContract:
         assert json.loads(there.stdout) == json.loads(json.dumps(here))
 
     @pytest.mark.parametrize("n", [1, 5])
-    def test_n_proposals_are_given(self, n: int) -> None:
+    def test_n_proposals_are_returned(self, n: int) -> None:
         ask = _last(self.make())
         assert len(replace(ask, n=n).replay(self.make())) == n
 
@@ -202,7 +208,7 @@ class StrategyContract:
         (proposal,) = self.make().ask(history, 1, rng)
         study.space.check(proposal.config)
 
-    def test_equal_values_are_no_trouble(self) -> None:
+    def test_equal_values_are_supported(self) -> None:
         study = study_of(SPACES["mixed"])
         for ask in simulate(self.make(), study, lambda config, step: 1.0, trials=18):
             for proposal in ask.proposals:
@@ -214,7 +220,7 @@ class StrategyContract:
         down, up = (list(simulate(self.make(), study, bowls, trials=18)) for study in studies)
         assert _proposals(up) == _proposals(down)
 
-    def test_the_history_is_left_alone(self) -> None:
+    def test_the_history_is_not_changed(self) -> None:
         history = _last(self.make()).history
         before = pickle.dumps(history)
         self.make().ask(history, 2, np.random.default_rng(0))
@@ -234,13 +240,13 @@ class StrategyContract:
 
 
 def _last(strategy: Strategy, seed: int = 0, goals: tuple[str, ...] = ("loss",)) -> RecordedAsk:
-    """The last true ask of a study that is long enough for a model to be at work."""
+    """The last ask with proposals of a study that is long enough for a model to be used."""
     study = study_of(SPACES["mixed"], seed=seed, goals=goals)
     return list(simulate(strategy, study, bowls, trials=16, faults=True))[-2]
 
 
 def _refusal(strategy: Strategy, study: StudyRecord) -> str | None:
-    """Why the strategy cannot serve the study; None where it can."""
+    """Why the strategy does not support the study; None if it does."""
     try:
         strategy.check_study(study, 40)
     except SpecError as error:
