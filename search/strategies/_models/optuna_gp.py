@@ -106,14 +106,14 @@ class _Sampler(GPSampler):
     def __init__(self, weighting: PriorWeighting, seed: int) -> None:
         super().__init__(seed=seed, n_startup_trials=1)
         self._space = weighting.space
-        self._log_prior = _LogPrior(weighting) if weighting else None
+        self._space_prior = _LogPrior(weighting) if weighting else None
 
     # A hook that Optuna offers to "advanced users" and may change; the tests fail if it is no longer called.
     def _optimize_acqf(self, acqf: BaseAcquisitionFunc, best_params: NDArray[np.float64] | None) -> NDArray[np.float64]:
         if self._space.constraints or any(parameter.condition for parameter in self._space.parameters):
-            acqf = _LegalAcquisition(acqf, self._space, self._log_prior)
-        elif self._log_prior:
-            acqf = _WeightedAcquisition(acqf, self._log_prior)
+            acqf = _LegalAcquisition(acqf, self._space, self._space_prior)
+        elif self._space_prior:
+            acqf = _WeightedAcquisition(acqf, self._space_prior)
         return super()._optimize_acqf(acqf, best_params)
 
 
