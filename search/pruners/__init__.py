@@ -27,6 +27,6 @@ def pruner(name: str) -> Pruner:
     """Create the pruner of this name with its default settings.
 
     Raises:
-        SpecError: There is no pruner of this name.
+        SpecError: No pruner has this name.
     """
     return cast(Pruner, PRUNERS.make(name))

@@ -34,6 +34,6 @@ def strategy(name: str) -> Strategy:
     """Create the strategy of this name with its default settings.
 
     Raises:
-        SpecError: There is no strategy of this name.
+        SpecError: No strategy has this name.
     """
     return cast(Strategy, STRATEGIES.make(name))

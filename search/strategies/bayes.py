@@ -35,7 +35,7 @@ class Bayes(Strategy):
     of trials, while that of TPE is linear. It supports conditions and constraints of the space.
 
     The model predicts a mean and a variance for every configuration; the candidate with the largest expected
-    improvement over the best is proposed. It is fitted once per ask. Running trials, and the earlier proposals of the
+    improvement over the best is proposed. It is fitted once per ask. Pending trials, and the earlier proposals of the
     same ask, are added with the value that the model predicts ("kriging believer", Ginsbourger et al. 2010, section
     4.2) under the fitted kernel. A pruned trial enters with its last value, although that belongs to a smaller budget,
     and a failed one with the worst value so far: without them the model would propose configurations near them again.

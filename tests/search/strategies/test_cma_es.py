@@ -54,7 +54,7 @@ def test_settings_are_checked(wrong: Any) -> None:
 
 def test_a_space_without_numbers_is_refused() -> None:
     history = History(study_of(Space(kind=Choice("a", "b", "c"))))
-    with pytest.raises(SpecError, match=r"CmaEs searches numbers, .* use TPE\(\), or say ordered=True"):
+    with pytest.raises(SpecError, match=r"CmaEs searches numeric parameters, .* use TPE\(\), or set ordered=True"):
         CmaEs().ask(history, 1, np.random.default_rng(0))
 
 
