@@ -12,7 +12,7 @@ import numpy as np
 
 from archsearch.search.strategies import STRATEGIES, strategy
 from archsearch.search.testing.problems import BASINS, basin
-from archsearch.search.testing.simulation import finished, study_of
+from archsearch.search.testing.simulation import simulated_history, study_of
 
 TRIALS = {"bayes": 40, "gp": 40}  # costly to ask; 100 of the others
 SHOWN = (10, 20, 30, 40, 60, 100)
@@ -28,7 +28,7 @@ def main() -> None:
     for name in asked.strategies:
         for prior, space in BASINS.items():
             studies = [study_of(space, budget=1, seed=seed) for seed in range(asked.seeds)]
-            histories = [finished(strategy(name), s, basin, trials=TRIALS.get(name, 100)) for s in studies]
+            histories = [simulated_history(strategy(name), s, basin, trials=TRIALS.get(name, 100)) for s in studies]
             losses = np.array([[basin(trial.config) for trial in history.trials] for history in histories])
             best = np.minimum.accumulate(losses, axis=1)  # (seeds, trials)
             error = best.std(axis=0, ddof=1) / asked.seeds**0.5

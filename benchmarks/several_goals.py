@@ -26,7 +26,7 @@ import optuna
 from archsearch import GP, NSGA2, TPE, Auto, Choice, Config, Evolution, Float, Int, Random, Space
 from archsearch.search.protocols import Strategy
 from archsearch.search.testing.problems import CELLS, VALLEY, cells, sized
-from archsearch.search.testing.simulation import finished, study_of
+from archsearch.search.testing.simulation import simulated_history, study_of
 from archsearch.spaces.domains import Value
 from archsearch.spaces.flattening import Parameter
 
@@ -83,7 +83,7 @@ def ours(problem: Problem, strategy: Strategy, trials: int, seed: int) -> list[L
         return dict(zip(("first", "second"), problem.losses(config), strict=True))
 
     study = study_of(problem.space, budget=1, seed=seed, goals=("first", "second"))
-    return [problem.losses(trial.config) for trial in finished(strategy, study, curve, trials=trials).trials]
+    return [problem.losses(trial.config) for trial in simulated_history(strategy, study, curve, trials=trials).trials]
 
 
 def optunas(problem: Problem, sampler: optuna.samplers.BaseSampler, trials: int) -> list[Losses]:

@@ -1,6 +1,6 @@
-"""When a trial is stopped early: one file per pruner, and the one list of their names.
+"""Pruners, one per file, and the registry of their names.
 
-Pruners are values: `Study(pruner=SuccessiveHalving(eta=4))`. The list is for spec files that give a name.
+In Python, pass an instance: `Study(pruner=SuccessiveHalving(eta=4))`. The names are for spec files and messages.
 """
 
 from __future__ import annotations
@@ -24,5 +24,9 @@ PRUNERS = Registry(
 
 
 def pruner(name: str) -> Pruner:
-    """The pruner of that name with its defaults; SpecError when there is none."""
+    """Create the pruner of this name with its default settings.
+
+    Raises:
+        SpecError: No pruner has this name.
+    """
     return cast(Pruner, PRUNERS.make(name))

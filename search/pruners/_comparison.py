@@ -1,7 +1,7 @@
-"""What the rules that compare a trial with others have in common: a number for each, and words for the verdict.
+"""Comparison of a trial with others by a score, as shared by several pruners.
 
-The number is the loss. Where a study has several goals, or constraints on metrics, it is the rank among those compared
-(`studies.goals.ranks`), so that one rule serves both.
+The score is the loss. If a study has several goals or outcome constraints, it is the rank among the compared reports
+(`studies.goals.ranks`), so that the same rule applies to both.
 """
 
 from __future__ import annotations
@@ -15,18 +15,33 @@ from archsearch.studies.history import History
 from archsearch.studies.records import Report, StudyRecord, Trial
 
 
-class Compared(NamedTuple):
-    """A trial's best report so far, and the finished trials at its step; of the numbers, lower is better."""
+class Comparison(NamedTuple):
+    """The scores of a trial and of the finished trials at the same step; lower is better.
 
-    number: float
-    others: list[float]
+    Args:
+        score: The best score of the trial so far.
+        other_scores: The scores of the finished trials at its step.
+        report: The trial's report with the best score.
+    """
+
+    score: float
+    other_scores: list[float]
     report: Report
 
 
-def compared(trial: Trial, history: History, *, startup_trials: int, warmup_steps: int) -> Compared | None:
-    """None where the trial is not judged: in the first steps, in its last, or by fewer than `startup_trials`.
+def compare_with_finished(
+    trial: Trial, history: History, *, startup_trials: int, warmup_steps: int
+) -> Comparison | None:
+    """Compare a trial with the finished trials at its current step, in one pass over the trials.
 
-    One pass over the trials.
+    Args:
+        trial: The trial to judge.
+        history: All trials.
+        startup_trials: How many finished trials must have a value at the step.
+        warmup_steps: The number of first steps at which no trial is judged.
+
+    Returns:
+        None if the trial is not judged: at its first and last steps, without a value, or with too few finished trials.
     """
     step, budget = trial.step, trial.proposal.budget
     if step <= warmup_steps or (budget is not None and step >= budget) or history.objectives_at(trial, step) is None:
@@ -40,46 +55,49 @@ def compared(trial: Trial, history: History, *, startup_trials: int, warmup_step
     if len(others) < startup_trials:
         return None
     own = [(point, r) for r in trial.reports if (point := history.objectives_at(trial, r.step)) is not None]
-    found = numbers([*(point for point, _ in own), *others], history.study)
-    best = min(range(len(own)), key=lambda place: (found[place], -place))  # of equals the latest
-    return Compared(found[best], found[len(own) :], own[best][1])
+    found = scores([*(point for point, _ in own), *others], history.study)
+    best = min(range(len(own)), key=lambda place: (found[place], -place))  # the latest of equals
+    return Comparison(found[best], found[len(own) :], own[best][1])
 
 
-def numbers(points: Sequence[ObjectiveVector], study: StudyRecord) -> list[float]:
-    """The losses of the only goal, or ranks."""
-    return list(map(float, ranks(points))) if by_rank(study) else [point.losses[0] for point in points]
+def scores(points: Sequence[ObjectiveVector], study: StudyRecord) -> list[float]:
+    """The losses of a single goal without constraints, otherwise ranks; lower is better."""
+    return list(map(float, ranks(points))) if uses_ranks(study) else [point.losses[0] for point in points]
 
 
-def by_rank(study: StudyRecord) -> bool:
-    """Is a trial compared by more than one loss?"""
+def uses_ranks(study: StudyRecord) -> bool:
+    """Whether trials are compared by ranks: with several goals or outcome constraints."""
     return len(study.goals) > 1 or bool(study.outcome_constraints)
 
 
 def metrics_text(report: Report, study: StudyRecord) -> str:
-    """What the report says of the study's metrics: `loss 0.61, parameters 1.2e+04`."""
+    """The values of the study's metrics in a report: `loss 0.61, parameters 1.2e+04`."""
     return ", ".join(f"{name} {report.metrics[name]:.4g}" for name in study.metrics if name in report.metrics)
 
 
-def warnings_of_start(pruner: Pruner, study: StudyRecord, trials: int | None, *, first: int, why: str) -> list[str]:
-    """Warnings where the pruner would never stop a trial, because its settings reach beyond the study.
+def unreachable_warnings(pruner: Pruner, study: StudyRecord, trials: int | None, *, first: int, why: str) -> list[str]:
+    """Warn if the pruner cannot stop any trial of the study, because the study is too short for its settings.
 
     Args:
-        pruner: It, for its name, and for its `startup_trials` where it has any.
-        study: What the study declares.
-        trials: Its total number of trials; None if another limit ends it.
-        first: The first step at which a trial may be stopped. Nothing is stopped at its last step, the budget.
-        why: The setting that says so: "warmup_steps=3".
+        pruner: The pruner; its `startup_trials` are checked if it has that setting.
+        study: The study's declaration.
+        trials: The study's total number of trials; None if another limit ends it.
+        first: The first step at which a trial may be stopped. No trial is stopped at its last step, the budget.
+        why: The setting that determines `first`, e.g. "warmup_steps=3".
+
+    Returns:
+        The warnings; an empty list if there are none.
     """
     kind, warnings = type(pruner).__name__, []
     if study.budget is not None and first >= study.budget:
         warnings.append(
-            f"{kind} stops no trial before step {first} ({why}), and the study has budget={study.budget}: it will "
-            "never stop one; lower the setting, or raise the budget"
+            f"{kind} stops no trial before step {first} ({why}), and the study has budget={study.budget}: no "
+            "trial will be pruned; lower the setting, or raise the budget"
         )
     startup = getattr(pruner, "startup_trials", 0)
     if trials is not None and startup >= trials:
         warnings.append(
-            f"{kind} waits for {startup} finished trials (startup_trials), and the study has trials={trials}: it will "
-            "never stop one; lower the setting, or give the study more trials"
+            f"{kind} waits for {startup} finished trials (startup_trials), and the study has trials={trials}: no trial "
+            "will be pruned; lower the setting, or give the study more trials"
         )
     return warnings

@@ -1,9 +1,4 @@
-"""Learning-curve extrapolation: a trial stops when it has hardly a chance left to come up to the best finished value.
-
-The criterion is that of Domhan et al. 2015, "Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks
-by Extrapolation of Learning Curves". Their probability comes from eleven curve models, fitted by MCMC to the trial
-alone; ours from one model, and from how far it missed on the trials that have finished.
-"""
+"""Learning-curve extrapolation: stop a trial that is unlikely to reach the best finished value."""
 
 from __future__ import annotations
 
@@ -13,40 +8,54 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import metrics_text, warnings_of_start
+from archsearch.search.pruners._comparison import metrics_text, unreachable_warnings
 from archsearch.spaces import SpecError
 from archsearch.studies.goals import ObjectiveVector, ranks
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
 
-# Of the power law a + b / step**EXPONENT. From 0.25 to 1 it made no difference on TaskSet, 0 (no slope) did.
+# Of the power law a + b / step**EXPONENT. On TaskSet, values from 0.25 to 1 made no difference, while 0 (flat) did.
 EXPONENT = 0.5
 
-Losses = tuple[float, float, float]  # of a finished trial: at half the step, at the step, at its end
+Losses = tuple[float, float, float]  # of a finished trial: at half the step, at the step, and at its end
 
 
 @dataclass(frozen=True, slots=True)
 class Extrapolation(Pruner):
-    """Stops a trial whose extrapolated curve comes up to the best finished value with a probability below `chance`.
+    """Stops a trial if its extrapolated learning curve reaches the best finished value with a low probability.
 
-    - chance: above 0, at most 0.5. With 0.1, nobody stops before five trials have finished, since fewer cannot tell
-      what one in ten does. On TaskSet 0.05, which waits for ten, found less, and 0.2 no more, at twice the late ones.
+    Use it if curves cross late or differ in speed, so that a comparison at the current step would mislead. It adapts to
+    the study and needs no warm-up: if early steps say little about the final value, its uncertainty is large, and
+    trials continue.
 
-    A curve is extrapolated to the study's budget along the power law through its values at half the step and at the
-    step. So are those of the finished trials, from the same two steps; how far each of them then missed its last value
-    is how far this one may be missed. So there is no warm-up: where the first steps say nothing of the last, or some
-    have bloomed late, the misses are large, and trials go on. When the misses of k of n finished trials would do, the
-    probability is (k + 1/2) / (n + 1), its mean under Jeffreys' prior. Each step is judged anew, so over all of them
-    more than `chance` may err.
+    A curve is extrapolated to the study's budget by the power law through its values at half the current step and at
+    the current step. The curves of the finished trials are extrapolated from the same two steps, and the errors of
+    these extrapolations are taken as the distribution of the error for this trial. If k of the n errors would let the
+    trial reach the best value, its probability is (k + 1/2) / (n + 1), the mean under Jeffreys' prior. Each step is
+    judged separately, so over all steps the rate of wrong decisions may exceed `chance`.
 
-    What was worse than all that this trial has seen, and than the finished ones usually end, counts as no worse: who
-    has come back from 1e16 does not show how much one gains who never was there. Without a budget, the end is where the
-    best trial ended. Finished trials without a value at the two steps are not asked, a trial without one goes on, and
-    nothing stops at the trial's last step. One pass over the trials per verdict.
+    Losses of finished trials are limited to the worst loss of this trial or the median of the final losses, whichever
+    is higher: a finished trial that recovered from a loss of 1e16 says nothing about the gain of a trial that never had
+    one. Without a budget, curves are extrapolated to the last step of the best trial. Finished trials without a value
+    at the two steps are ignored, a trial without one continues, and no trial is stopped at its last step. A verdict
+    takes one pass over the trials.
 
-    With several goals each has its curve, missed by what the same trial missed; to come up to the best is then to end
-    where no finished trial is as good in every goal and better in one. The best are those that keep the outcome
-    constraints; whether the trial itself will is not foretold.
+    With several goals each has its own curve, with the errors of one finished trial applied to all goals together. The
+    trial reaches the best if it ends at a point that no finished trial dominates. Only finished trials that satisfy the
+    outcome constraints count as best; whether the trial itself will satisfy them is not predicted.
+
+    References:
+        Domhan et al. 2015, "Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks by Extrapolation
+        of Learning Curves", for the criterion. Their probability comes from eleven curve models, fitted by MCMC to the
+        trial alone; here it comes from one model and its errors on the finished trials.
+
+    Args:
+        chance: The probability below which a trial is stopped, above 0 and at most 0.5. With the default of 0.1 no
+            trial is stopped before five have finished, since fewer give no probability that low. On TaskSet, 0.05,
+            which waits for ten, found less, and 0.2 found no more while stopping twice as many late improvers.
+
+    Raises:
+        SpecError: `chance` is invalid.
     """
 
     chance: float = 0.1
@@ -54,11 +63,13 @@ class Extrapolation(Pruner):
     def __post_init__(self) -> None:
         value = self.chance
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 0.5:
-            raise SpecError(f"Extrapolation chance must be a number above 0, at most 0.5, got {value!r}; 0.1 is usual")
+            raise SpecError(
+                f"Extrapolation chance must be a number above 0, at most 0.5, got {value!r}; the default is 0.1"
+            )
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """Warns where it would never stop a trial."""
-        return warnings_of_start(self, study, trials, first=2, why="it needs two reports")
+        """Warn if the settings cannot stop any trial of the study."""
+        return unreachable_warnings(self, study, trials, first=2, why="it needs two reports")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, budget, step = history.study, history.study.budget, trial.step
@@ -74,14 +85,18 @@ class Extrapolation(Pruner):
         half = max((each for each in points if 2 * each <= step), default=None)
         if not kept or step not in points or half is None:
             return Continue()
-        leader, leading = min(kept, key=lambda each: each[0].losses)
-        end = leading.step if budget is None else budget
-        known = [(*told, last.losses) for last, other in finished if (told := _losses(other, history, half, step))]
+        leader, leading_trial = min(kept, key=lambda each: each[0].losses)
+        end = leading_trial.step if budget is None else budget
+        known = [
+            (*reached, last.losses) for last, other in finished if (reached := _losses(other, history, half, step))
+        ]
         if step >= min(end, trial.proposal.budget or end) or not known:
             return Continue()
 
-        ahead = (step**-EXPONENT - end**-EXPONENT) / (half**-EXPONENT - step**-EXPONENT)  # in gains since half the step
-        possible: list[list[float]] = []  # of each goal, as each of the known trials went on
+        ahead = (step**-EXPONENT - end**-EXPONENT) / (
+            half**-EXPONENT - step**-EXPONENT
+        )  # relative to the gain since half the step
+        possible: list[list[float]] = []  # per goal, one for each of the known trials
         for place in range(len(study.goals)):
             curve = [point.losses[place] for point in points.values()]
             others: list[Losses] = [(before[place], now[place], last[place]) for before, now, last in known]
@@ -94,36 +109,41 @@ class Extrapolation(Pruner):
         chance = (unbeaten + 0.5) / (len(ends) + 1)
         if chance >= self.chance:
             return Continue()
-        now_says = metrics_text(trial.reports[-1], study)
+        current = metrics_text(trial.reports[-1], study)
         if len(study.goals) > 1:
             return Stop(
-                f"step {step}: {now_says}, and a chance of {chance:.2g} to be, at step {end}, where no finished trial "
-                f"is better, as {len(known)} of them went on"
+                f"step {step}: {current}; the probability of ending on the Pareto front at step {end} is {chance:.2g}, "
+                f"estimated from {len(known)} finished trials"
             )
         goal = study.goal
         low, middle, high = sorted(map(goal.loss, np.quantile(possible[0], [self.chance, 0.5, 1 - self.chance])))
         return Stop(
-            f"step {step}: {now_says} leads to {middle:.4g} at step {end} ({low:.4g} to {high:.4g}, as {len(known)} "
-            f"finished trials went on); a chance of {chance:.2g} to come up to {goal.loss(leader.losses[0]):.4g}"
+            f"step {step}: {current}; predicted {middle:.4g} at step {end} ({low:.4g} to {high:.4g}, estimated from "
+            f"{len(known)} finished trials); the probability of reaching {goal.loss(leader.losses[0]):.4g} is "
+            f"{chance:.2g}"
         )
 
 
 def _losses(trial: Trial, history: History, half: int, step: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Its losses at these steps; None where one was not reported."""
+    """The losses of a trial at these two steps; None if one was not reported."""
     before, now = history.objectives_at(trial, half), history.objectives_at(trial, step)
     return None if before is None or now is None else (before.losses, now.losses)
 
 
 def _possible_ends(half: float, now: float, known: list[Losses], ahead: float, limit: float) -> list[float]:
-    """What the trial would come to if its extrapolation missed by as much as that of each finished trial did.
+    """The final losses of the trial if its extrapolation has the same error as that of each finished trial.
 
-    half, now: the trial's losses. ahead: what a curve still gains, in what it has gained since half the step. limit:
-    what a finished trial's loss counts as where it was worse.
+    Args:
+        half: The loss of the trial at half the step.
+        now: Its loss at the step.
+        known: The losses of the finished trials.
+        ahead: The gain that is still to come, relative to the gain since half the step.
+        limit: The highest loss that a finished trial counts with.
     """
 
     def extrapolated(half: float, now: float) -> float:
         return now - ahead * (half - now)
 
     expected = extrapolated(half, now)
-    # In this order equal curves come to exactly equal ends.
+    # In this order of operations, equal curves end at exactly equal losses.
     return [last + (expected - extrapolated(min(half, limit), min(now, limit))) for half, now, last in known]

@@ -1,4 +1,4 @@
-"""Asynchronous successive halving that only stops: at each rung, the best 1/eta so far go on."""
+"""Asynchronous successive halving as a pruner, which stops trials and never resumes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, metrics_text, numbers, warnings_of_start
+from archsearch.search.pruners._comparison import metrics_text, scores, unreachable_warnings, uses_ranks
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -14,22 +14,32 @@ from archsearch.studies.records import StudyRecord, Trial
 
 @dataclass(frozen=True, slots=True)
 class SuccessiveHalving(Pruner):
-    """At the steps min_steps * eta**k, a trial goes on only when it is in the best 1/eta of those that came there.
+    """Stops a trial at a rung, min_steps * eta**k, unless it is in the best 1/eta of the trials that reached the rung.
 
-    - min_steps: the first rung. 4, because it stops two of three for good: for neural nets the ranks after the first
-      epoch say next to nothing of the last ones (LCBench: rank correlation -0.3 to 0.3), those after the fourth much
-      (0.9). With 20 to 30 epochs the rungs are 4 and 12, and a configuration costs about 9 epochs of 30. A budget of
-      4 or less has no rung; lower it when a report covers more than an epoch.
-    - eta: how hard each rung selects. 3, as in Jamieson & Talwalkar 2016, "Non-stochastic Best Arm Identification and
-      Hyperparameter Optimization" and Hyperband; larger is greedier.
+    Use it if the objective saves no checkpoints; with checkpoints, consider the strategy `ASHA`. The decision is made
+    at once and is final, so that no worker waits. The price is that the first trials of a rung are compared with few
+    others.
 
-    Everyone that has a value at the rung counts, whatever became of it; while fewer than eta came, only the best so
-    far goes on; equals go on. Nothing stops at the trial's last step. One pass over the trials, at rungs only. With
-    several goals, or constraints on metrics, by ranks (`studies.goals.ranks`); a Pareto front goes on as one.
+    All trials that have a value at the rung are compared, whatever their state. While fewer than eta trials have
+    reached the rung, only the best so far continues; ties continue. No trial is stopped at its last step. A verdict at
+    a rung takes one pass over the trials. With several goals or outcome constraints, ranks replace the values
+    (`studies.goals.ranks`); all trials of a Pareto front have the same rank.
 
-    Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (ASHA, algorithm 2) pauses a trial at a
-    rung and promotes it once enough others fall behind it. Here the verdict falls at once and is final, which needs no
-    checkpoint and keeps no worker waiting; the price is paid by the first few, who are judged among few.
+    References:
+        Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2 (ASHA), which instead
+        pauses a trial at a rung and promotes it once enough other trials are worse.
+
+    Args:
+        min_steps: The first rung, in reports. The default is 4, because two of three trials are stopped for good: the
+            ranks of neural networks after the first epoch say next to nothing about the final ones (LCBench: rank
+            correlation -0.3 to 0.3), while those after the fourth epoch say much (0.9). With 20 to 30 epochs the rungs
+            are 4 and 12, and a configuration costs about 9 epochs of 30. A budget of 4 or less has no rung; lower it if
+            a report covers more than an epoch.
+        eta: Each rung keeps the best 1/eta. The default of 3 is that of Jamieson & Talwalkar 2016, "Non-stochastic Best
+            Arm Identification and Hyperparameter Optimization", and Hyperband; larger values are greedier.
+
+    Raises:
+        SpecError: A setting is invalid.
     """
 
     min_steps: int = 4
@@ -40,8 +50,8 @@ class SuccessiveHalving(Pruner):
         check_int(self, "eta", least=2)
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """Warns where it would never stop a trial."""
-        return warnings_of_start(self, study, trials, first=self.min_steps, why=f"min_steps={self.min_steps}")
+        """Warn if the settings cannot stop any trial of the study."""
+        return unreachable_warnings(self, study, trials, first=self.min_steps, why=f"min_steps={self.min_steps}")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, step, budget = history.study, trial.step, trial.proposal.budget
@@ -54,12 +64,12 @@ class SuccessiveHalving(Pruner):
         for other in history.trials:
             if other.number != trial.number and (point := history.objectives_at(other, step)) is not None:
                 points.append(point)
-        found = numbers(points, study)
+        found = scores(points, study)
         needed = heapq.nsmallest(max(1, len(found) // self.eta), found)[-1]
         if found[0] <= needed:
             return Continue()
         field = f"in the best 1/{self.eta}" if len(found) >= self.eta else "the best"
-        how = "by rank" if by_rank(study) else f"({study.goal.loss(needed):.4g} needed)"
+        how = "by rank" if uses_ranks(study) else f"({study.goal.loss(needed):.4g} needed)"
         return Stop(f"rung {step}: {metrics_text(trial.reports[-1], study)} is not {field} of {len(found)} {how}")
 
     def _is_rung(self, step: int) -> bool:

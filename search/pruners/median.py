@@ -1,4 +1,4 @@
-"""The median rule: a trial stops when its best value so far is worse than the median of the others at that step."""
+"""The median stopping rule."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, compared, metrics_text, warnings_of_start
+from archsearch.search.pruners._comparison import compare_with_finished, metrics_text, unreachable_warnings, uses_ranks
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -14,21 +14,31 @@ from archsearch.studies.records import StudyRecord, Trial
 
 @dataclass(frozen=True, slots=True)
 class Median(Pruner):
-    """Stops a trial whose best value up to this step is worse than the median of the finished trials' values at it.
+    """Stops a trial whose best value so far is worse than the median of the finished trials at the same step.
 
-    - startup_trials: how many finished trials must have a value at the step before any is judged by them. 5, as in
-      Optuna: the median of fewer is mostly chance.
-    - warmup_steps: the first steps, which are not judged. 3, because the ranks after the first epoch of a neural net
-      say next to nothing of the last ones (LCBench: rank correlation -0.3 to 0.3), those after the fourth much (0.9).
-      Lower it when a report covers more than an epoch.
+    Use it as a simple pruner that works for most learning curves, if at least some trials run to the end.
 
-    Golovin et al. 2017, "Google Vizier", section 3.2.2, compares with the finished trials' running averages, which for
-    a curve that climbs lie behind its values: it stops fewer. Here, as in Optuna's MedianPruner, it is their value at
-    the same step. Only finished trials are asked: among all that came so far, half would stop at every step. A value
-    equal to the median goes on, and nothing stops at the trial's last step. One pass over the trials per verdict.
+    Only finished trials are compared with: if all trials that reached the step were, half of them would be stopped at
+    every step. A trial whose value equals the median continues, and no trial is stopped at its last step. A verdict
+    takes one pass over the trials. With several goals or outcome constraints, ranks replace the values: those of the
+    finished trials and of all reports of the trial so far (`studies.goals.ranks`: by Pareto front, with reports that
+    violate a constraint last).
 
-    With several goals, or constraints on metrics, ranks stand for the values: of these finished trials and all reports
-    of the trial so far (`studies.goals.ranks`: Pareto fronts, and behind them what breaks a constraint).
+    References:
+        Golovin et al. 2017, "Google Vizier", section 3.2.2. The paper compares with the running averages of the
+        finished trials, which lag behind the values of an improving curve, so that fewer trials are stopped. Here, as
+        in Optuna's MedianPruner, it is their value at the same step.
+
+    Args:
+        startup_trials: How many finished trials must have a value at a step before trials are judged there. The default
+            of 5 is that of Optuna: the median of fewer is mostly chance.
+        warmup_steps: The number of first steps at which no trial is judged. The default of 3 is chosen because the
+            ranks of neural networks after the first epoch say next to nothing about the final ones (LCBench: rank
+            correlation -0.3 to 0.3), while those after the fourth epoch say much (0.9). Lower it if a report covers
+            more than an epoch.
+
+    Raises:
+        SpecError: A setting is invalid.
     """
 
     startup_trials: int = 5
@@ -39,22 +49,24 @@ class Median(Pruner):
         check_int(self, "warmup_steps", least=0)
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """Warns where it would never stop a trial."""
-        return warnings_of_start(
+        """Warn if the settings cannot stop any trial of the study."""
+        return unreachable_warnings(
             self, study, trials, first=self.warmup_steps + 1, why=f"warmup_steps={self.warmup_steps}"
         )
 
     def judge(self, trial: Trial, history: History) -> Verdict:
-        found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)
-        if found is None:
+        comparison = compare_with_finished(
+            trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps
+        )
+        if comparison is None:
             return Continue()
-        median = statistics.median(found.others)
-        if found.number <= median:
+        median = statistics.median(comparison.other_scores)
+        if comparison.score <= median:
             return Continue()
         study = history.study
-        needed = "" if by_rank(study) else f"{study.goal.loss(median):.4g}, "
-        how = " by rank" if by_rank(study) else ""
+        needed = "" if uses_ranks(study) else f"{study.goal.loss(median):.4g}, "
+        how = " by rank" if uses_ranks(study) else ""
         return Stop(
-            f"step {trial.step}: best {metrics_text(found.report, study)} is worse than {needed}the median of "
-            f"{len(found.others)} finished trials{how}"
+            f"step {trial.step}: best {metrics_text(comparison.report, study)} is worse than {needed}the median of "
+            f"{len(comparison.other_scores)} finished trials{how}"
         )

@@ -1,4 +1,4 @@
-"""No pruning, as a pruner: the engine then has one path, and the report a name for it."""
+"""No pruning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from archsearch.studies.records import Trial
 
 @dataclass(frozen=True, slots=True)
 class Never(Pruner):
-    """Every trial runs to its budget."""
+    """Never stops a trial: every trial runs to its budget.
+
+    This is the default. It is a pruner so that the engine and the report treat all studies alike.
+    """
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         return Continue()

@@ -1,4 +1,4 @@
-"""Patience: a trial stops when it has not become better for some steps."""
+"""Patience: stop a trial that no longer improves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, warnings_of_start
+from archsearch.search.pruners._comparison import unreachable_warnings, uses_ranks
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.formatting import count
@@ -17,16 +17,25 @@ from archsearch.studies.records import StudyRecord, Trial
 
 @dataclass(frozen=True, slots=True)
 class Patience(Pruner):
-    """Stops a trial whose last `steps` reports hold nothing better than what it had before, by more than `min_delta`.
+    """Stops a trial whose last `steps` reports did not improve on its best earlier value by more than `min_delta`.
 
-    - steps: 5 lets a noisy curve recover. min_delta: at least 0, in the unit of the study's metric; of each, where it
-      has several goals, and one that gains as much will do.
+    Use it if trials converge at different speeds. It considers each trial by itself, without other trials. A trial that
+    it stops has converged, and may be the best of the study: to end it as finished instead, with the weights of its
+    best epoch, use `Recipe(patience=...)`.
 
-    Better, with several goals or constraints on metrics, is what no earlier report equals or beats in all of them.
+    With several goals or outcome constraints, a report is an improvement if no earlier report is at least as good in
+    all of them. A report without the metric counts as a step. No trial is stopped at its last step.
 
-    It looks at the trial alone (Prechelt 1998, "Early stopping - but when?"). What it stops has converged, and was
-    perhaps the best of all: `Recipe(patience=...)` ends a training likewise, as finished, with the weights of its best
-    epoch. Reports without the metric count as steps. Nothing stops at the trial's last step.
+    References:
+        Prechelt 1998, "Early stopping - but when?".
+
+    Args:
+        steps: How many reports without an improvement are allowed. The default of 5 lets a noisy curve recover.
+        min_delta: By how much a value must improve, at least 0, in the unit of the metric. With several goals it
+            applies to each of them, and one that improves is enough. 0 by default: any improvement counts.
+
+    Raises:
+        SpecError: A setting is invalid.
     """
 
     steps: int = 5
@@ -36,11 +45,11 @@ class Patience(Pruner):
         check_int(self, "steps", least=1)
         value = self.min_delta
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise SpecError(f"Patience min_delta must be a number of at least 0, got {value!r}; 0 is usual")
+            raise SpecError(f"Patience min_delta must be a number of at least 0, got {value!r}; the default is 0")
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """Warns where it would never stop a trial."""
-        return warnings_of_start(self, study, trials, first=self.steps + 1, why=f"steps={self.steps}")
+        """Warn if the settings cannot stop any trial of the study."""
+        return unreachable_warnings(self, study, trials, first=self.steps + 1, why=f"steps={self.steps}")
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         budget = trial.proposal.budget
@@ -50,14 +59,14 @@ class Patience(Pruner):
         before = [point for point in points[: -self.steps] if point is not None]
         since = [point for point in points[-self.steps :] if point is not None]
         if not before or any(
-            not any(self._nearly(earlier).weakly_dominates(point) for earlier in before) for point in since
+            not any(self._improved_by_delta(earlier).weakly_dominates(point) for earlier in before) for point in since
         ):
             return Continue()
         goal = history.study.goal
         best = min(point.losses[0] for point in before)
-        what = "before" if by_rank(history.study) else f"{goal.metric} {goal.loss(best):.4g}"
-        return Stop(f"step {trial.step}: nothing better than {what} for {count(self.steps, 'step')}")
+        best_text = "an earlier report" if uses_ranks(history.study) else f"{goal.metric} {goal.loss(best):.4g}"
+        return Stop(f"step {trial.step}: no improvement on {best_text} for {count(self.steps, 'step')}")
 
-    def _nearly(self, point: ObjectiveVector) -> ObjectiveVector:
-        """What a better point must beat."""
+    def _improved_by_delta(self, point: ObjectiveVector) -> ObjectiveVector:
+        """The point that an improvement must surpass."""
         return ObjectiveVector(point.violation, tuple(loss - self.min_delta for loss in point.losses))

@@ -1,4 +1,4 @@
-"""The percentile rule: a trial stops when its best value so far is not among the best of the others at that step."""
+"""The percentile stopping rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.pruners._comparison import by_rank, compared, metrics_text, warnings_of_start
+from archsearch.search.pruners._comparison import compare_with_finished, metrics_text, unreachable_warnings, uses_ranks
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
 from archsearch.studies.formatting import count
@@ -17,14 +17,21 @@ from archsearch.studies.records import StudyRecord, Trial
 
 @dataclass(frozen=True, slots=True)
 class Percentile(Pruner):
-    """Stops a trial whose best value up to this step is not in the best `percentile` of the finished trials' at it.
+    """Stops a trial whose best value so far is not in the best `percentile` of the finished trials at the same step.
 
-    - percentile: from 0 to 100; with 25, who is better than three of four goes on. `Median` is the one of 50.
-    - startup_trials, warmup_steps: as in `Median`, for the same reasons.
-
-    As Optuna's PercentilePruner, with the percentile between two values on the line that joins them. A value equal to
-    it goes on, and nothing stops at the trial's last step. With several goals, or constraints on metrics, by ranks, as
+    Use it in place of `Median` to stop more, or fewer, than half of the trials. The rule is that of Optuna's
+    PercentilePruner, with linear interpolation between two values. A trial whose value equals the percentile continues,
+    and no trial is stopped at its last step. With several goals or outcome constraints, ranks replace the values, as in
     `Median`.
+
+    Args:
+        percentile: From 0 to 100. With 25, the default, a trial continues if it is in the best quarter; 50 is the same
+            as `Median`.
+        startup_trials: As in `Median`, for the same reasons.
+        warmup_steps: As in `Median`, for the same reasons.
+
+    Raises:
+        SpecError: A setting is invalid.
     """
 
     percentile: float = 25.0
@@ -34,26 +41,28 @@ class Percentile(Pruner):
     def __post_init__(self) -> None:
         value = self.percentile
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-            raise SpecError(f"Percentile percentile must be a number from 0 to 100, got {value!r}; 25 is usual")
+            raise SpecError(f"Percentile percentile must be a number from 0 to 100, got {value!r}; the default is 25")
         check_int(self, "startup_trials", least=1)
         check_int(self, "warmup_steps", least=0)
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """Warns where it would never stop a trial."""
-        return warnings_of_start(
+        """Warn if the settings cannot stop any trial of the study."""
+        return unreachable_warnings(
             self, study, trials, first=self.warmup_steps + 1, why=f"warmup_steps={self.warmup_steps}"
         )
 
     def judge(self, trial: Trial, history: History) -> Verdict:
-        found = compared(trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps)
-        if found is None:
+        comparison = compare_with_finished(
+            trial, history, startup_trials=self.startup_trials, warmup_steps=self.warmup_steps
+        )
+        if comparison is None:
             return Continue()
-        needed = float(np.percentile(found.others, self.percentile))
-        if found.number <= needed:
+        needed = float(np.percentile(comparison.other_scores, self.percentile))
+        if comparison.score <= needed:
             return Continue()
         study = history.study
-        how = "by rank" if by_rank(study) else f"({study.goal.loss(needed):.4g} needed)"
+        how = "by rank" if uses_ranks(study) else f"({study.goal.loss(needed):.4g} needed)"
         return Stop(
-            f"step {trial.step}: best {metrics_text(found.report, study)} is not in the best {self.percentile:g}% of "
-            f"{count(len(found.others), 'finished trial')} {how}"
+            f"step {trial.step}: best {metrics_text(comparison.report, study)} is not in the best "
+            f"{self.percentile:g}% of {count(len(comparison.other_scores), 'finished trial')} {how}"
         )

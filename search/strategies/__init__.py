@@ -1,6 +1,6 @@
-"""How configurations are chosen: one file per strategy, and the one list of their names.
+"""Search strategies, one per file, and the registry of their names.
 
-Strategies are values: `Study(strategy=TPE(startup_trials=20))`. The list is for the command line and for messages.
+In Python, pass an instance: `Study(strategy=TPE(startup_trials=20))`. The names are for the command line and messages.
 """
 
 from __future__ import annotations
@@ -31,5 +31,9 @@ STRATEGIES = Registry(
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of that name with its defaults; SpecError when there is none."""
+    """Create the strategy of this name with its default settings.
+
+    Raises:
+        SpecError: No strategy has this name.
+    """
     return cast(Strategy, STRATEGIES.make(name))

@@ -1,8 +1,4 @@
-"""ASHA: asynchronous successive halving, with promotion from a checkpoint, over any strategy.
-
-Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2. With TPE for the configurations it
-is close to BOHB (Falkner et al. 2018).
-"""
+"""ASHA: asynchronous successive halving, which pauses trials and promotes them from their checkpoints."""
 
 from __future__ import annotations
 
@@ -15,12 +11,12 @@ import numpy as np
 
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
-    GOING,
-    as_pruned,
+    ACTIVE,
+    all_trials_proposed,
     check_rung,
     check_wrapped,
-    no_more_come,
-    promoted,
+    paused_as_pruned,
+    promote_paused,
     ranked_at,
     rungs,
 )
@@ -32,19 +28,32 @@ from archsearch.studies.records import Extension, Proposal, StudyRecord
 
 @dataclass(frozen=True, slots=True)
 class ASHA(Strategy):
-    """`ASHA(TPE(), min_steps=1, eta=3)`: a trial pauses at each rung, and goes on once it is among the best there.
+    """Asynchronous successive halving over another strategy: a trial pauses at each rung until it is promoted.
 
-    strategy: what chooses the configurations; random, as in the paper. min_steps: the first rung, in reports; the
-    others are eta times as high each, and the last is the budget. Lower than the SuccessiveHalving pruner's, since
-    nobody is stopped for good. eta: the best 1/eta of a rung go on; 3 is near the optimum of Jamieson and Talwalkar
-    (2016), and larger is greedier.
+    Use it for many trials on many workers, with a study that has a budget and an objective that saves checkpoints:
 
-    Whenever a worker is free, the best trial that holds at the highest possible rung goes on; if none may, a new one
-    begins. No worker ever waits, and no epoch is trained twice where the objective saves checkpoints. The wrapped
-    strategy sees trials that hold as pruned ones.
+        Study(strategy=ASHA(TPE(), min_steps=1, eta=3), budget=27, ...)
 
-    Once all trials of the study have begun and nobody may go on, the best of the highest rung does, so that one is
-    trained in full: the paper leaves this open.
+    Whenever a worker is free, the best paused trial among the best 1/eta of the highest possible rung is promoted; if
+    no trial can be promoted, a new one starts. So no worker waits, and no epoch is trained twice if the objective saves
+    checkpoints. The wrapped strategy sees paused trials as pruned ones.
+
+    Once all trials of the study have started and no trial can be promoted, the best trial of the highest rung is, so
+    that at least one is trained in full. The paper leaves this case open.
+
+    References:
+        Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2. With TPE as the wrapped
+        strategy it is close to BOHB (Falkner et al. 2018).
+
+    Args:
+        strategy: The strategy that chooses the configurations. Random by default, as in the paper.
+        min_steps: The first rung, in reports; each further rung is eta times as high, and the last is the budget. The
+            default of 1 is lower than that of the SuccessiveHalving pruner, because no trial is stopped for good.
+        eta: The best 1/eta of each rung are promoted. The default of 3 is close to the optimum found by Jamieson &
+            Talwalkar (2016); larger values are greedier.
+
+    Raises:
+        SpecError: A setting is invalid, or the wrapped strategy pauses trials itself.
     """
 
     needs_budget: ClassVar[bool] = True
@@ -59,43 +68,43 @@ class ASHA(Strategy):
         check_int(self, "eta", least=2)
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
-        """Raises SpecError for a budget without a rung below it."""
+        """Raise SpecError if there is no rung below the budget."""
         self.strategy.check_study(study, trials)
         check_rung(self, "min_steps", study.budget)
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """Those of the wrapped strategy."""
+        """Return the warnings of the wrapped strategy."""
         return self.strategy.warnings_for(study, trials)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """What the wrapped strategy proposes, to the first rung."""
+        """Return the proposals of the wrapped strategy, with the first rung as their budget."""
         steps = self._rungs(history)
-        proposals = self.strategy.ask(as_pruned(history, steps), n, rng)
+        proposals = self.strategy.ask(paused_as_pruned(history, steps), n, rng)
         return [replace(proposal, budget=steps[0]) for proposal in proposals]
 
     def promote(self, history: History, n: int) -> list[Extension]:
-        """The best 1/eta of each rung that still hold there, from the highest rung down."""
-        extensions = [*self._among_the_best(history)]
-        idle = no_more_come(history) and not history.open_trials(*GOING)
+        """Promote the paused trials among the best 1/eta of each rung, from the highest rung down."""
+        extensions = [*self._best_of_each_rung(history)]
+        idle = all_trials_proposed(history) and not history.open_trials(*ACTIVE)
         if idle and not extensions and not history.in_state("finished"):
-            extensions = self._to_the_end(history)
+            extensions = self._best_of_highest_rung(history)
         return extensions[:n]
 
-    def _among_the_best(self, history: History) -> Iterator[Extension]:
+    def _best_of_each_rung(self, history: History) -> Iterator[Extension]:
         steps = self._rungs(history)
         for step, above in reversed([*pairwise(steps)]):
-            came = ranked_at(history, step, history.trials)
-            # Who went on without a checkpoint has told its value here, and will again.
-            gone = sum(trial.step < step < (trial.proposal.budget or 0) for trial in history.open_trials(*GOING))
-            places = max(0, (len(came) + gone) // self.eta - gone)
-            yield from promoted(came[:places], step, above)
+            reached = ranked_at(history, step, history.trials)
+            # A promoted trial that restarted without a checkpoint was ranked here before, and will be again.
+            restarted = sum(trial.step < step < (trial.proposal.budget or 0) for trial in history.open_trials(*ACTIVE))
+            places = max(0, (len(reached) + restarted) // self.eta - restarted)
+            yield from promote_paused(reached[:places], step, above)
 
-    def _to_the_end(self, history: History) -> list[Extension]:
-        """The best of the highest rung where trials hold."""
-        holding = history.open_trials("paused")
-        highest = max((trial.step for trial in holding), default=0)
+    def _best_of_highest_rung(self, history: History) -> list[Extension]:
+        """Promote the best trial of the highest rung at which trials are paused."""
+        paused = history.open_trials("paused")
+        highest = max((trial.step for trial in paused), default=0)
         above = next((step for step in self._rungs(history) if step > highest), highest)
-        return promoted(ranked_at(history, highest, holding)[:1], highest, above)
+        return promote_paused(ranked_at(history, highest, paused)[:1], highest, above)
 
     def _rungs(self, history: History) -> list[int]:
         return rungs(history.study.budget, self.min_steps, self.eta)

@@ -1,7 +1,7 @@
-"""Auto, the default: no single method is best, so it looks at the study, and hands each trial to the one that fits.
+"""Auto, the default strategy: it selects another strategy for each trial, by properties of the study.
 
-What fits was measured on the problems of benchmarks/quality.py. The rule is short enough to be read: `_fit` is all of
-it. It decides by the space, by what has ended and how, and by the workers; never by a clock.
+The whole rule is in `Auto._select`. It depends on the space, the trials that ended and the number of workers, but not
+on time. It was chosen by measurements on the problems of benchmarks/quality.py.
 """
 
 from __future__ import annotations
@@ -24,42 +24,45 @@ from archsearch.spaces import Choice, Space
 from archsearch.studies.history import History
 from archsearch.studies.records import Proposal, Trial
 
-_START = 10  # trials with a value before a model is asked, as each model has it by itself
-_FEW = 200  # trials that ended; on more, a Gaussian process takes seconds an ask: its fit is cubic
-_WIDE = 40  # parameters; with more, hardly two configs are near each other, and distances say nothing
-_REPEATS = 3  # trials in a row that were nothing new; fewer are chance where values are coarse
-_PARALLEL = 32  # workers; with more of them, they would wait for the asks of a Gaussian process
+_STARTUP_TRIALS = 10  # trials with a value before a model is used; the default of each of the models
+_GP_MAX_TRIALS = 200  # the cost of a Gaussian process is cubic in the trials; with more, an ask takes seconds
+_GP_MAX_PARAMETERS = 40  # with more, hardly any two configurations are close, and distances carry no information
+_GP_MAX_WORKERS = 32  # with more, workers would wait for a Gaussian process
+_PLATEAU_TRIALS = 3  # repeated results in a row; fewer happen by chance if values are coarse
 
 
-class _Fit(NamedTuple):
-    """The strategies that take turns, and why these."""
+class _Selection(NamedTuple):
+    """The strategies that alternate, and the reason that is recorded with each proposal."""
 
     strategies: tuple[Strategy, ...]
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Auto(Strategy):
-    """Chooses among the other strategies, with their defaults, and switches as the study goes on. For any study.
+    """Selects among the other strategies, with their default settings, and switches as the study progresses.
 
-    The first that applies:
+    Use it for any study, unless you have a reason for another strategy: no single method is best on all problems. It
+    has no settings. The first rule that applies selects the strategy:
 
     - Fewer than 10 trials have a value, or fewer than there are workers: `Random`.
-    - The study has several goals: `TPE` and `NSGA2` in turns.
-    - Few trials (up to 200 that ended, of up to 40 free parameters, for up to 32 workers), no conditions: `GP`.
-    - Not few, and all free parameters are numbers: `CmaEs`, which is cheap, and begins around the best so far.
-    - Few trials, with conditions: `Bayes` and `Evolution` in turns.
-    - Else: `TPE` and `Evolution` in turns, which cost little.
+    - The study has several goals: `TPE` and `NSGA2` alternate.
+    - A small study (at most 200 trials that ended, 40 free parameters and 32 workers) without conditions: `GP`.
+    - A larger study whose free parameters are all numeric: `CmaEs`, which is cheap and starts from the best trial.
+    - A small study with conditions: `Bayes` and `Evolution` alternate.
+    - Otherwise `TPE` and `Evolution` alternate, which are cheap.
 
-    In the last two cases `Random` has a turn too while each of the last three trials that it did not choose reported
-    what another had, to the last digit. Where the loss has plateaus, what ranks trials proposes the best one again and
-    again; a repeat teaches nothing, a trial elsewhere does.
+    In the last two cases `Random` takes part as well while each of the last three trials that a model chose reported
+    exactly the metrics of an earlier trial. If the loss has plateaus, strategies that rank trials propose variants of
+    the best one over and over; a repeated result adds no information, while a trial elsewhere does.
 
-    `GP`, `CmaEs` and `Bayes` take a pruned trial's value for a finished one's. So where more were pruned than finished,
-    `TPE` and `Evolution` are asked instead, which rank a pruned trial by how far it came.
+    `GP`, `CmaEs` and `Bayes` treat the last value of a pruned trial like that of a finished one. If more trials were
+    pruned than finished, `TPE` and `Evolution` are therefore used in their place, since they rank pruned trials by the
+    step that they reached.
 
-    Turns go by the trial's number; those of `Evolution` are random until it has its population. Each proposal
-    names its `proposer` and the `reason`, and the report shows both.
+    The trial's number determines which of the alternating strategies is used. `Evolution` proposes at random until its
+    population is complete. Each proposal records its `proposer` and the `reason` of the selection; the report shows
+    both. The rules were chosen by measurements on the problems of benchmarks/quality.py (docs/quality.md).
     """
 
     _random: Random = field(default_factory=Random, init=False, repr=False, compare=False)
@@ -71,76 +74,78 @@ class Auto(Strategy):
     _evolution: Evolution = field(default_factory=Evolution, init=False, repr=False, compare=False)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """Always `n` proposals; it never waits. Each strategy sees what the others propose in the same ask."""
-        fit, first = self._fit(history), len(history.trials)
-        turns = len(fit.strategies)
+        """Return exactly `n` proposals. Alternating strategies see each other's proposals of the same call."""
+        selection, first = self._select(history), len(history.trials)
+        alternating = len(selection.strategies)
         generators = history.generators(n, rng)
-        made: list[Proposal] = []
-        while len(made) < n:
-            asked, at_once = fit.strategies[(first + len(made)) % turns], n if turns == 1 else 1
-            made += asked.ask(history.with_proposals(made), at_once, generators[len(made)])
-        return [replace(proposal, reason=fit.why) for proposal in made]
+        proposals: list[Proposal] = []
+        while len(proposals) < n:
+            strategy = selection.strategies[(first + len(proposals)) % alternating]
+            wanted = n if alternating == 1 else 1
+            proposals += strategy.ask(history.with_proposals(proposals), wanted, generators[len(proposals)])
+        return [replace(proposal, reason=selection.reason) for proposal in proposals]
 
-    # What the strategies keep between two asks stays at home.
+    # Pickled without the caches of the strategies.
     def __reduce__(self) -> tuple[Any, ...]:
         return Auto, ()
 
-    def _fit(self, history: History) -> _Fit:
-        """The rule; see the class for its reasons."""
+    def _select(self, history: History) -> _Selection:
+        """The rule; the class docstring gives its reasons."""
         space = history.study.space
         finished, pruned = history.in_state("finished"), history.in_state("pruned")
         losses = {t.number: loss for t in (*finished, *pruned) if (loss := history.loss(t)) is not None}
         workers = 1 if history.session_started is None else history.session_started.workers
         if not space.free:
-            return _Fit((self._random,), "nothing varies")
-        if len(losses) < max(_START, workers):
-            return _Fit((self._random,), "too few values for a model yet: at random")
+            return _Selection((self._random,), "the space has no free parameters")
+        if len(losses) < max(_STARTUP_TRIALS, workers):
+            return _Selection((self._random,), "too few results to fit a model yet: random search")
         if len(history.study.goals) > 1:
-            return _Fit((self._tpe, self._nsga2), "several goals: TPE, in turns with NSGA-II")
-        comparable, too_much = len(pruned) <= len(finished), _too_much(history, workers)
+            return _Selection((self._tpe, self._nsga2), "several goals: TPE, alternating with NSGA-II")
+        comparable, too_large = len(pruned) <= len(finished), _too_large_for_gp(history, workers)
         conditional = any(parameter.condition for parameter in space.parameters)
-        if comparable and not too_much and not conditional:
-            return _Fit((self._gp,), "few trials of few parameters: a Gaussian process")
-        if comparable and too_much and _numeric(space):
-            return _Fit((self._cma_es,), f"{too_much}, all of numbers: CMA-ES, which is cheap")
-        elsewhere = (self._random,) if _repeating([*finished, *pruned]) else ()
-        turns = " and with chance, for the last trials went as others before" if elsewhere else ""
-        if comparable and not too_much:
-            why = f"few trials, with conditions: a model, in turns with evolution{turns}"
-            return _Fit((*elsewhere, self._bayes, self._evolution), why)
-        why = too_much if comparable else "most trials were pruned, and their values do not compare"
-        return _Fit((*elsewhere, self._tpe, self._evolution), f"{why}: TPE, in turns with evolution{turns}")
+        if comparable and not too_large and not conditional:
+            return _Selection((self._gp,), "few trials and few parameters: Gaussian process")
+        if comparable and too_large and _numeric(space):
+            return _Selection((self._cma_es,), f"{too_large}, numeric parameters only: CMA-ES, which is cheap")
+        exploration = (self._random,) if _on_plateau([*finished, *pruned]) else ()
+        also = " and random search, since the last trials repeated earlier results" if exploration else ""
+        if comparable and not too_large:
+            reason = f"few trials, with conditions: Gaussian process, alternating with evolution{also}"
+            return _Selection((*exploration, self._bayes, self._evolution), reason)
+        why = too_large if comparable else "most trials were pruned, at values that are not comparable"
+        return _Selection((*exploration, self._tpe, self._evolution), f"{why}: TPE, alternating with evolution{also}")
 
 
-def _too_much(history: History, workers: int) -> str:
-    """What is too much for a Gaussian process, in words; empty when nothing is."""
+def _too_large_for_gp(history: History, workers: int) -> str:
+    """Why the study is too large for a Gaussian process; empty if it is not."""
     free = len(history.study.space.free)
-    if history.ended > _FEW:
-        return f"more than {_FEW} trials"
-    if free > _WIDE:
+    if history.ended > _GP_MAX_TRIALS:
+        return f"more than {_GP_MAX_TRIALS} trials"
+    if free > _GP_MAX_PARAMETERS:
         return f"{free} parameters"
-    return f"{workers} workers" if workers > _PARALLEL else ""
+    return f"{workers} workers" if workers > _GP_MAX_WORKERS else ""
 
 
 def _numeric(space: Space) -> bool:
-    """Is every free parameter a column to CMA-ES?"""
+    """Whether every free parameter is one that CMA-ES can search."""
     domains = (parameter.domain for parameter in space.free)
     return all(not isinstance(domain, Choice) or domain.ordered or domain.size() == 2 for domain in domains)
 
 
-def _repeating(ended: Sequence[Trial]) -> bool:
-    """Did each of the last trials that a model chose report, to the last digit, what another had?
+def _on_plateau(ended: Sequence[Trial]) -> bool:
+    """Whether each of the last trials that a model chose reported exactly the metrics of an earlier trial.
 
-    All that it reported, and not its value alone: an accuracy on few samples comes again with quite another config.
+    All reports are compared, not only the final value: an accuracy on few samples is often equal for quite different
+    configurations.
     """
     by_number = sorted(ended, key=lambda trial: trial.number)
-    latest = [place for place, trial in enumerate(by_number) if not trial.proposal.drawn_at_random][-_REPEATS:]
-    return len(latest) == _REPEATS and all(
-        any(_went_alike(by_number[place], other) for other in by_number[:place]) for place in latest
+    latest = [place for place, trial in enumerate(by_number) if not trial.proposal.drawn_at_random][-_PLATEAU_TRIALS:]
+    return len(latest) == _PLATEAU_TRIALS and all(
+        any(_same_reports(by_number[place], other) for other in by_number[:place]) for place in latest
     )
 
 
-def _went_alike(left: Trial, right: Trial) -> bool:
+def _same_reports(left: Trial, right: Trial) -> bool:
     if len(left.reports) != len(right.reports):
         return False
     return all(a.metrics == b.metrics for a, b in zip(left.reports, right.reports, strict=True))

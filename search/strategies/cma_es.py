@@ -1,9 +1,4 @@
-"""CMA-ES: a normal distribution that moves to where the good trials are, and takes the shape of the slope there.
-
-Of each generation the better half pulls the mean, and the covariance with it (Hansen 2016, "The CMA Evolution Strategy:
-A Tutorial", arXiv:1604.00772). For numbers, and for some hundreds of trials or more: it looks at ranks alone, so that
-it minds neither scale nor noise much, and an ask costs next to nothing.
-"""
+"""CMA-ES: an evolution strategy that adapts the mean and covariance of a normal distribution to the best trials."""
 
 from __future__ import annotations
 
@@ -14,87 +9,99 @@ import numpy as np
 
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.study_checks import check_one_goal
-from archsearch.search.strategies.random import drawn
+from archsearch.search.strategies.random import random_proposals
 from archsearch.search.validation import check_int
 from archsearch.studies.history import History
 from archsearch.studies.records import Proposal, StudyRecord
 
 if TYPE_CHECKING:
-    from archsearch.search.strategies._models.cma_state import Generations
+    from archsearch.search.strategies._models.cma_state import CmaState
 
 
 @dataclass(slots=True)
-class _Warm:
-    """What may be kept between two asks, because it can be made again from the history."""
+class _Cache:
+    """State that is kept between two asks for speed; it can be rebuilt from the history."""
 
-    generations: Generations | None = None
+    cma: CmaState | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CmaEs(Strategy):
-    """CMA-ES with margin (Hamano et al. 2022, arXiv:2205.13482, which keeps whole numbers from freezing), by `cmaes`.
+    """CMA-ES with margin, through the library `cmaes`.
 
-    - population: how many trials make a generation, at least 4. None, the default, is 4 + 3 ln(columns), rounded down,
-      by the tutorial's equation 48: 8 for 5 numbers, 10 for 10. Many parallel workers want at least their number.
+    Use it for numeric parameters and hundreds of trials or more, with a single goal. It uses only the ranks of the
+    losses, so that it is insensitive to their scale and robust to noise, and an ask costs next to nothing.
 
-    The distribution has a column for each Int, Float, ordered Choice and Choice of two values, in the unit interval,
-    where it begins around the best trial so far, where there are others' (the proposal notes it as `around`), else
-    around the middle or the prior's value. A column whose parameter is not active is drawn all the
-    same, and stays unused. Any other Choice is drawn at random for good: where much hangs on one, take TPE().
+    The search distribution has one dimension in the unit interval for each Int, Float, ordered Choice and Choice of two
+    values. Its first mean is the best trial so far if other strategies have run before (the proposal records that trial
+    as `around`), otherwise the middle of each domain or the value of its prior. The dimension of an inactive parameter
+    is sampled and ignored. Any other Choice is always drawn at random: if such a choice matters, use TPE().
 
-    Trials are told in the order of their numbers as soon as a generation of them has ended; until then more proposals
-    are drawn from the same distribution, and those that end too late for their own generation are told with the next,
-    up to three generations late. A pruned trial is told with its last value, though it is one of a smaller budget, and
-    a failed one with the worst value told so far. Each proposal notes the generation it was drawn from and where
-    (`drawn`), and the first after a generation the trials that it was told (`told`): these make the distribution again.
+    The distribution is updated with the trials in the order of their numbers, as soon as a whole generation of them has
+    ended. Until then further proposals are drawn from the same distribution. Trials that end too late for their own
+    generation are used in a later update, up to three generations late. A pruned trial is used with its last value,
+    although that belongs to a smaller budget, and a failed one with the worst value so far. Each proposal records its
+    `generation` and the point that was `drawn`, and the first proposal after an update the trials that it was `told`;
+    the distribution is rebuilt from these.
 
-    A draw that breaks a constraint, or is a config that was tried before, is drawn anew; after a hundred, the nearest
-    legal config is taken, or a neighbour that was not tried, and told as if drawn where it is. Once a distribution has
-    shrunk to a point, or sees no differences any more, another one begins anywhere, with twice the population (IPOP,
-    Auger & Hansen 2005).
+    A draw that violates a constraint, or was tried before, is repeated; after 100 draws, the nearest legal
+    configuration or a neighbour that was not tried is proposed, and used in the update as if it had been drawn. Once
+    the distribution has shrunk to a point, or no longer sees differences between losses, it restarts at a random point
+    with twice the population (IPOP). A trial that violates an outcome constraint ranks behind all that satisfy them, by
+    how far it violates them.
 
-    A trial that breaks an outcome constraint ranks behind all that keep them, by how far it is beyond them. Several
-    goals are refused.
+    References:
+        Hansen 2016, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772.
+        Hamano et al. 2022, "CMA-ES with Margin", arXiv:2205.13482, which keeps integer parameters from being fixed at
+        one value too early.
+        Auger & Hansen 2005, "A Restart CMA Evolution Strategy With Increasing Population Size", for IPOP.
 
-    Asking raises SpecError for a space without a number to search.
+    Args:
+        population: The number of trials per generation, at least 4. None, the default, is 4 + 3 ln(dimensions), rounded
+            down, by equation 48 of the tutorial: 8 for 5 dimensions, 10 for 10. With many parallel workers it should be
+            at least their number.
+
+    Raises:
+        SpecError: `population` is invalid, or the study has several goals; or by `ask`, if the space has no parameter
+            that it can search.
     """
 
     population: int | None = None
-    _warm: _Warm = field(default_factory=_Warm, init=False, repr=False, compare=False)
+    _cache: _Cache = field(default_factory=_Cache, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_int(self, "population", least=4, allow_none=True)
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
-        """Raises SpecError for a study with several goals."""
+        """Raise SpecError if the study has several goals."""
         check_one_goal(self, study)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """Always `n` proposals; it never waits."""
+        """Return exactly `n` proposals."""
         study = history.study
         if not study.space.free:
-            return drawn(history, n, rng)
-        # Here and not above: every worker imports the spec file, and only the driver asks.
-        from archsearch.search.strategies._models.cma_state import Generations
+            return random_proposals(history, n, rng)
+        # Imported here because every worker imports the spec file, but only the driver asks.
+        from archsearch.search.strategies._models.cma_state import CmaState
 
-        generations = self._warm.generations
-        if generations is None or not generations.follow(history):
-            generations = self._warm.generations = Generations(history, self.population)
-            generations.follow(history)
-        told = generations.advance(history)
+        cma = self._cache.cma
+        if cma is None or not cma.follow(history):
+            cma = self._cache.cma = CmaState(history, self.population)
+            cma.follow(history)
+        told = cma.advance(history)
         tried = [trial.config for trial in history.trials]
         proposals = []
         for each in history.generators(n, rng):
-            config, place = generations.draw(tried, each)
+            config, point = cma.draw(tried, each)
             tried.append(config)
-            state: dict[str, Any] = {"generation": generations.number, "drawn": place}
+            state: dict[str, Any] = {"generation": cma.generation, "drawn": point}
             if told:
                 state["told"], told = told, []
-            if generations.around is not None:
-                state["around"] = generations.around
+            if cma.start_trial is not None:
+                state["around"] = cma.start_trial
             proposals.append(Proposal(config, proposer="cmaes", state=state))
         return proposals
 
-    # The distribution stays at home.
+    # Pickled without the cache.
     def __reduce__(self) -> tuple[Any, ...]:
         return CmaEs, (self.population,)

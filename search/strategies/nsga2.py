@@ -1,11 +1,4 @@
-"""NSGA-II: evolution towards the whole Pareto front, in its steady-state form, which begins a trial as one ends.
-
-Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II": the best by Pareto fronts, and in a
-front those that lie apart, are kept and are parents. There a generation is trained before the next is made, and workers
-wait; here each child is made of the best that there are (Durillo et al. 2009, "On the Effect of the Steady-State
-Selection Scheme in Multi-Objective Genetic Algorithms", who find it the better one, too). Crossover and mutation are
-the space's own, so that its conditions and constraints hold.
-"""
+"""NSGA-II in its steady-state form: multi-objective evolution without generations to wait for."""
 
 from __future__ import annotations
 
@@ -28,22 +21,39 @@ from archsearch.studies.records import Proposal, StudyRecord, Trial
 
 @dataclass(frozen=True, slots=True)
 class NSGA2(Strategy):
-    """Steady-state NSGA-II, for several goals, and hundreds of trials; one goal will do.
+    """Steady-state NSGA-II.
 
-    - population: so many of the best trials are parents. Until so many have a value, proposals are random.
-    - crossover: the share of children that have two parents; 0.9, as in the paper.
+    Use it for several goals and hundreds of trials. It also works with a single goal.
 
-    A parent is the better of two that are drawn. The best are those that finished, by `studies.goals.order`: first the
-    Pareto fronts of what keeps the outcome constraints, then what breaks them, by how far. Pruned trials rank behind
-    those, first the ones that came further. A failed trial is nobody's parent.
+    The population consists of the best trials, by Pareto front and, within a front, by crowding distance. A parent is
+    the better of two that are drawn from it. In the original algorithm a whole generation is evaluated before the next
+    one is made, so that workers wait; here each child is made from the best trials known so far. Crossover and mutation
+    are those of the space, so that its conditions and constraints are satisfied.
 
-    The defaults are for some hundred trials; Deb et al. keep 100 of 25,000. Measured as the mean hypervolume of 20
-    seeds after 200 trials of zdt1, zdt2, `sized` and `cells` of benchmarks/several_goals.py: population 10 5.11, 4.28,
-    12.69, 81.7; 15 5.19, 4.53, 12.60, 78.1; 20 5.17, 4.56, 12.59, 76.0; 30 5.12, 4.34, 12.43, 73.8. Crossover of 0.5 in
-    place of 0.9, on ten other seeds: zdt1 4.92 for 5.17, zdt2 4.07 for 4.49, and no difference on the other two.
+    Finished trials are ranked by `studies.goals.order`: first the Pareto fronts of the trials that satisfy the outcome
+    constraints, then the others by how far they violate them. Pruned trials follow, those that reached the later step
+    first. A failed trial never becomes a parent.
 
-    Every child is mutated in one parameter; where the space has priors, they choose it among ten, as in `Evolution`. No
-    config is proposed twice while mutation finds another, or the space's list holds one.
+    Every child is mutated in one parameter. If the space has priors, one of ten children is drawn by them, as in
+    `Evolution`. No configuration is proposed twice as long as mutation, or the list of a small space's configurations,
+    gives another.
+
+    References:
+        Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II". For the steady-state form:
+        Durillo et al. 2009, "On the Effect of the Steady-State Selection Scheme in Multi-Objective Genetic Algorithms",
+        who also find it to be the better one.
+
+    Args:
+        population: How many of the best trials may become parents. Until that many have a value, proposals are random.
+            The default is meant for some hundred trials; Deb et al. use 100 for 25,000. Measured as the mean
+            hypervolume of 20 seeds after 200 trials of zdt1, zdt2, `sized` and `cells` of benchmarks/several_goals.py:
+            population 10 5.11, 4.28, 12.69, 81.7; 15 5.19, 4.53, 12.60, 78.1; 20 5.17, 4.56, 12.59, 76.0; 30 5.12,
+            4.34, 12.43, 73.8.
+        crossover: The fraction of children that have two parents, from 0 to 1. 0.9 by default, as in the paper. With
+            0.5 instead, on ten other seeds: zdt1 4.92 for 5.17, zdt2 4.07 for 4.49, and no difference on the other two.
+
+    Raises:
+        SpecError: A setting is invalid.
     """
 
     population: int = 10
@@ -53,14 +63,14 @@ class NSGA2(Strategy):
         check_int(self, "population", least=2)
         share = self.crossover
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise SpecError(f"NSGA2 crossover must be a share from 0 to 1, got {share!r}; 0.9 is usual")
+            raise SpecError(f"NSGA2 crossover must be a fraction from 0 to 1, got {share!r}; the default is 0.9")
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """Warns where all trials would be random."""
+        """Warn if the study ends before the random trials do."""
         return startup_warnings(self, "population", trials)
 
     def propose(self, history: History, rng: np.random.Generator) -> Proposal:
-        """A child of one or two winners of tournaments; a random configuration until there is a population."""
+        """Return a child of one or two tournament winners; random until the population is complete."""
         population = ranked(history, history.trials)[: self.population]
         if len(population) < self.population or not history.study.space.free:
             return Random().propose(history, rng)
@@ -69,5 +79,5 @@ class NSGA2(Strategy):
 
 
 def _winner(population: Sequence[Trial], rng: np.random.Generator) -> Trial:
-    """The better of two."""
+    """The better of two random trials; the population is sorted, so it has the lower index."""
     return population[int(rng.integers(len(population), size=2).min())]

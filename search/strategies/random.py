@@ -1,8 +1,4 @@
-"""Random search: every configuration is drawn evenly from the space, whatever came before.
-
-The baseline that each other strategy must beat, and hard to beat where few of many parameters matter (Bergstra &
-Bengio 2012, "Random Search for Hyper-Parameter Optimization", section 4).
-"""
+"""Random search: configurations are drawn independently of all results."""
 
 from __future__ import annotations
 
@@ -17,16 +13,20 @@ from archsearch.studies.records import Proposal
 
 @dataclass(frozen=True, slots=True)
 class Random(Strategy):
-    """Draws each active parameter by its domain's own measure, a log domain evenly in the logarithm, or by its prior.
+    """Random search.
 
-    The baseline for every other strategy. No configuration is drawn twice while the space has another.
+    Each active parameter is drawn uniformly from its domain (a log domain uniformly in the logarithm), or from its
+    prior if it has one. No configuration is drawn twice while the space has another.
+
+    Use it as the baseline that every other strategy must beat. It is a strong one if few of many parameters matter
+    (Bergstra & Bengio 2012, "Random Search for Hyper-Parameter Optimization", section 4).
     """
 
     def propose(self, history: History, rng: np.random.Generator) -> Proposal:
-        """Draw one configuration, whatever came before."""
+        """Draw one configuration."""
         return Proposal(history.study.space.sample(rng), proposer="random", drawn_at_random=True)
 
 
-def drawn(history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-    """`n` random proposals, as strategies make them that have too few trials to learn from."""
+def random_proposals(history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
+    """`n` random proposals, for strategies that have too few results to fit a model."""
     return Random().ask(history, n, rng)

@@ -1,4 +1,4 @@
-"""TopK: all for a few epochs, then the best few to the end: the baseline of every method with several fidelities."""
+"""TopK: train all trials briefly, then the best in full; the baseline for multi-fidelity methods."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
-    as_pruned,
+    all_trials_proposed,
     check_rung,
     check_wrapped,
-    no_more_come,
-    promoted,
+    paused_as_pruned,
+    promote_paused,
     ranked_at,
 )
 from archsearch.search.strategies.random import Random
@@ -25,10 +25,19 @@ from archsearch.studies.records import Extension, Proposal, StudyRecord
 
 @dataclass(frozen=True, slots=True)
 class TopK(Strategy):
-    """`TopK(Random(), keep=5, steps=1)`: once all trials of the study have made `steps` reports, the best go on.
+    """Two-stage search: all trials pause after `steps` reports, and the best `keep` of them are trained in full.
 
-    strategy: what chooses the configurations; random, since it is a baseline. keep: how many go on, to the budget.
-    steps: reports before that. The study must say how many trials it wants.
+    Use it as the baseline for ASHA and Hyperband. The study needs a budget and a number of trials:
+
+        Study(strategy=TopK(Random(), keep=5, steps=1), trials=40, budget=27, ...)
+
+    Args:
+        strategy: The strategy that chooses the configurations. Random by default, since this is a baseline.
+        keep: How many trials are trained to the budget. 5 by default.
+        steps: After how many reports all trials are compared. 1 by default, the cheapest comparison.
+
+    Raises:
+        SpecError: A setting is invalid, or the wrapped strategy pauses trials itself.
     """
 
     needs_budget: ClassVar[bool] = True
@@ -43,29 +52,29 @@ class TopK(Strategy):
         check_int(self, "steps", least=1)
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
-        """Raises SpecError for a budget that all would come to, or a study without a number of trials."""
+        """Raise SpecError if `steps` is not below the budget, or if the study has no number of trials."""
         self.strategy.check_study(study, trials)
         check_rung(self, "steps", study.budget)
         if trials is None:
-            raise SpecError("TopK must know when all trials have begun; give Study trials=, not a timeout alone")
+            raise SpecError("TopK requires a number of trials; give Study trials= beside any other limit")
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """Those of the wrapped strategy."""
+        """Return the warnings of the wrapped strategy."""
         return self.strategy.warnings_for(study, trials)
 
     def ask(self, history: History, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """What the wrapped strategy proposes, for a few reports."""
+        """Return the proposals of the wrapped strategy, with `steps` as their budget."""
         steps = self._rungs(history)
-        proposals = self.strategy.ask(as_pruned(history, steps), n, rng)
+        proposals = self.strategy.ask(paused_as_pruned(history, steps), n, rng)
         return [replace(proposal, budget=steps[0]) for proposal in proposals]
 
     def promote(self, history: History, n: int) -> list[Extension]:
-        """The best, once nobody is still to come."""
+        """Promote the best trials, once all trials have reported `steps` times or ended."""
         first, *last = self._rungs(history)
-        to_come = any(trial.outcome is None and trial.step < first for trial in history.trials)
-        if not last or to_come or not no_more_come(history):
+        incomplete = any(trial.outcome is None and trial.step < first for trial in history.trials)
+        if not last or incomplete or not all_trials_proposed(history):
             return []
-        return promoted(ranked_at(history, first, history.trials)[: self.keep], first, last[0])[:n]
+        return promote_paused(ranked_at(history, first, history.trials)[: self.keep], first, last[0])[:n]
 
     def _rungs(self, history: History) -> list[int]:
         full = history.study.budget or self.steps

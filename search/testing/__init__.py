@@ -1,4 +1,4 @@
-"""Contracts as classes of tests, for a strategy, pruner or data source of your own (pytest is needed).
+"""Test kits for your own strategies, pruners and data sources: classes of tests to subclass. They require pytest.
 
 from archsearch.search.testing.strategies import StrategyContract
 

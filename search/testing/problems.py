@@ -1,12 +1,11 @@
-"""Small known functions, for tests that a strategy searches: paired seeds, against random.
+"""Small test functions with known optima, to test with paired seeds that a strategy is better than random search.
 
     assert mean(best_losses(Mine(), trials=40, seeds=10)) < 0.5 * mean(best_losses(Random(), trials=40, seeds=10))
 
-`valley` is what a network's loss may look like over its hyperparameters: a narrow valley in the rate, some that matter
-less, one that exists only for one optimiser. `cells` is what it may look like over architectures: choices without an
-order, of which each matters most together with the one before it, and layers that may be there or not. `basin` is there
-to be known beforehand, well or badly. `sized` sets the valley's loss against the network's size: two goals of which
-neither can be had without giving up of the other.
+`valley` imitates the loss of a network over its hyperparameters: a narrow valley in the learning rate, some parameters
+that matter less, and one that is only active for one optimizer. `cells` imitates the loss over architectures: unordered
+choices that interact with their predecessor, and a variable number of layers. `basin` is for tests of good and wrong
+priors. `sized` has two conflicting goals: the loss of `valley` and the size of the network.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from archsearch.search.protocols import Strategy
-from archsearch.search.testing.simulation import Curve, finished, study_of
+from archsearch.search.testing.simulation import Curve, simulated_history, study_of
 from archsearch.spaces.domains import Choice, Float, Int
 from archsearch.spaces.flattening import Repeat, When
 from archsearch.spaces.priors import Prior
@@ -36,7 +35,7 @@ VALLEY = Space(
 
 
 def valley(config: Config, step: int = 1) -> float:
-    """0 for SGD with momentum 0.9, rate 10**-2.5, 3 layers of 64, dropout 0.2; Adam comes to 0.1 at best."""
+    """0 for SGD with momentum 0.9, rate 10**-2.5, 3 layers of 64, dropout 0.2; at best 0.1 for Adam."""
     values: dict[str, Any] = dict(config)
     loss = {"sgd": 4 * (values.get("momentum", 0.9) - 0.9) ** 2, "adam": 0.1, "rmsprop": 0.4}[values["optimizer"]]
     loss += (math.log10(values["rate"]) + 2.5) ** 2 / 4
@@ -58,13 +57,16 @@ CELLS = Space(
 )
 
 _tables = np.random.default_rng(0)
-_EDGE, _EDGES = _tables.normal(size=(6, 5)), _tables.normal(size=(5, 5, 5))  # what each brings, and each after each
+_EDGE, _EDGES = (
+    _tables.normal(size=(6, 5)),
+    _tables.normal(size=(5, 5, 5)),
+)  # the gain of each operation, and of each pair in sequence
 _LAYER, _LAYERS = _tables.normal(size=(6, 4)) / 2, _tables.normal(size=(4, 4)) / 2
 _WIDTHS = _tables.integers(4, 9, size=6)  # log2
 
 
 def cells(config: Config, step: int = 1) -> float:
-    """Some 10**14 architectures; a random one is at 4.6, give or take 3.6, and the best of 100 of them at -4.4."""
+    """About 10**14 architectures; random ones have a mean of 4.6 and a deviation of 3.6, the best of 100 is -4.4."""
     values: dict[str, Any] = dict(config)
     edges = [OPERATIONS.index(values[f"edge_{place}"]) for place in range(1, 7)]
     gain = _EDGE[range(6), edges].sum() + _EDGES[range(5), edges[:-1], edges[1:]].sum()
@@ -89,13 +91,13 @@ BASINS = {
 
 
 def basin(config: Config, step: int = 1) -> float:
-    """0 for 0.7 in each direction and kind "a"; 0.2 for "c". The middle of the wrong prior is at 1."""
+    """0 for 0.7 in each dimension and kind "a"; 0.2 for "c". The value at the centre of the wrong prior is 1."""
     values: dict[str, Any] = dict(config)
     return float(sum((values[f"x{k}"] - 0.7) ** 2 for k in range(4))) + {"a": 0.0, "b": 0.1, "c": 0.2}[values["kind"]]
 
 
 def sized(config: Config, step: int = 1) -> Metrics:
-    """The valley's loss, and the logarithm of how many units all layers have together, from 4 to 10.6."""
+    """The loss of `valley`, and the base-2 logarithm of the total number of units, from 4 to 10.6."""
     values: dict[str, Any] = dict(config)
     return {"loss": valley(config), "size": math.log2(values["layers"] * values["units"])}
 
@@ -103,9 +105,20 @@ def sized(config: Config, step: int = 1) -> Metrics:
 def best_losses(
     strategy: Strategy, *, trials: int, seeds: int, curve: Curve = valley, space: Space = VALLEY
 ) -> list[float]:
-    """The best loss found by each of some studies that differ in their seed alone."""
+    """The best loss of each of several simulated studies that differ only in their seed.
+
+    Args:
+        strategy: The strategy to run.
+        trials: The number of trials of each study.
+        seeds: The number of studies.
+        curve: The objective.
+        space: The space of the objective.
+
+    Returns:
+        One loss per study, (seeds,).
+    """
     studies = [study_of(space, budget=1, seed=seed) for seed in range(seeds)]
-    histories = [finished(strategy, study, curve, trials=trials) for study in studies]
+    histories = [simulated_history(strategy, study, curve, trials=trials) for study in studies]
     return [history.loss(best) or 0.0 for history in histories if (best := history.best)]
 
 
@@ -119,11 +132,24 @@ def hypervolumes(
     goals: Sequence[str] = ("loss", "size"),
     worst: Sequence[float] = (2.0, 11.0),
 ) -> list[float]:
-    """How much of the space of losses the front of each of some studies dominates, up to the point `worst`."""
-    # Here and not above: who tests with one goal does not need it.
+    """The hypervolume of the Pareto front of each of several simulated studies that differ only in their seed.
+
+    Args:
+        strategy: The strategy to run.
+        trials: The number of trials of each study.
+        seeds: The number of studies.
+        curve: The objective.
+        space: The space of the objective.
+        goals: The metrics to minimize.
+        worst: The reference point, one value per goal.
+
+    Returns:
+        One hypervolume per study, (seeds,).
+    """
+    # Imported here because tests with one goal do not need it.
     import moocore  # type: ignore[import-untyped]  # it has no types
 
     studies = [study_of(space, budget=1, seed=seed, goals=goals) for seed in range(seeds)]
-    histories = [finished(strategy, study, curve, trials=trials) for study in studies]
+    histories = [simulated_history(strategy, study, curve, trials=trials) for study in studies]
     fronts = [[history.objectives(trial) for trial in history.front] for history in histories]
     return [moocore.hypervolume([vector.losses for vector in front if vector], ref=worst) for front in fronts]

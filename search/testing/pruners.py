@@ -1,4 +1,4 @@
-"""The contract of a pruner, as tests: subclass it, and say how yours is made.
+"""The contract of a pruner as a class of tests. Subclass it and set `make`:
 
 class TestPatient(PrunerContract):
     make = staticmethod(lambda: Patient(steps=5))
@@ -37,33 +37,40 @@ _SPACE = Space(x=Float(0.0, 1.0))
 
 
 class PrunerContract:
-    """Set `make` to a function of no arguments; `looks_alone` where a trial may stop with no other to compare with."""
+    """Tests that every pruner must pass: equal arguments give equal verdicts, the history is not changed, and so on.
+
+    Use it to test a pruner of your own: subclass it in a test file of pytest, and set `make`.
+
+    Attributes:
+        make: A function without arguments that creates the pruner.
+        looks_alone: Set it to True if the pruner may stop a trial without comparing it with others, as `Patience` does.
+    """
 
     make: Callable[[], Pruner]
     looks_alone: ClassVar[bool] = False
 
-    def test_a_verdict_follows_from_trial_and_history_alone(self) -> None:
+    def test_equal_arguments_give_equal_verdicts(self) -> None:
         used = self.make()
-        for trial, history in _moments():
+        for trial, history in _judged_trials():
             verdict = used.judge(trial, history)
             assert isinstance(verdict, Continue | Stop)
             assert self.make().judge(*pickle.loads(pickle.dumps((trial, history)))) == verdict
 
-    def test_a_lone_trial_goes_on(self) -> None:
+    def test_a_single_trial_continues(self) -> None:
         for losses in (range(12, 0, -1), *([] if self.looks_alone else [range(12)])):
-            history = grown([list(losses)])
+            history = history_from_curves([list(losses)])
             for step in range(1, 13):
-                trial = _upto(history.trials[0], step)
+                trial = _up_to_step(history.trials[0], step)
                 assert self.make().judge(trial, replace(history, trials=(trial,))) == Continue()
 
-    def test_a_trial_without_the_metric_goes_on(self) -> None:
-        for trial, history in _moments():
+    def test_a_trial_without_the_metric_continues(self) -> None:
+        for trial, history in _judged_trials():
             bare = replace(trial, reports=tuple(replace(r, metrics={"other": 1e9}) for r in trial.reports))
             assert self.make().judge(bare, _with(history, bare)) == Continue()
             assert self.make().judge(replace(trial, reports=()), history) == Continue()
 
-    def test_others_without_the_metric_are_no_trouble(self) -> None:
-        for trial, history in _moments():
+    def test_other_trials_may_lack_the_metric(self) -> None:
+        for trial, history in _judged_trials():
             others = tuple(
                 replace(t, reports=tuple(replace(r, metrics={}) for r in t.reports)) if t.number % 2 else t
                 for t in history.trials
@@ -71,7 +78,7 @@ class PrunerContract:
             assert isinstance(self.make().judge(trial, _with(replace(history, trials=others), trial)), Continue | Stop)
 
     def test_maximising_mirrors_minimising(self) -> None:
-        for trial, history in _moments():
+        for trial, history in _judged_trials():
             mirrored = tuple(_negated(t) for t in history.trials)
             study = replace(
                 history.study, goals=tuple(Goal(goal.metric, maximize=True) for goal in history.study.goals)
@@ -79,8 +86,8 @@ class PrunerContract:
             verdict = self.make().judge(_negated(trial), replace(history, study=study, trials=mirrored))
             assert type(verdict) is type(self.make().judge(trial, history))
 
-    def test_a_stop_says_why_in_one_line(self) -> None:
-        for trial, history in _moments():
+    def test_a_stop_has_a_reason_of_one_line(self) -> None:
+        for trial, history in _judged_trials():
             match self.make().judge(trial, history):
                 case Stop(reason):
                     assert reason.strip() == reason != ""
@@ -89,18 +96,18 @@ class PrunerContract:
                     pass
 
     def test_the_last_step_is_never_stopped(self) -> None:
-        for trial, history in _moments():
+        for trial, history in _judged_trials():
             ending = replace(trial, proposal=replace(trial.proposal, budget=trial.step))
             assert self.make().judge(ending, _with(history, ending)) == Continue()
 
-    def test_the_history_is_left_alone(self) -> None:
-        for trial, history in islice(_moments(), 20):
+    def test_the_history_is_not_changed(self) -> None:
+        for trial, history in islice(_judged_trials(), 20):
             before = pickle.dumps((trial, history))
             self.make().judge(trial, history)
             assert pickle.dumps((trial, history)) == before
 
 
-def grown(
+def history_from_curves(
     curves: Sequence[Sequence[float | Metrics]],
     *,
     budget: int | None = None,
@@ -108,9 +115,17 @@ def grown(
     goals: Sequence[str] = ("loss",),
     outcome_constraints: Sequence[str] = (),
 ) -> History:
-    """A history with one finished trial per curve of the metric "loss"; a mapping stands for a report as it is."""
-    aim = study_of(_SPACE, maximize=maximize, budget=budget, goals=goals, outcome_constraints=outcome_constraints)
-    history = History(aim)
+    """A history with one finished trial per learning curve.
+
+    Args:
+        curves: For each trial, its reports: values of the metric "loss", or mappings of all metrics.
+        budget: The study's budget.
+        maximize: Whether the goals are maximized.
+        goals: The metrics of the goals.
+        outcome_constraints: The study's outcome constraints, such as "cost <= 1".
+    """
+    study = study_of(_SPACE, maximize=maximize, budget=budget, goals=goals, outcome_constraints=outcome_constraints)
+    history = History(study)
     for number, curve in enumerate(curves):
         history = history.apply_all(
             [Proposed(0.0, number, Proposal({"x": 0.5}, budget), history.seq), Started(0.0, number, 1, "worker")]
@@ -122,35 +137,37 @@ def grown(
     return history
 
 
-def _moments() -> Iterator[tuple[Trial, History]]:
-    """Trials at each of their steps, in a study where a third was pruned and the last four run side by side.
+def _judged_trials() -> Iterator[tuple[Trial, History]]:
+    """Trials at each of their steps, in a study in which a third was pruned and the last four run in parallel.
 
-    First of one goal, then of two goals and a constraint on a metric, which some of the trials break.
+    First with a single goal, then with two goals and an outcome constraint that some of the trials violate.
     """
     rng = np.random.default_rng(0)
     starts = rng.random(24)
     curves = [list(start + rng.random(12) / 4 - np.arange(12) / 40) for start in starts]
-    yield from _moments_of(grown(curves))
+    yield from _judged_trials_of(history_from_curves(curves))
     several = [
         [{"loss": loss, "size": size, "cost": cost} for loss in curve]
         for curve, size, cost in zip(curves, rng.random(24), rng.random(24) * 1.4, strict=True)
     ]
-    yield from _moments_of(grown(several, goals=["loss", "size"], outcome_constraints=["cost <= 1"]))
+    yield from _judged_trials_of(
+        history_from_curves(several, goals=["loss", "size"], outcome_constraints=["cost <= 1"])
+    )
 
 
-def _moments_of(history: History) -> Iterator[tuple[Trial, History]]:
+def _judged_trials_of(history: History) -> Iterator[tuple[Trial, History]]:
     trials = tuple(
-        replace(_upto(t, 4), state="pruned", outcome=Pruned("behind")) if t.number % 3 == 1 else t
+        replace(_up_to_step(t, 4), state="pruned", outcome=Pruned("behind")) if t.number % 3 == 1 else t
         for t in history.trials
     )
     for step in range(1, 13):
-        running = tuple(replace(_upto(t, step), state="running", outcome=None) for t in history.trials[20:])
+        running = tuple(replace(_up_to_step(t, step), state="running", outcome=None) for t in history.trials[20:])
         now = replace(history, trials=(*trials[:20], *running), unfinished=(20, 21, 22, 23))
         for trial in running:
             yield trial, now
 
 
-def _upto(trial: Trial, step: int) -> Trial:
+def _up_to_step(trial: Trial, step: int) -> Trial:
     return replace(trial, reports=trial.reports[:step])
 
 

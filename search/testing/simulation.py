@@ -1,7 +1,7 @@
-"""A study without an engine: a strategy and a pruner driven by events, over a made-up objective.
+"""Simulation of a study without an engine: a strategy and a pruner on a synthetic objective.
 
-Everything follows from the arguments, so two simulations with equal arguments have equal histories. `trouble` makes
-trials fail, and lose their worker and start again, by their number.
+Simulations are deterministic: equal arguments give equal histories. With `faults`, some trials, determined by their
+number, fail, are pruned, or lose their worker and restart.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from archsearch.studies.records import (
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Curve = Callable[[Config, int], float | Metrics]
-"""What a config reports at a step: the loss of the study's only goal, or a loss for each goal beside other metrics."""
+"""An objective: from a configuration and a step to the loss of the only goal, or to the losses and other metrics."""
 
 SPACES = {
     "mixed": Space(
@@ -60,7 +60,7 @@ SPACES = {
         units_3=When("layers >= 3", Choice(32, 64, 128)),
     ),
     "constrained": Space(
-        # More than 19 of 20 plain draws break one of these.
+        # More than 19 of 20 random draws violate one of these.
         constraint("first + second + third <= 0.9"),
         constraint("units_1 >= 2 * units_2"),
         forbidden("optimizer == 'sgd' and rate > 0.003"),
@@ -86,7 +86,7 @@ def study_of(
     goals: Sequence[str] = ("loss",),
     outcome_constraints: Sequence[str] = (),
 ) -> StudyRecord:
-    """A study of the metric "loss", or of these."""
+    """A study record with these goals; by default the metric "loss" is minimized with a budget of 9."""
     return StudyRecord(
         "simulated",
         space,
@@ -100,7 +100,7 @@ def study_of(
 
 
 def bowl(config: Config, step: int) -> float:
-    """A loss with its optimum inside the space, which each further step brings nearer. Any space will do."""
+    """A loss for any space, with its optimum in the interior; it decreases with each step."""
     loss = 0.0
     for name, value in config.items():
         weight = 1 + sum(map(ord, name)) % 3
@@ -112,7 +112,7 @@ def bowl(config: Config, step: int) -> float:
 
 
 def bowls(config: Config, step: int) -> Metrics:
-    """The bowl's loss, a size that grows where that one falls, and a cost, 1 or more for some. Any space will do."""
+    """Metrics for any space: the loss of `bowl`, a size that conflicts with it, and a cost (1 or more for some)."""
     numbers = [
         abs(value) if isinstance(value, int | float) else sum(map(ord, repr(value))) % 7 for value in config.values()
     ]
@@ -121,16 +121,16 @@ def bowls(config: Config, step: int) -> Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a strategy was shown, and what it answered."""
+class RecordedAsk:
+    """The arguments of a call of `ask`, and the proposals that it returned."""
 
     history: History
     n: int
     seed: tuple[int, int]
     proposals: list[Proposal]
 
-    def again(self, strategy: Strategy) -> list[Proposal]:
-        """The answer of this strategy to the same question."""
+    def replay(self, strategy: Strategy) -> list[Proposal]:
+        """Call `ask` of this strategy with the same arguments."""
         return strategy.ask(self.history, self.n, np.random.default_rng(self.seed))
 
 
@@ -142,14 +142,21 @@ def simulate(
     trials: int,
     workers: int = 3,
     pruner: Pruner | None = None,
-    trouble: bool = False,
-) -> Iterator[Asked]:
-    """Yields each ask as it is made; the last one asks for nothing.
+    faults: bool = False,
+) -> Iterator[RecordedAsk]:
+    """Simulate a study and yield every call of `ask`; the last one yielded asks for no proposals.
 
-    A strategy that proposes nothing while nothing runs ends it, as it ends a study.
+    As in a real study, a strategy that proposes nothing while no trial is running ends the simulation.
 
-    With `trouble`, of every eight trials one fails at once, one fails late, one loses its worker and starts again; of
-    every five, one is pruned halfway; and some wait before they start.
+    Args:
+        strategy: The strategy to run.
+        study: The study's declaration.
+        curve: The objective.
+        trials: The number of trials.
+        workers: The number of trials that run in parallel.
+        pruner: A pruner; None prunes nothing.
+        faults: Whether trials are disturbed: of every eight, one fails at once, one fails late, and one loses its
+            worker and restarts; of every five, one is pruned halfway; and some wait before they start.
     """
     history = History(study).apply(
         SessionStarted(0.0, StoppingCriteria(trials=trials), workers, "simulated", host="", pid=0)
@@ -167,52 +174,54 @@ def simulate(
                 history = history.apply(Proposed(at, len(history.trials), proposal, history.seq))
         if not history.open_trials("waiting", "running"):
             break
-        # One event of every open trial; those that failed, waited or were lost let others overtake them.
+        # One event of every open trial. Trials that wait or restart are overtaken by others.
         for trial in history.open_trials("waiting", "running"):
             at += 1
-            history = _advance(history, trial.number, at, curve, pruner, trouble)
+            history = _advance(history, trial.number, at, curve, pruner, faults)
     yield replace(_ask(strategy, history, 0), proposals=[])
 
 
-def finished(strategy: Strategy, study: StudyRecord, curve: Curve = bowl, *, trials: int, workers: int = 1) -> History:
-    """The history of a whole simulation without trouble."""
+def simulated_history(
+    strategy: Strategy, study: StudyRecord, curve: Curve = bowl, *, trials: int, workers: int = 1
+) -> History:
+    """The history of a complete simulation without faults."""
     *_, last = simulate(strategy, study, curve, trials=trials, workers=workers)
     return last.history
 
 
-def _ask(strategy: Strategy, history: History, n: int) -> Asked:
+def _ask(strategy: Strategy, history: History, n: int) -> RecordedAsk:
     seed = (history.study.seed, len(history.trials))
     proposals = strategy.ask(history, n, np.random.default_rng(seed)) if n else []
-    return Asked(history, n, seed, proposals)
+    return RecordedAsk(history, n, seed, proposals)
 
 
 def _promote(strategy: Strategy, history: History, free: int, at: float) -> History:
-    """Paused trials that the strategy lets go on."""
+    """Apply the promotions of the strategy."""
     extensions = strategy.promote(history, free) if free > 0 else []
     for each in extensions:
         history = history.apply(Extended(at, each.trial, each.budget, each.reason, each.state, history.seq))
     return history
 
 
-def _advance(history: History, number: int, at: float, curve: Curve, pruner: Pruner | None, trouble: bool) -> History:
+def _advance(history: History, number: int, at: float, curve: Curve, pruner: Pruner | None, faults: bool) -> History:
     trial = history.trials[number]
     full = history.study.budget or 3
     budget = trial.proposal.budget or full
     if trial.state == "waiting":
-        if trouble and number % 4 == 3 and int(at) % 2:
-            return history  # not yet placed
-        from_step = 0 if trial.workers_lost else trial.step  # a paused trial goes on, a lost one begins anew
+        if faults and number % 4 == 3 and int(at) % 2:
+            return history  # not started yet
+        from_step = 0 if trial.workers_lost else trial.step  # a paused trial continues, a lost one restarts
         return history.apply(Started(at, number, trial.attempt + 1, f"worker-{number % 3}", from_step))
-    if trouble and number % 8 == 2:
+    if faults and number % 8 == 2:
         return history.apply(Ended(at, number, Failed("raised at once")))
-    if trouble and number % 8 == 5 and trial.step == 1 and trial.attempt == 1:
+    if faults and number % 8 == 5 and trial.step == 1 and trial.attempt == 1:
         return history.apply(Lost(at, number, "killed", "worker"))
     step = trial.step + 1
     report = Report(step, _metrics(history.study, curve(trial.config, step)), float(step))
     history = history.apply(Reported(at, number, report))
-    if trouble and number % 8 == 7 and step == 2:
+    if faults and number % 8 == 7 and step == 2:
         return history.apply(Ended(at, number, Failed("raised late")))
-    if trouble and number % 5 == 1 and 2 * step >= budget:
+    if faults and number % 5 == 1 and 2 * step >= budget:
         return history.apply(Ended(at, number, Pruned("halfway")))
     if pruner is not None and isinstance(verdict := pruner.judge(history.trials[number], history), Stop):
         return history.apply(Ended(at, number, Pruned(verdict.reason)))

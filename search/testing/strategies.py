@@ -1,10 +1,10 @@
-"""The contract of a strategy, as tests: subclass it, and say how yours is made.
+"""The contract of a strategy as a class of tests. Subclass it and set `make`:
 
     class TestEvolution(StrategyContract):
         make = staticmethod(lambda: Evolution(population=4))
 
-The class of the strategy must be importable by name, for one test asks it in a fresh process. Give settings with which
-it leaves its random start within some ten trials, or the model behind it is never asked.
+The class of the strategy must be importable by name, since one test runs it in a new process. Choose settings with
+which its random phase ends within about ten trials; otherwise its model is not tested.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from archsearch.search.protocols import Strategy
-from archsearch.search.testing.simulation import SPACES, Asked, bowl, bowls, finished, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, RecordedAsk, bowl, bowls, simulate, simulated_history, study_of
 from archsearch.spaces.constraints import constraint
 from archsearch.spaces.domains import Choice, Float, Int
 from archsearch.spaces.errors import SpaceError, SpecError
@@ -58,8 +58,14 @@ every_aim = pytest.mark.parametrize("goals", [("loss", "size"), ("loss",)], ids=
 
 
 class StrategyContract:
-    """Set `make` to a function of no arguments; `trials` to the length of the simulated studies, in trials; `ends` to
-    True where no configuration comes twice, and the study ends with the last.
+    """Tests that every strategy must pass: legal proposals, determinism, no hidden state, faults and several goals.
+
+    Use it to test a strategy of your own: subclass it in a test file of pytest, and set `make`.
+
+    Attributes:
+        make: A function without arguments that creates the strategy.
+        trials: The number of trials of the longer simulated studies.
+        ends: Set it to True if the strategy ends the study once all configurations were tried, as `Grid` does.
     """
 
     make: Callable[[], Strategy]
@@ -69,75 +75,75 @@ class StrategyContract:
     @every_space
     def test_proposals_lie_in_the_space(self, space: Space) -> None:
         study = study_of(space)
-        asks = list(simulate(self.make(), study, trials=18, trouble=True))
+        asks = list(simulate(self.make(), study, trials=18, faults=True))
         assert len(asks[-1].history.trials) == (min(18, space.size()) if self.ends else 18)
         for proposal in _proposals(asks):
             space.check(proposal.config)
             assert study.budget is not None
             assert proposal.budget is None or 1 <= proposal.budget <= study.budget
 
-    def test_a_small_space_is_gone_through_without_repeats(self) -> None:
+    def test_a_small_space_is_searched_without_repeats(self) -> None:
         space = Space(depth=Int(1, 3), flag=Choice(True, 1), width=When("depth > 1", Choice(8, 16)))
-        history = finished(self.make(), study_of(space), trials=10, workers=3)
+        history = simulated_history(self.make(), study_of(space), trials=10, workers=3)
         assert len({repr(trial.config) for trial in history.trials}) == len(history.trials) == 10 == space.size()
 
     def test_the_state_of_a_proposal_is_json(self) -> None:
         for proposal in _proposals(list(simulate(self.make(), study_of(SPACES["mixed"]), trials=15))):
             assert json.loads(json.dumps(proposal.state)) == proposal.state
 
-    def test_a_space_without_a_legal_config_is_told(self) -> None:
+    def test_a_space_without_a_legal_config_raises(self) -> None:
         infeasible = Space(constraint("low > high"), low=Float(0.0, 1.0), high=Float(1.0, 2.0))
         with pytest.raises(SpaceError, match="low > high"):
             self.make().ask(History(study_of(infeasible)), 1, np.random.default_rng(0))
 
     @pytest.mark.parametrize("name", ["mixed", "conditional", "constrained"])
-    def test_a_warm_instance_answers_as_a_fresh_one(self, name: str) -> None:
-        asks = list(simulate(self.make(), study_of(SPACES[name]), trials=self.trials, trouble=True))[:-1]
+    def test_a_used_instance_proposes_the_same_as_a_new_one(self, name: str) -> None:
+        asks = list(simulate(self.make(), study_of(SPACES[name]), trials=self.trials, faults=True))[:-1]
         states = {trial.state for ask in asks for trial in ask.history.trials}
         assert states >= {"waiting", "running", "pruned", "failed"}
         assert states & {"finished", "paused"}
         for ask in asks:
-            assert ask.again(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
+            assert ask.replay(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
 
     def test_an_instance_may_serve_two_studies(self) -> None:
         first, second = _last(self.make(), seed=1), _last(self.make(), seed=2)
         shared = self.make()
         for ask in (first, second, first):
-            assert ask.again(shared) == ask.proposals
+            assert ask.replay(shared) == ask.proposals
 
-    def test_an_earlier_history_is_answered_as_it_was(self) -> None:
+    def test_an_earlier_history_gives_the_same_proposals_again(self) -> None:
         strategy = self.make()
-        asks = list(simulate(strategy, study_of(SPACES["mixed"]), trials=24, trouble=True))
+        asks = list(simulate(strategy, study_of(SPACES["mixed"]), trials=24, faults=True))
         for ask in (asks[-2], asks[len(asks) // 2], asks[0]):
-            assert ask.again(strategy) == ask.proposals
+            assert ask.replay(strategy) == ask.proposals
 
     def test_another_seed_gives_other_proposals(self) -> None:
         ask = _last(self.make())
         study = replace(ask.history.study, seed=9)
         other = replace(ask, history=replace(ask.history, study=study), seed=(9, ask.seed[1]))
-        assert other.again(self.make()) != ask.proposals
+        assert other.replay(self.make()) != ask.proposals
 
     @every_aim
-    def test_several_goals_and_constraints_on_metrics_are_served_or_refused(self, goals: tuple[str, ...]) -> None:
+    def test_several_goals_and_outcome_constraints_are_supported_or_refused(self, goals: tuple[str, ...]) -> None:
         study = study_of(SPACES["conditional"], goals=goals, outcome_constraints=["cost < 1"])
         if (refusal := _refusal(self.make(), study)) is not None:
             assert len(goals) > 1
             assert all(goal in refusal for goal in goals)
             return
-        asks = list(simulate(self.make(), study, bowls, trials=min(self.trials, 26), trouble=True))[:-1]
+        asks = list(simulate(self.make(), study, bowls, trials=min(self.trials, 26), faults=True))[:-1]
         for ask in asks:
-            assert ask.again(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
+            assert ask.replay(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
             for proposal in ask.proposals:
                 study.space.check(proposal.config)
 
     @every_aim
-    def test_a_fresh_process_answers_the_same(self, goals: tuple[str, ...]) -> None:
+    def test_a_new_process_proposes_the_same(self, goals: tuple[str, ...]) -> None:
         if _refusal(self.make(), study_of(SPACES["mixed"], goals=goals)) is not None:
-            pytest.skip("it serves one goal")
+            pytest.skip("the strategy supports a single goal")
         ask = replace(_last(self.make(), goals=goals), n=2)
-        here = [[p.config, p.budget, p.proposer, p.reason, p.drawn_at_random, p.state] for p in ask.again(self.make())]
+        here = [[p.config, p.budget, p.proposer, p.reason, p.drawn_at_random, p.state] for p in ask.replay(self.make())]
         sent = base64.b64encode(pickle.dumps((self.make(), ask.history, ask.n, ask.seed)))
-        # Another hash seed, so that an order taken from a set shows.
+        # With another hash seed, so that a dependence on the order of a set is detected.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "77"}
         there = subprocess.run(
             [sys.executable, "-c", _ASK], input=sent, capture_output=True, env=environment, check=False, timeout=120
@@ -146,9 +152,9 @@ class StrategyContract:
         assert json.loads(there.stdout) == json.loads(json.dumps(here))
 
     @pytest.mark.parametrize("n", [1, 5])
-    def test_n_proposals_are_given(self, n: int) -> None:
+    def test_n_proposals_are_returned(self, n: int) -> None:
         ask = _last(self.make())
-        assert len(replace(ask, n=n).again(self.make())) == n
+        assert len(replace(ask, n=n).replay(self.make())) == n
 
     def test_an_empty_history(self) -> None:
         budget = 9 if self.make().needs_budget else None
@@ -164,7 +170,7 @@ class StrategyContract:
         for number in range(len(history.trials), len(history.trials) + 12):
             proposal = Proposal(history.study.space.sample(rng), history.study.budget)
             history = history.apply(Proposed(0.0, number, proposal, history.seq))
-        for proposal in replace(ask, history=history, n=2).again(self.make()):
+        for proposal in replace(ask, history=history, n=2).replay(self.make()):
             history.study.space.check(proposal.config)
 
     def test_a_thousand_trials_of_history(self) -> None:
@@ -181,12 +187,12 @@ class StrategyContract:
                 report = Report(step, {"loss": bowl(proposal.config, step)}, float(step))
                 events.append(Reported(0.0, number, report))
             events.append(Ended(0.0, number, outcome))
-        ask = Asked(History.from_events(study, events), 2, (0, 1000), [])
-        proposals = ask.again(self.make())
+        ask = RecordedAsk(History.from_events(study, events), 2, (0, 1000), [])
+        proposals = ask.replay(self.make())
         assert len(proposals) == 2
         for proposal in proposals:
             study.space.check(proposal.config)
-        assert ask.again(self.make()) == proposals
+        assert ask.replay(self.make()) == proposals
 
     def test_a_study_whose_every_trial_failed(self) -> None:
         study = study_of(SPACES["mixed"])
@@ -202,7 +208,7 @@ class StrategyContract:
         (proposal,) = self.make().ask(history, 1, rng)
         study.space.check(proposal.config)
 
-    def test_equal_values_are_no_trouble(self) -> None:
+    def test_equal_values_are_supported(self) -> None:
         study = study_of(SPACES["mixed"])
         for ask in simulate(self.make(), study, lambda config, step: 1.0, trials=18):
             for proposal in ask.proposals:
@@ -214,7 +220,7 @@ class StrategyContract:
         down, up = (list(simulate(self.make(), study, bowls, trials=18)) for study in studies)
         assert _proposals(up) == _proposals(down)
 
-    def test_the_history_is_left_alone(self) -> None:
+    def test_the_history_is_not_changed(self) -> None:
         history = _last(self.make()).history
         before = pickle.dumps(history)
         self.make().ask(history, 2, np.random.default_rng(0))
@@ -223,7 +229,7 @@ class StrategyContract:
     def test_it_pickles(self) -> None:
         strategy = self.make()
         ask = _last(strategy)
-        assert ask.again(pickle.loads(pickle.dumps(strategy))) == ask.proposals
+        assert ask.replay(pickle.loads(pickle.dumps(strategy))) == ask.proposals
 
     def test_its_repr_names_its_settings_and_nothing_else(self) -> None:
         strategy = self.make()
@@ -233,14 +239,14 @@ class StrategyContract:
         assert before.startswith(type(strategy).__name__ + "(")
 
 
-def _last(strategy: Strategy, seed: int = 0, goals: tuple[str, ...] = ("loss",)) -> Asked:
-    """The last true ask of a study that is long enough for a model to be at work."""
+def _last(strategy: Strategy, seed: int = 0, goals: tuple[str, ...] = ("loss",)) -> RecordedAsk:
+    """The last ask with proposals of a study that is long enough for a model to be used."""
     study = study_of(SPACES["mixed"], seed=seed, goals=goals)
-    return list(simulate(strategy, study, bowls, trials=16, trouble=True))[-2]
+    return list(simulate(strategy, study, bowls, trials=16, faults=True))[-2]
 
 
 def _refusal(strategy: Strategy, study: StudyRecord) -> str | None:
-    """Why the strategy cannot serve the study; None where it can."""
+    """Why the strategy does not support the study; None if it does."""
     try:
         strategy.check_study(study, 40)
     except SpecError as error:
@@ -248,5 +254,5 @@ def _refusal(strategy: Strategy, study: StudyRecord) -> str | None:
     return None
 
 
-def _proposals(asks: list[Asked]) -> list[Proposal]:
+def _proposals(asks: list[RecordedAsk]) -> list[Proposal]:
     return [proposal for ask in asks for proposal in ask.proposals]

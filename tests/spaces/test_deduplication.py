@@ -6,7 +6,7 @@ import pytest
 
 from archsearch import Bayes, Choice, CmaEs, Evolution, Float, Int, QuasiRandom, Random, Space, When, constraint
 from archsearch.search.protocols import Strategy
-from archsearch.search.testing.simulation import finished, study_of
+from archsearch.search.testing.simulation import simulated_history, study_of
 from archsearch.spaces.deduplication import untried
 
 SMALL = Space(depth=Int(1, 4), kind=Choice("a", "b", "c"), flag=Choice(True, 1))
@@ -36,7 +36,7 @@ def test_equal_values_of_two_kinds_are_two() -> None:
 )
 @pytest.mark.parametrize("workers", [1, 5])
 def test_a_small_space_is_gone_through_and_then_repeated(strategy: Strategy, workers: int) -> None:
-    history = finished(strategy, study_of(SMALL, budget=1), trials=26, workers=workers)
+    history = simulated_history(strategy, study_of(SMALL, budget=1), trials=26, workers=workers)
     shown = [repr(trial.config) for trial in history.trials]
     assert len(shown) == 26
     assert len(set(shown[:24])) == 24 == SMALL.size()
@@ -44,5 +44,5 @@ def test_a_small_space_is_gone_through_and_then_repeated(strategy: Strategy, wor
 
 def test_a_branch_without_a_continuum_is_not_drawn_twice() -> None:
     space = Space(kind=Choice("a", "b", "c"), rate=When("kind == 'a'", Float(0.0, 1.0)))
-    kinds = [t.config["kind"] for t in finished(Random(), study_of(space, budget=1), trials=40).trials]
+    kinds = [t.config["kind"] for t in simulated_history(Random(), study_of(space, budget=1), trials=40).trials]
     assert (kinds.count("b"), kinds.count("c")) == (1, 1)

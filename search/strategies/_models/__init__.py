@@ -1,1 +1,1 @@
-"""Models and the adapters of the libraries that they come from; not public."""
+"""Models, and adapters for the libraries that provide them; private."""

@@ -1,7 +1,7 @@
-"""The distribution of CMA-ES as a history made it; the only file of the strategies that imports cmaes.
+"""The state of CMA-ES after a history; the only file of the strategies that imports cmaes.
 
-What was told, and in which order, stands in the notes of the proposals, and so do the points that were drawn. So the
-distribution is made again by telling, without drawing anything anew.
+The proposals record the points that were drawn, and which trials the distribution was updated with, in order. So the
+state is rebuilt by repeating the updates, without drawing any random numbers.
 """
 
 from __future__ import annotations
@@ -18,117 +18,138 @@ from archsearch.spaces.deduplication import is_new, untried
 from archsearch.studies.history import History
 from archsearch.studies.records import Trial
 
-_WIDTH = 1 / 6  # the first deviation, in unit intervals: three of them reach from the middle to either end
-_TRIES = 100  # draws until one that breaks a constraint or is known is repaired, and then so many neighbours of it
-_FINE = 10**6  # values; more are a continuum
-_LATE = 3  # generations; what was drawn longer ago lies too far outside of a distribution that has shrunk since
+_INITIAL_SIGMA = 1 / 6  # in the unit interval: three standard deviations reach from the middle to either end
+_MAX_DRAWS = 100  # draws of an illegal or known configuration until it is repaired, and neighbours of the repaired one
+_MAX_DISCRETE_VALUES = 10**6  # a domain of more values is treated as continuous
+_MAX_GENERATIONS_LATE = 3  # older points lie too far outside of a distribution that has shrunk since
 
 
-class Generations:
-    """One distribution after the other; `number` counts the generations that were told, over all of them.
+class CmaState:
+    """The search distribution of CMA-ES, with its restarts.
 
-    The first begins around the trial `around`; None: there was none yet.
+    Args:
+        history: The history of the study, for its space and the first mean.
+        population: The number of trials per generation; None is the default of the library.
+
+    Attributes:
+        generation: The number of updates so far, over all restarts.
+        start_trial: The trial around which the first distribution was centred; None if there was none.
+
+    Raises:
+        SpecError: The space has no parameter that CMA-ES can search.
     """
 
     def __init__(self, history: History, population: int | None) -> None:
-        self.number = 0
-        self.around = _around(history)
+        self.generation = 0
+        self.start_trial = _start_trial(history)
         self._study = study = history.study
         self._columns = [parameter for parameter in study.space.free if _is_column(parameter.domain)]
         if not self._columns:
             raise SpecError(
-                "CmaEs searches numbers, and this space has none but choices without order; use TPE(), or say "
-                "ordered=True where neighbours are alike"
+                "CmaEs searches numeric parameters, and this space has only unordered choices; use TPE(), or set "
+                "ordered=True for choices whose neighbouring values are similar"
             )
         self._told: list[Trial] = []
-        self._worst = -np.inf  # the highest loss told of a trial that keeps the outcome constraints
+        self._worst = -np.inf  # the highest loss so far of a trial that satisfies the outcome constraints
         low, self._steps = np.transpose([_low_and_step(parameter.domain) for parameter in self._columns])
         self._bounds = np.stack([low, 1 - low], axis=1)  # (columns, 2)
-        known = {} if self.around is None else history.trials[self.around].config
-        self._begin(np.array([_expected(parameter, known) for parameter in self._columns]), population)
+        start = {} if self.start_trial is None else history.trials[self.start_trial].config
+        self._restart(np.array([_initial_mean(parameter, start) for parameter in self._columns]), population)
 
     def follow(self, history: History) -> bool:
-        """Tell what the history's notes say was told. False when what was told here is not the beginning of that.
+        """Repeat the updates that the proposals of the history record.
 
-        After False it is of no use; make another.
+        Returns:
+            False if the updates made so far are not the first of these. The state is then invalid; create a new one.
         """
-        if history.study != self._study or _around(history) != self.around:
+        if history.study != self._study or _start_trial(history) != self.start_trial:
             return False
-        numbers = [number for trial in _drawn(history) for number in trial.proposal.state.get("told", ())]
-        said = [history.trials[number] for number in numbers]
-        if said[: len(self._told)] != self._told:
+        numbers = [number for trial in _proposed_here(history) for number in trial.proposal.state.get("told", ())]
+        recorded = [history.trials[number] for number in numbers]
+        if recorded[: len(self._told)] != self._told:
             return False
-        left = iter(said[len(self._told) :])
-        while generation := list(islice(left, self._cma.population_size)):
+        remaining = iter(recorded[len(self._told) :])
+        while generation := list(islice(remaining, self._cma.population_size)):
             self._tell(history, generation)
         return True
 
     def advance(self, history: History) -> list[int]:
-        """Tell whole generations of what has ended since; the numbers of these trials, in the order of telling."""
+        """Update with every complete generation of trials that have ended since.
+
+        Returns:
+            The numbers of these trials, in the order of the updates.
+        """
         before = len(self._told)
-        while len(untold := self.untold(history)) >= self._cma.population_size:
-            self._tell(history, untold[: self._cma.population_size])
+        while len(ready := self.ready_to_tell(history)) >= self._cma.population_size:
+            self._tell(history, ready[: self._cma.population_size])
         return [trial.number for trial in self._told[before:]]
 
-    def untold(self, history: History) -> list[Trial]:
-        """The trials that ended, may be told, and were not; by number."""
+    def ready_to_tell(self, history: History) -> list[Trial]:
+        """The trials that ended and have not been used in an update, by number; without those that are too old."""
         told = {trial.number for trial in self._told}
-        oldest = max(self._first, self.number - _LATE)
-        ended = (trial for trial in _drawn(history) if trial.outcome is not None and trial.number not in told)
+        oldest = max(self._first, self.generation - _MAX_GENERATIONS_LATE)
+        ended = (trial for trial in _proposed_here(history) if trial.outcome is not None and trial.number not in told)
         return [trial for trial in ended if trial.proposal.state["generation"] >= oldest]
 
     def draw(self, tried: Sequence[Config], rng: np.random.Generator) -> tuple[Config, list[float]]:
-        """A legal config, and where it was drawn, (columns,); a repaired value counts as drawn where it is now.
+        """Draw a legal configuration.
 
-        None of the tried configs while there is another.
+        Args:
+            tried: Configurations that are not drawn again while there is another.
+            rng: The random numbers to use.
+
+        Returns:
+            The configuration, and the point that it counts as, (columns,). The coordinate of a value that was repaired
+            is that of the repaired value.
         """
         space = self._study.space
         self._cma.reseed_rng(int(rng.integers(2**32)))
-        for _ in range(_TRIES):
-            encoded, place = self._cma.ask()
+        for _ in range(_MAX_DRAWS):
+            encoded, point = self._cma.ask()
             config = self._config(space, encoded, rng)
             if not space.violated(config) and is_new(space, tried, config):
-                return config, place.tolist()
+                return config, point.tolist()
         legal = repair(space, config, rng)
-        mended = untried(space, tried, (legal, *(neighbour(space, legal, rng) for _ in range(_TRIES))))
+        repaired = untried(space, tried, (legal, *(neighbour(space, legal, rng) for _ in range(_MAX_DRAWS))))
         for column, parameter in enumerate(self._columns):
-            if parameter.name in mended and mended[parameter.name] != config.get(parameter.name):
-                place[column] = parameter.domain.to_unit(mended[parameter.name])
-        return mended, place.tolist()
+            if parameter.name in repaired and repaired[parameter.name] != config.get(parameter.name):
+                point[column] = parameter.domain.to_unit(repaired[parameter.name])
+        return repaired, point.tolist()
 
-    def _begin(self, mean: NDArray[np.float64], population: int | None) -> None:
-        """A new distribution around this point of (columns,)."""
-        self._first = self.number
+    def _restart(self, mean: NDArray[np.float64], population: int | None) -> None:
+        """Start a new distribution with this mean, (columns,)."""
+        self._first = self.generation
         self._cma = CMAwM(
             mean=mean.clip(self._bounds[:, 0], self._bounds[:, 1]),
-            sigma=_WIDTH,
+            sigma=_INITIAL_SIGMA,
             bounds=self._bounds,
             steps=self._steps,
             population_size=population,
-            seed=0,  # of no consequence: every draw is seeded anew
+            seed=0,  # not used: every draw sets its own seed
         )
 
     def _tell(self, history: History, trials: Sequence[Trial]) -> None:
-        """One generation."""
+        """Update the distribution with one generation."""
         points = {
             t.number: point for t in trials if t.state != "failed" and (point := history.objectives(t)) is not None
         }
         losses = {number: point.losses[0] for number, point in points.items() if not point.violation}
         self._worst = max([self._worst, *losses.values()])
         worst = self._worst if np.isfinite(self._worst) else 0.0
-        broken = {number: worst + point.violation for number, point in points.items() if point.violation}
-        # What failed stands last, and what breaks a constraint before it; so each ranks behind its equals: cmaes sorts
-        # in place, and stably.
+        infeasible = {number: worst + point.violation for number, point in points.items() if point.violation}
+        # cmaes sorts stably: in this order, trials that violate a constraint rank behind others of the same loss, and
+        # failed trials behind both.
         ranked = sorted(trials, key=lambda trial: (trial.number not in points, trial.number not in losses))
-        told, failed = losses | broken, max([worst, *broken.values()])
-        self._cma.tell([(np.array(t.proposal.state["drawn"]), told.get(t.number, failed)) for t in ranked])
+        values, failed = losses | infeasible, max([worst, *infeasible.values()])
+        self._cma.tell([(np.array(t.proposal.state["drawn"]), values.get(t.number, failed)) for t in ranked])
         self._told += trials
-        self.number += 1
+        self.generation += 1
         if self._cma.should_stop():
-            rng = np.random.default_rng(np.random.SeedSequence(self._study.seed, spawn_key=(self.number,)))
-            self._begin(rng.random(len(self._columns)), 2 * self._cma.population_size)
+            rng = np.random.default_rng(np.random.SeedSequence(self._study.seed, spawn_key=(self.generation,)))
+            self._restart(rng.random(len(self._columns)), 2 * self._cma.population_size)
 
     def _config(self, space: Space, encoded: NDArray[np.float64], rng: np.random.Generator) -> Config:
+        """The configuration at this point, (columns,); the parameters that CMA-ES does not search are drawn."""
         units = dict(zip((parameter.name for parameter in self._columns), encoded.tolist(), strict=True))
 
         def choose(parameter: Parameter) -> Value:
@@ -138,37 +159,38 @@ class Generations:
         return space.walk(choose)
 
 
-def _drawn(history: History) -> list[Trial]:
-    """The trials that CMA-ES proposed, by number; there may be others."""
+def _proposed_here(history: History) -> list[Trial]:
+    """The trials that CMA-ES proposed, by number."""
     return [trial for trial in history.trials if trial.proposal.proposer == "cmaes"]
 
 
-def _around(history: History) -> int | None:
-    """The trial around which the first distribution begins: the best one when the first draw was made."""
-    first = next(iter(_drawn(history)), None)
+def _start_trial(history: History) -> int | None:
+    """The number of the trial that the first distribution is centred on: the best one before the first draw."""
+    first = next(iter(_proposed_here(history)), None)
     if first is not None:
         return first.proposal.state.get("around")
     return history.best_number
 
 
 def _is_column(domain: Domain) -> bool:
+    """Whether CMA-ES searches this domain."""
     return not isinstance(domain, Choice) or domain.ordered or domain.size() == 2
 
 
 def _low_and_step(domain: Domain) -> tuple[float, float]:
-    """Where the domain's first value lies in the unit interval, and how far the next one is; 0, 0 for a continuum.
+    """The position of the domain's first value in the unit interval, and the distance to the next; 0, 0 if continuous.
 
-    A log Int counts as one, because its values are not evenly apart, and so does what has too many values to tell the
-    middles between them apart.
+    A log Int is treated as continuous because its values are not evenly spaced, and a domain of very many values
+    because the midpoints between them could not be distinguished.
     """
     size = domain.size()
-    continuous = size > _FINE or (isinstance(domain, Int) and domain.log)
+    continuous = size > _MAX_DISCRETE_VALUES or (isinstance(domain, Int) and domain.log)
     return (0.0, 0.0) if continuous else (0.5 / size, 1 / size)
 
 
-def _expected(parameter: Parameter, known: Config) -> float:
-    """The known value, or the prior's, or the middle."""
+def _initial_mean(parameter: Parameter, start: Config) -> float:
+    """The value in the start configuration, otherwise that of the prior, otherwise the middle of the domain."""
     domain = parameter.domain
-    if parameter.name in known:
-        return domain.to_unit(known[parameter.name])
+    if parameter.name in start:
+        return domain.to_unit(start[parameter.name])
     return 0.5 if isinstance(domain, Choice) or domain.prior is None else domain.to_unit(domain.prior.value)

@@ -1,4 +1,4 @@
-"""A domain as Optuna's samplers are given it, and its values in both forms."""
+"""Conversion of domains and values to and from Optuna's distributions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from archsearch.spaces import Choice, Domain, Int, Value
 
 @dataclass(frozen=True, slots=True)
 class OptunaDomain:
-    """An unordered choice is given by the index of its value, a continuous number by its place in the unit interval.
+    """A domain with the Optuna distribution that represents it.
 
-    A discrete domain (whole numbers, steps, ordered choices) is an `IntDistribution`: over its own values where it is
-    logarithmic, else over their indices. One of too many values for the sampler is treated as a continuous one.
+    An unordered choice is represented by the index of its value, and a continuous number by its position in the unit
+    interval. A discrete domain (integers, steps, ordered choices) is an `IntDistribution`: over its own values if it is
+    logarithmic, otherwise over their indices. A domain of too many values for the sampler is treated as continuous.
+
+    Args:
+        domain: A domain of the space.
+        distribution: Its distribution in Optuna.
     """
 
     domain: Domain
@@ -23,19 +28,21 @@ class OptunaDomain:
 
     @classmethod
     def from_domain(cls, domain: Domain, *, most_values: float = math.inf) -> OptunaDomain:
-        """The domain with its distribution.
+        """Choose the distribution of a domain.
 
         Args:
             domain: A domain of the space.
-            most_values: A discrete domain of more values is treated as a continuous one; an unordered choice never is.
+            most_values: A discrete domain of more values is treated as continuous; an unordered choice never is.
         """
         return cls(domain, _distribution(domain, most_values))
 
     def to_optuna(self, value: Value) -> float:
-        """The value as Optuna stores it."""
+        """Convert a value to Optuna's internal representation."""
         match self.distribution:
             case FloatDistribution():
-                return min(max(self.domain.to_unit(value), 0.0), 1.0)  # to_unit may miss the ends by an ulp
+                return min(
+                    max(self.domain.to_unit(value), 0.0), 1.0
+                )  # to_unit may exceed the bounds by a rounding error
             case IntDistribution(log=True):
                 return float(value)  # type: ignore[arg-type]  # a value of such a domain is a number
             case _ if isinstance(self.domain, Choice):
@@ -44,7 +51,7 @@ class OptunaDomain:
                 return int(self.domain.to_unit(value) * self.domain.size())
 
     def from_optuna(self, internal: float) -> Value:
-        """The value that Optuna stores so; the inverse of `to_optuna`."""
+        """Convert Optuna's internal representation to a value; the inverse of `to_optuna`."""
         match self.distribution:
             case FloatDistribution():
                 return self.domain.from_unit(internal)

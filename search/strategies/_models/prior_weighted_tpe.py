@@ -1,4 +1,4 @@
-"""Optuna's TPESampler, leant by what else is known of a value: the priors of a space."""
+"""Optuna's TPESampler, with an acquisition function that is weighted by the priors of a space."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from optuna.samplers import TPESampler
 
 
 class PriorWeightedTPE(TPESampler):
-    """Adds to what a candidate promises, which is a logarithm, those of the factors of its values.
+    """Adds the log weights of a candidate's values to its acquisition value, which is a logarithm.
 
-    factors: for a parameter's name, the logarithm of the factor of a value as Optuna stores it.
+    Args:
+        log_weights: By the name of a parameter, a function from a value in Optuna's internal representation to the
+            logarithm of its weight.
+        settings: The arguments of TPESampler.
     """
 
-    def __init__(self, factors: Mapping[str, Callable[[float], float]], **settings: Any) -> None:
+    def __init__(self, log_weights: Mapping[str, Callable[[float], float]], **settings: Any) -> None:
         super().__init__(**settings)
-        self._factors = factors
+        self._log_weights = log_weights
 
-    # Optuna's own, and no promise of it; the tests of priors fail where it is no longer called.
+    # A private method of Optuna, which may change; the tests of priors fail if it is no longer called.
     def _compute_acquisition_func(self, samples: dict[str, NDArray[Any]], *densities: Any) -> NDArray[np.float64]:
-        promise = super()._compute_acquisition_func(samples, *densities)
+        acquisition = super()._compute_acquisition_func(samples, *densities)
         for name, internals in samples.items():
-            if name in self._factors:
-                promise = promise + [self._factors[name](internal) for internal in internals.tolist()]
-        return promise
+            if name in self._log_weights:
+                acquisition = acquisition + [self._log_weights[name](internal) for internal in internals.tolist()]
+        return acquisition

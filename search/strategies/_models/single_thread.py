@@ -1,4 +1,4 @@
-"""How the Gaussian processes are asked: on one thread, and without a word."""
+"""The environment in which Gaussian processes are fitted: one thread, no warnings and no log messages."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """One thread, no warnings, and no words from Optuna.
+    """Limit numerical libraries to one thread, and silence warnings and Optuna's log.
 
-    One thread, because its sums have one order, and because they are so small that threads which wait for each other on
-    a busy machine made an ask four to twenty times slower, and never faster. No warnings, because a length scale at its
-    bound is a column that does not matter, and a search that has converged no news to the user.
+    One thread makes the order of summation, and so the result, deterministic. It is also faster: the matrices are so
+    small that threads waiting for each other on a busy machine made an ask four to twenty times slower. Warnings are
+    silenced because they do not concern the user: a length scale at its bound means that a parameter has no influence,
+    and that a search has converged is expected.
     """
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        # Made here: it knows the libraries that are loaded by now.
+        # Created here, because it only knows the libraries that have been loaded so far.
         with ThreadpoolController().limit(limits=1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield

@@ -1,1 +1,1 @@
-"""What several strategies have in common; not public."""
+"""Code that several strategies share; private."""

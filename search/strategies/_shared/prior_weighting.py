@@ -1,9 +1,9 @@
-"""What a person believes, beside what a model has learnt: the priors of the space, as a factor that fades.
+"""Weighting of an acquisition function by the priors of the space, with an influence that decays.
 
-What a config promises by the model is multiplied by prior(config) ** (5 / n), where n trials have ended: at first the
-prior has much to say, and after some tens of trials the model alone, so that a wrong prior costs some trials and not
-the study (Hvarfner et al. 2022, "πBO: Augmenting Acquisition Functions with User Beliefs for Bayesian
-Optimization", section 3; theorem 1 for what a wrong prior costs at most).
+The acquisition value of a configuration is multiplied by prior(config) ** (5 / n) after n trials have ended. The prior
+dominates at first; after some tens of trials the model does, so that a wrong prior costs some trials but does not spoil
+the study (Hvarfner et al. 2022, "πBO: Augmenting Acquisition Functions with User Beliefs for Bayesian Optimization",
+section 3; theorem 1 bounds the cost of a wrong prior).
 """
 
 from __future__ import annotations
@@ -18,15 +18,22 @@ from numpy.typing import NDArray
 from archsearch.spaces import Config, Domain, Space, Value
 from archsearch.studies.history import History
 
-# β of the paper; by SMAC3's rule, a tenth of the trials, that of 50; measured in docs/measurements.md
+# β of the paper. SMAC3 sets it to a tenth of the number of trials; 5 is its value for 50. See docs/measurements.md.
 _CONFIDENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class PriorWeighting:
-    """The priors of a space after `ended` trials, of the parameters in `names`; false where there are none.
+    """The priors of a space, raised to the power that applies after `ended` trials. False if the space has no priors.
 
-    Trials that failed count too: where the prior's favourites all fail, it has to fade as well.
+    Args:
+        space: The space with the priors.
+        ended: The number of trials that ended. Failed trials count, so that a prior whose preferred configurations all
+            fail decays as well.
+
+    Attributes:
+        exponent: The power to which each prior is raised.
+        names: The free parameters that have a prior.
     """
 
     space: Space
@@ -41,18 +48,18 @@ class PriorWeighting:
 
     @classmethod
     def from_history(cls, history: History) -> PriorWeighting:
-        """As strong as it still is after this history."""
+        """The weighting that applies after this history."""
         return cls(history.study.space, history.ended)
 
     def __bool__(self) -> bool:
         return bool(self.names)
 
     def of_value(self, domain: Domain, value: Value) -> float:
-        """The factor of one parameter's value, as its natural logarithm; 0 where the domain has no prior."""
+        """The natural logarithm of the factor of one parameter's value; 0 if the domain has no prior."""
         return 0.0 if domain.prior is None else self.exponent * math.log(domain.prior_density(value))
 
     def of(self, configs: Sequence[Config]) -> NDArray[np.float64]:
-        """The factor of each config as its natural logarithm, (configs,). What is not active counts for nothing."""
+        """The natural logarithm of the factor of each configuration, (configs,). Inactive parameters are ignored."""
         domains = [(name, self.space[name].domain) for name in self.names]
         sums = [
             sum(self.of_value(domain, config[name]) for name, domain in domains if name in config) for config in configs
@@ -60,7 +67,7 @@ class PriorWeighting:
         return np.array(sums, dtype=np.float64)
 
     def choose(self, configs: Sequence[Config], rng: np.random.Generator) -> Config:
-        """One of the configs, drawn with a probability in proportion to its factor."""
+        """Draw one of the configurations with probability proportional to its factor."""
         logs = self.of(configs)
         factors = np.exp(logs - logs.max())
         return configs[int(rng.choice(len(configs), p=factors / factors.sum()))]

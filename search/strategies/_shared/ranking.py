@@ -1,4 +1,4 @@
-"""Who ranks before whom among trials that came differently far: what is made of pruned trials by those who rank."""
+"""Ranking of finished and pruned trials, for strategies that compare trials by rank."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from archsearch.studies.records import Trial
 
 
 def ranked(history: History, trials: Iterable[Trial]) -> list[Trial]:
-    """Those of the trials that finished or were pruned, and have a value; the best first.
+    """Sort the finished and pruned trials that have a value, the best first.
 
-    The finished ones stand first. Of the pruned ones, whose values are of smaller budgets, those that came further
-    come before the others. Among trials of one kind by `studies.goals.order`: by Pareto fronts where there are several
-    goals, what breaks an outcome constraint behind the rest, and the older one of equals.
+    Finished trials come first. Pruned trials, whose values belong to smaller budgets, follow in the order of the steps
+    that they reached. Within each of these groups `studies.goals.order` decides: by Pareto fronts if there are several
+    goals, with trials that violate an outcome constraint last, and the older trial first among equals.
+
+    Args:
+        history: The history of the trials.
+        trials: The trials to rank; those that neither finished nor were pruned, or have no value, are left out.
     """
-    kinds: dict[tuple[bool, int], list[tuple[Trial, ObjectiveVector]]] = defaultdict(list)
+    groups: dict[tuple[bool, int], list[tuple[Trial, ObjectiveVector]]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: trial.number):
         if trial.state in ("finished", "pruned") and (point := history.objectives(trial)) is not None:
             pruned = trial.state == "pruned"
-            kinds[pruned, -trial.step if pruned else 0].append((trial, point))
+            groups[pruned, -trial.step if pruned else 0].append((trial, point))
     return [
         members[place][0]
-        for _, members in sorted(kinds.items())
+        for _, members in sorted(groups.items())
         for place in best_first([point for _, point in members])
     ]

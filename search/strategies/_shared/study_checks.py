@@ -1,4 +1,4 @@
-"""Studies that a strategy cannot serve, or in which its settings do nothing, told before there is a store."""
+"""Checks of a study's declaration: what a strategy does not support, and settings that have no effect."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from archsearch.studies.records import StudyRecord
 
 
 def check_one_goal(strategy: Strategy, study: StudyRecord) -> None:
-    """Raises SpecError for a study with several goals."""
+    """Raise SpecError if the study has several goals."""
     if len(study.goals) > 1:
         first, goals = study.goals[0], ", ".join(map(str, study.goals))
         raise SpecError(
-            f"{type(strategy).__name__} searches for one goal, and this study has {len(study.goals)}: {goals}; use "
-            f"NSGA2(), GP() or TPE(), or {first} alone, and bound the others by outcome_constraints"
+            f"{type(strategy).__name__} supports a single goal, and this study has {len(study.goals)}: {goals}; use "
+            f"NSGA2(), GP() or TPE(), or make {first} the only goal and bound the others by outcome_constraints"
         )
 
 
 def startup_warnings(strategy: Strategy, name: str, trials: int | None) -> list[str]:
-    """A warning where all trials of the study are drawn at random, since so many come before the strategy learns.
+    """Warn if the study has no more trials than the strategy draws at random before it uses its model.
 
     Args:
-        strategy: It, for its name.
-        name: The setting that says how many trials are drawn at random.
-        trials: Of the study; None if another limit ends it.
+        strategy: The strategy.
+        name: The attribute of the strategy that holds its number of random trials.
+        trials: The study's total number of trials; None if another limit ends it.
+
+    Returns:
+        One warning, or an empty list.
     """
     startup: int = getattr(strategy, name)
     if trials is None or startup < trials:
@@ -31,5 +34,5 @@ def startup_warnings(strategy: Strategy, name: str, trials: int | None) -> list[
     kind = type(strategy).__name__
     return [
         f"{kind} draws the first {startup} trials at random ({name}={startup}), and the study has trials={trials}: "
-        f"it will never learn; give the study more trials, or write {kind}({name}={max(1, trials // 3)})"
+        f"every trial will be random; give the study more trials, or use {kind}({name}={max(1, trials // 3)})"
     ]

@@ -1,4 +1,4 @@
-"""A child of one or two parents: what the evolutionary strategies share."""
+"""Crossover and mutation, as the evolutionary strategies use them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.spaces import Config, Space, crossover, mutate
 from archsearch.studies.records import Proposal, Trial
 
-_SIBLINGS = 10  # among how many children the space's priors choose
+_SIBLINGS = 10  # children among which the priors of the space choose
 
 
 def child_of(weighting: PriorWeighting, parents: Sequence[Trial], rng: np.random.Generator) -> Proposal:
-    """A child of one parent or two, which differs from what they have in one parameter.
+    """Propose a child of one or two parents, by crossover and a mutation of one parameter.
 
-    If the space has priors, the child is chosen among ten by them. The parents' numbers are kept in its state.
+    If the space has priors, ten children are made and one is drawn with probability proportional to its prior weight.
+
+    Args:
+        weighting: The priors of the space.
+        parents: One parent, or two for crossover.
+        rng: The random numbers to use.
+
+    Returns:
+        The proposal, whose state holds the numbers of the parents.
     """
     count = _SIBLINGS if weighting else 1
     children = [_child(weighting.space, [parent.config for parent in parents], rng) for _ in range(count)]

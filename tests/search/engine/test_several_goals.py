@@ -127,7 +127,8 @@ def test_who_serves_one_goal_refuses_several_before_there_is_a_store(strategy: A
     declared(minimize="loss", outcome_constraints=["size < 10"])
     with pytest.raises(
         SpecError,
-        match=r"(Bayes|CmaEs) searches for one goal, and this study has 2: maximize score, minimize size; use "
-        r"NSGA2\(\), GP\(\) or TPE\(\), or maximize score alone, and bound the others by outcome_constraints",
+        match=r"(Bayes|CmaEs) supports a single goal, and this study has 2: maximize score, minimize size; use "
+        r"NSGA2\(\), GP\(\) or TPE\(\), or make maximize score the only goal and bound the others by "
+        r"outcome_constraints",
     ):
         declared(maximize="score", minimize=["size"])

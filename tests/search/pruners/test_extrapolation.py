@@ -15,7 +15,7 @@ from archsearch import Extrapolation, Median, SpecError
 from archsearch.search.protocols import Continue, Stop, Verdict
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import VALLEY, valley
-from archsearch.search.testing.pruners import PrunerContract, grown
+from archsearch.search.testing.pruners import PrunerContract, history_from_curves
 from archsearch.search.testing.simulation import simulate, study_of
 
 END = 16
@@ -34,14 +34,14 @@ class TestEagerExtrapolation(PrunerContract):
 
 def judged(curves: Sequence[Any], pruner: Any = None, *, budget: int | None = END, maximize: bool = False) -> Verdict:
     """The verdict on the last trial."""
-    history = grown(curves, budget=budget, maximize=maximize)
+    history = history_from_curves(curves, budget=budget, maximize=maximize)
     return (pruner or Extrapolation()).judge(history.trials[-1], history)
 
 
 def test_a_curve_that_has_learnt_nothing_where_all_learn_early_stops() -> None:
     assert judged([*EARLY, FLAT[:8]]) == Stop(
-        "step 8: loss 1 leads to 1.074 at step 16 (1.054 to 1.094, as 8 finished trials went on); "
-        "a chance of 0.056 to come up to 0.51"
+        "step 8: loss 1; predicted 1.074 at step 16 (1.054 to 1.094, estimated from 8 finished trials); "
+        "the probability of reaching 0.51 is 0.056"
     )
 
 
@@ -85,8 +85,8 @@ def test_worked_out_by_hand_with_steps_that_say_nothing_of_the_metric() -> None:
     silent = [[2.0, none, 0.9, none, *[none] * 11, 0.0], [1.0, 0.1]]  # at step 4 they have no value
     others_too = [*others, *silent]
     assert judged([*others_too, [2.0, none, none, 1.2]]) == Stop(
-        "step 4: loss 1.2 leads to 1 at step 16 (0.84 to 1.16, as 5 finished trials went on); "
-        "a chance of 0.083 to come up to 0"
+        "step 4: loss 1.2; predicted 1 at step 16 (0.84 to 1.16, estimated from 5 finished trials); "
+        "the probability of reaching 0 is 0.083"
     )
     assert judged([*others_too, [2.0, none, none, 1.2, none]]) == Continue()  # no value to judge by
     assert judged([*others, [2.0, none, none, 1.0]]) == Continue()  # as good as the best was at that step
@@ -141,7 +141,7 @@ def test_it_saves_most_of_the_work_and_keeps_the_best() -> None:
 
 
 def test_pruned_and_running_trials_are_not_asked() -> None:
-    history = grown([*EARLY, *EARLY, FLAT[:8]], budget=END)
+    history = history_from_curves([*EARLY, *EARLY, FLAT[:8]], budget=END)
     judge = Extrapolation().judge
     assert isinstance(judge(history.trials[-1], history), Stop)
     running = tuple(replace(t, state="running", outcome=None) if t.number >= 4 else t for t in history.trials)
@@ -157,7 +157,7 @@ def test_settings_that_cannot_be_meant(wrong: Any) -> None:
 def of_two(*curves: Sequence[tuple[float, float]], constraints: Sequence[str] = ()) -> Verdict:
     """The verdict on the last trial, of (loss, size)."""
     reports = [[{"loss": loss, "size": size} for loss, size in curve] for curve in curves]
-    history = grown(reports, budget=END, goals=["loss", "size"], outcome_constraints=constraints)
+    history = history_from_curves(reports, budget=END, goals=["loss", "size"], outcome_constraints=constraints)
     return Extrapolation().judge(history.trials[-1], history)
 
 
@@ -165,8 +165,8 @@ def test_with_several_goals_who_will_be_beaten_in_all_of_them_stops() -> None:
     # The finished trials lie on a front: what each has of the one, it has not of the other.
     finished = [[(loss, 2.0 - k / 4) for loss in curve] for k, curve in enumerate(EARLY)]
     assert of_two(*finished, [(1.0, 3.0)] * 8) == Stop(
-        "step 8: loss 1, size 3, and a chance of 0.056 to be, at step 16, where no finished trial is better, "
-        "as 8 of them went on"
+        "step 8: loss 1, size 3; the probability of ending on the Pareto front at step 16 is 0.056, "
+        "estimated from 8 finished trials"
     )
     assert of_two(*finished, [(1.0, 0.2)] * 8) == Continue()  # nobody is as small
     assert of_two(*finished, [(1.0, 0.2)] * 8, constraints=["size > 0.1"]) == Continue()

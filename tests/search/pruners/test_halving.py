@@ -12,7 +12,7 @@ from archsearch.search.protocols import Continue, Stop, Verdict
 from archsearch.search.pruners.halving import SuccessiveHalving
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import VALLEY, valley
-from archsearch.search.testing.pruners import PrunerContract, grown
+from archsearch.search.testing.pruners import PrunerContract, history_from_curves
 from archsearch.search.testing.simulation import simulate, study_of
 from archsearch.studies.history import History
 
@@ -33,35 +33,41 @@ def judged(history: History, **settings: int) -> Verdict:
 def test_the_best_third_of_those_that_came_goes_on() -> None:
     # Twelve at the rung: four go on, so 0.74 is needed.
     others = [[v] for v in (0.90, 0.85, 0.80, 0.74, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)]
-    assert judged(grown([*others, [0.61]], maximize=True)) == Stop(
+    assert judged(history_from_curves([*others, [0.61]], maximize=True)) == Stop(
         "rung 1: loss 0.61 is not in the best 1/3 of 12 (0.74 needed)"
     )
-    assert judged(grown([*others, [0.75]], maximize=True)) == Continue()
-    assert judged(grown([*others, [0.74]], maximize=True)) == Continue()  # equals go on
-    assert judged(grown([*others, [0.61]])) == Stop("rung 1: loss 0.61 is not in the best 1/3 of 12 (0.4 needed)")
+    assert judged(history_from_curves([*others, [0.75]], maximize=True)) == Continue()
+    assert judged(history_from_curves([*others, [0.74]], maximize=True)) == Continue()  # equals go on
+    assert judged(history_from_curves([*others, [0.61]])) == Stop(
+        "rung 1: loss 0.61 is not in the best 1/3 of 12 (0.4 needed)"
+    )
 
 
 def test_while_fewer_than_eta_came_only_the_best_goes_on() -> None:
-    assert judged(grown([[1.0], [2.0]])) == Stop("rung 1: loss 2 is not the best of 2 (1 needed)")
-    assert judged(grown([[2.0], [1.0]])) == Continue()
+    assert judged(history_from_curves([[1.0], [2.0]])) == Stop("rung 1: loss 2 is not the best of 2 (1 needed)")
+    assert judged(history_from_curves([[2.0], [1.0]])) == Continue()
 
 
 def test_only_rungs_are_judged() -> None:
     for step in range(1, 13):
-        verdict = judged(grown([[0.0] * 12, [1.0] * step]))
+        verdict = judged(history_from_curves([[0.0] * 12, [1.0] * step]))
         assert isinstance(verdict, Stop) == (step in (1, 3, 9))
-        assert isinstance(judged(grown([[0.0] * 12, [1.0] * step]), min_steps=2, eta=2), Stop) == (step in (2, 4, 8))
+        assert isinstance(judged(history_from_curves([[0.0] * 12, [1.0] * step]), min_steps=2, eta=2), Stop) == (
+            step in (2, 4, 8)
+        )
 
 
 def test_only_those_with_a_value_at_the_rung_count() -> None:
     # At step 3 stand 1, 2 and the judged; the others never came there, or said nothing of the loss.
     others: list[Any] = [[0.1, 0.1], [5, 5, 1.0], [5, 5, 2.0], [0.0, 0.0, {"other": 1.0}]]
-    assert judged(grown([*others, [9, 9, 1.5]])) == Stop("rung 3: loss 1.5 is not in the best 1/3 of 3 (1 needed)")
-    assert judged(grown([*others, [9, 9, 0.5]])) == Continue()
+    assert judged(history_from_curves([*others, [9, 9, 1.5]])) == Stop(
+        "rung 3: loss 1.5 is not in the best 1/3 of 3 (1 needed)"
+    )
+    assert judged(history_from_curves([*others, [9, 9, 0.5]])) == Continue()
 
 
 def test_steps_with_gaps_are_found() -> None:
-    history = grown([[1.0, 1.0], [2.0, 2.0]])
+    history = history_from_curves([[1.0, 1.0], [2.0, 2.0]])
     sparse = tuple(
         replace(t, reports=tuple(replace(r, step=2 * r.step - 1) for r in t.reports)) for t in history.trials
     )

@@ -8,7 +8,7 @@ import pytest
 
 from archsearch import Patience, SpecError
 from archsearch.search.protocols import Continue, Stop
-from archsearch.search.testing.pruners import PrunerContract, grown
+from archsearch.search.testing.pruners import PrunerContract, history_from_curves
 
 
 class TestPatience(PrunerContract):
@@ -27,15 +27,18 @@ class TestPatience(PrunerContract):
     ],
 )
 def test_a_trial_that_is_no_better_for_three_steps_stops(curve: list[float], goes_on: bool) -> None:
-    history = grown([curve])
+    history = history_from_curves([curve])
     verdict = Patience(steps=3).judge(history.trials[0], history)
     best = min(curve[:-3], default=0.0)
-    told = Stop(f"step {len(curve)}: nothing better than loss {best:.4g} for 3 steps")
+    told = Stop(f"step {len(curve)}: no improvement on loss {best:.4g} for 3 steps")
     assert verdict == (Continue() if goes_on else told)
 
 
 def test_a_small_gain_is_none_and_maximising_mirrors() -> None:
-    falling, rising = grown([[1.0, 0.95, 0.92]]), grown([[-1.0, -0.95, -0.92]], maximize=True)
+    falling, rising = (
+        history_from_curves([[1.0, 0.95, 0.92]]),
+        history_from_curves([[-1.0, -0.95, -0.92]], maximize=True),
+    )
     assert isinstance(Patience(2, 0.1).judge(falling.trials[0], falling), Stop)
     assert isinstance(Patience(2, 0.07).judge(falling.trials[0], falling), Continue)
     assert isinstance(Patience(2, 0.1).judge(rising.trials[0], rising), Stop)
@@ -43,7 +46,7 @@ def test_a_small_gain_is_none_and_maximising_mirrors() -> None:
 
 
 def test_nothing_stops_at_the_last_step() -> None:
-    history = grown([[1.0, 1.0, 1.0]], budget=3)
+    history = history_from_curves([[1.0, 1.0, 1.0]], budget=3)
     assert Patience(steps=2).judge(history.trials[0], history) == Continue()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from archsearch import Median, Percentile, SpecError
 from archsearch.search.protocols import Continue, Stop
-from archsearch.search.testing.pruners import PrunerContract, grown
+from archsearch.search.testing.pruners import PrunerContract, history_from_curves
 
 
 class TestPercentile(PrunerContract):
@@ -21,7 +21,7 @@ OTHERS = [[9, 1], [9, 2], [9, 3], [9, 4], [9, 5]]
 
 @pytest.mark.parametrize(("loss", "goes_on"), [(1.5, True), (2, True), (2.5, False)])
 def test_who_is_not_in_the_best_quarter_stops(loss: float, goes_on: bool) -> None:
-    history = grown([*OTHERS, [9, loss]])
+    history = history_from_curves([*OTHERS, [9, loss]])
     verdict = Percentile(warmup_steps=0).judge(history.trials[-1], history)
     told = Stop(f"step 2: best loss {loss} is not in the best 25% of 5 finished trials (2 needed)")
     assert verdict == (Continue() if goes_on else told)
@@ -30,7 +30,7 @@ def test_who_is_not_in_the_best_quarter_stops(loss: float, goes_on: bool) -> Non
 @pytest.mark.parametrize("loss", [0.5, 2.5, 3.0, 3.5])
 @pytest.mark.parametrize("maximize", [False, True])
 def test_the_one_of_fifty_is_the_median(loss: float, maximize: bool) -> None:
-    history = grown([*OTHERS, [9, loss]], maximize=maximize)
+    history = history_from_curves([*OTHERS, [9, loss]], maximize=maximize)
     verdicts = [pruner.judge(history.trials[-1], history) for pruner in (Percentile(50, 5, 0), Median(5, 0))]
     assert type(verdicts[0]) is type(verdicts[1])
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from archsearch import Median, Patience, Percentile, SuccessiveHalving
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
-from archsearch.search.testing.pruners import grown
+from archsearch.search.testing.pruners import history_from_curves
 from archsearch.studies.history import History
 
 
 def of_two(*curves: list[tuple[float, float]], constraints: tuple[str, ...] = ()) -> History:
     """A trial for each curve of (loss, size)."""
     reports = [[{"loss": loss, "size": size} for loss, size in curve] for curve in curves]
-    return grown(reports, goals=["loss", "size"], outcome_constraints=constraints)
+    return history_from_curves(reports, goals=["loss", "size"], outcome_constraints=constraints)
 
 
 def judged(pruner: Pruner, history: History) -> Verdict:
@@ -60,11 +60,14 @@ def test_the_best_ranked_report_so_far_counts() -> None:
 )
 def test_what_breaks_a_constraint_stops_however_good(pruner: Pruner) -> None:
     kept = [[{"loss": loss, "cost": 1.0}] for loss in (5.0, 4.0, 3.0, 2.0, 6.0)]
-    history = grown([*kept, [{"loss": 0.0, "cost": 3.0}]], outcome_constraints=["cost <= 2"])
+    history = history_from_curves([*kept, [{"loss": 0.0, "cost": 3.0}]], outcome_constraints=["cost <= 2"])
     verdict = judged(pruner, history)
     assert isinstance(verdict, Stop)
     assert "loss 0, cost 3 is " in verdict.reason
-    assert judged(pruner, grown([*kept, [{"loss": 0.0, "cost": 2.0}]], outcome_constraints=["cost <= 2"])) == Continue()
+    assert (
+        judged(pruner, history_from_curves([*kept, [{"loss": 0.0, "cost": 2.0}]], outcome_constraints=["cost <= 2"]))
+        == Continue()
+    )
 
 
 few = st.sampled_from([0.0, 1.0, 2.0, 3.0])
@@ -73,8 +76,10 @@ curves = st.lists(st.lists(few, min_size=4, max_size=4), min_size=2, max_size=9)
 
 @given(curves=curves)
 def test_a_constraint_that_all_keep_changes_no_verdict_of_patience_and_halving(curves: list[list[float]]) -> None:
-    plain = grown(curves)
-    bound = grown([[{"loss": loss, "cost": 0.0} for loss in curve] for curve in curves], outcome_constraints=["cost<1"])
+    plain = history_from_curves(curves)
+    bound = history_from_curves(
+        [[{"loss": loss, "cost": 0.0} for loss in curve] for curve in curves], outcome_constraints=["cost<1"]
+    )
     for pruner in (SuccessiveHalving(1, 2), Patience(2), Patience(2, 0.5)):
         for one, other in zip(plain.trials, bound.trials, strict=True):
             assert type(pruner.judge(one, plain)) is type(pruner.judge(other, bound))
@@ -84,8 +89,10 @@ def test_a_constraint_that_all_keep_changes_no_verdict_of_patience_and_halving(c
 def test_a_second_goal_that_is_the_first_changes_no_verdict(curves: list[list[float]]) -> None:
     """Ranks are dense, and so a median between two of them may not lie where it lay between two losses: odd counts."""
     curves = curves if len(curves) % 2 == 0 else curves[:-1]
-    plain = grown(curves)
-    twice = grown([[{"loss": loss, "size": loss} for loss in curve] for curve in curves], goals=["loss", "size"])
+    plain = history_from_curves(curves)
+    twice = history_from_curves(
+        [[{"loss": loss, "size": loss} for loss in curve] for curve in curves], goals=["loss", "size"]
+    )
     for pruner in (SuccessiveHalving(1, 2), Patience(2), Median(1, 0)):
         for one, other in zip(plain.trials, twice.trials, strict=True):
             assert type(pruner.judge(one, plain)) is type(pruner.judge(other, twice))
@@ -104,7 +111,7 @@ def test_a_second_goal_that_is_the_first_changes_no_verdict(curves: list[list[fl
 def test_patience_waits_for_what_no_earlier_report_covers(last: list[tuple[float, float]], goes_on: bool) -> None:
     history = of_two([(1.5, 4.0), (2.0, 2.0), *last])
     verdict = Patience(steps=2).judge(history.trials[0], history)
-    assert verdict == (Continue() if goes_on else Stop("step 4: nothing better than before for 2 steps"))
+    assert verdict == (Continue() if goes_on else Stop("step 4: no improvement on an earlier report for 2 steps"))
 
 
 def test_patience_counts_a_gain_in_one_goal_above_min_delta() -> None:

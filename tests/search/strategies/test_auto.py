@@ -14,7 +14,7 @@ from archsearch.search.strategies.auto import Auto
 from archsearch.search.strategies.gp import GP
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import best_losses, hypervolumes
-from archsearch.search.testing.simulation import SPACES, bowl, bowls, finished, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, bowl, bowls, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Pruned, SessionStarted, Trial
@@ -41,14 +41,14 @@ class TestAuto(StrategyContract):
 
 def past(space: Space, trials: int, curve: Callable = bowl, strategy: Strategy = RANDOM) -> History:
     """A study of finished trials."""
-    return finished(strategy, study_of(space), curve, trials=trials)
+    return simulated_history(strategy, study_of(space), curve, trials=trials)
 
 
 def on(history: History, workers: int) -> History:
     return replace(history, session_started=SessionStarted(0.0, StoppingCriteria(), workers, "inline", "", 0))
 
 
-def as_pruned(history: History, every: int) -> History:
+def paused_as_pruned(history: History, every: int) -> History:
     def ended(trial: Trial) -> Trial:
         return replace(trial, state="pruned", outcome=Pruned("slow")) if trial.number % every else trial
 
@@ -82,8 +82,8 @@ def authors(history: History, n: int = 2) -> list[str]:
         (on(past(LETTERS, 20), workers=20), ["gp", "gp"]),
         (on(past(LETTERS, 20), workers=21), ["random", "random"]),
         (on(past(LETTERS, 60), workers=33), ["tpe", "evolution"]),
-        (as_pruned(past(LETTERS, 30), every=2), ["gp", "gp"]),
-        (as_pruned(past(LETTERS, 30), every=3), ["tpe", "evolution"]),
+        (paused_as_pruned(past(LETTERS, 30), every=2), ["gp", "gp"]),
+        (paused_as_pruned(past(LETTERS, 30), every=3), ["tpe", "evolution"]),
         (past(Space(depth=3), 3), ["random", "random"]),
     ],
     ids=lambda value: "" if isinstance(value, list) else f"{len(value.trials)} of {len(value.study.space)}",
@@ -121,27 +121,29 @@ def test_equal_values_alone_are_no_repeats() -> None:
 
 def test_each_proposal_says_why() -> None:
     reasons: dict[str, set[str]] = {}
-    for ask in simulate(Auto(), study_of(SPACES["conditional"]), trials=30, trouble=True):
+    for ask in simulate(Auto(), study_of(SPACES["conditional"]), trials=30, faults=True):
         for proposal in ask.proposals:
             reasons.setdefault(proposal.proposer, set()).add(proposal.reason)
-    assert any("too few values" in why for why in reasons["random"])
-    assert reasons["bayes"] | reasons["evolution"] == {"few trials, with conditions: a model, in turns with evolution"}
+    assert any("too few results" in why for why in reasons["random"])
+    assert reasons["bayes"] | reasons["evolution"] == {
+        "few trials, with conditions: Gaussian process, alternating with evolution"
+    }
 
 
 def test_the_report_tells_who_proposed_what_and_why() -> None:
     table = proposers.table(past(SPACES["conditional"], 12, strategy=Auto()))
     assert isinstance(table, Table)
     assert [row[:5] for row in table.rows] == [
-        ("random", "too few values for a model yet: at random", 10, 0, 9),
-        ("bayes", "few trials, with conditions: a model, in turns with evolution", 1, 10, 10),
-        ("random", "few trials, with conditions: a model, in turns with evolution", 1, 11, 11),
+        ("random", "too few results to fit a model yet: random search", 10, 0, 9),
+        ("bayes", "few trials, with conditions: Gaussian process, alternating with evolution", 1, 10, 10),
+        ("random", "few trials, with conditions: Gaussian process, alternating with evolution", 1, 11, 11),
     ]
 
 
 def test_the_turns_of_one_ask_see_each_other() -> None:
     """Of a space with three configs left, three proposals take all three."""
     space = Space(a=Choice(*"abcd"), b=Choice(*"efgh"), c=Int(1, 2))
-    history = as_pruned(past(space, 29, lambda config, step: sum(map(hash_of, config.items()))), every=9)
+    history = paused_as_pruned(past(space, 29, lambda config, step: sum(map(hash_of, config.items()))), every=9)
     for seed in range(10):
         made = Auto().ask(history, 3, np.random.default_rng(seed))
         assert [proposal.proposer for proposal in made] == ["evolution", "tpe", "evolution"]
@@ -151,7 +153,7 @@ def test_the_turns_of_one_ask_see_each_other() -> None:
 def test_alone_it_answers_as_the_one_that_it_asks() -> None:
     history = past(NUMBERS, 15)
     (own,), (theirs,) = (strategy.ask(history, 1, np.random.default_rng(5)) for strategy in (Auto(), GP()))
-    assert own == replace(theirs, reason="few trials of few parameters: a Gaussian process")
+    assert own == replace(theirs, reason="few trials and few parameters: Gaussian process")
 
 
 def test_it_beats_random_where_a_parameter_is_conditional() -> None:
@@ -161,10 +163,10 @@ def test_it_beats_random_where_a_parameter_is_conditional() -> None:
 
 
 def test_with_several_goals_two_take_turns_that_search_for_the_front() -> None:
-    history = finished(Auto(), study_of(LETTERS, goals=["loss", "size"]), bowls, trials=24)
+    history = simulated_history(Auto(), study_of(LETTERS, goals=["loss", "size"]), bowls, trials=24)
     proposals = [trial.proposal for trial in history.trials]
     assert [proposal.proposer for proposal in proposals] == ["random"] * 10 + ["tpe", "nsga2"] * 7
-    assert {proposal.reason for proposal in proposals[10:]} == {"several goals: TPE, in turns with NSGA-II"}
+    assert {proposal.reason for proposal in proposals[10:]} == {"several goals: TPE, alternating with NSGA-II"}
 
 
 def test_it_finds_more_of_the_front_than_random() -> None:

@@ -14,7 +14,7 @@ from archsearch.search.strategies._models.surrogate import Surrogate
 from archsearch.search.strategies.bayes import Bayes
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import best_losses, valley
-from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.records import Failed, Pruned, Trial
 
@@ -31,7 +31,7 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
-    asks = list(simulate(Bayes(6, candidates=20), study_of(SPACES["mixed"]), trials=16, trouble=True))[:-1]
+    asks = list(simulate(Bayes(6, candidates=20), study_of(SPACES["mixed"]), trials=16, faults=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
         assert {p.proposer for p in ask.proposals} == {"bayes" if valued >= 6 else "random"}
@@ -39,7 +39,7 @@ def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
 
 def test_proposals_of_one_ask_keep_apart() -> None:
     study = study_of(Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0)), budget=1)
-    history = finished(Random(), study, _dip, trials=15)
+    history = simulated_history(Random(), study, _dip, trials=15)
     configs = [p.config for p in Bayes().ask(history, 4, np.random.default_rng(0))]
     points = np.array([[c["x"], c["y"]] for c in configs], dtype=float)
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
@@ -49,7 +49,7 @@ def test_proposals_of_one_ask_keep_apart() -> None:
 @pytest.mark.parametrize("outcome", [Failed("diverged"), Pruned("behind")], ids=str)
 def test_what_failed_or_was_pruned_is_shunned(outcome: Failed | Pruned) -> None:
     study = study_of(Space(x=Float(0.0, 1.0)), budget=2)
-    history = finished(Random(), study, lambda config, step: 1.0 - _number(config["x"]), trials=20)
+    history = simulated_history(Random(), study, lambda config, step: 1.0 - _number(config["x"]), trials=20)
 
     def ended(trial: Trial) -> Trial:
         if _number(trial.config["x"]) < 0.6:
@@ -74,10 +74,10 @@ def test_a_believed_point_changes_no_expectation_and_takes_its_promise_away() ->
     rows, probes = rng.random((20, 3)), rng.random((50, 3))
     with single_threaded():
         model = Surrogate.fit(rows, list(np.sin(5 * rows[:, 0]) + rows[:, 1]), seed=0)
-        favourite = probes[[int(np.argmax(model.improvement(probes)))]]
-        after = model.believing(favourite)
+        favourite = probes[[int(np.argmax(model.expected_improvement(probes)))]]
+        after = model.condition_on_predictions(favourite)
         np.testing.assert_allclose(after.process.predict(probes), model.process.predict(probes), atol=1e-4)
-        assert after.improvement(favourite)[0] < 0.2 * model.improvement(favourite)[0]
+        assert after.expected_improvement(favourite)[0] < 0.2 * model.expected_improvement(favourite)[0]
 
 
 def test_it_beats_random() -> None:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from archsearch import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, constraint
 from archsearch.search.protocols import Strategy
-from archsearch.search.strategies._models.cma_state import Generations
+from archsearch.search.strategies._models.cma_state import CmaState
 from archsearch.search.strategies.cma_es import CmaEs
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import best_losses
-from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Failed, Finished, Proposed, Pruned, Report, Reported, Started, Trial
@@ -54,12 +54,12 @@ def test_settings_are_checked(wrong: Any) -> None:
 
 def test_a_space_without_numbers_is_refused() -> None:
     history = History(study_of(Space(kind=Choice("a", "b", "c"))))
-    with pytest.raises(SpecError, match=r"CmaEs searches numbers, .* use TPE\(\), or say ordered=True"):
+    with pytest.raises(SpecError, match=r"CmaEs searches numeric parameters, .* use TPE\(\), or set ordered=True"):
         CmaEs().ask(history, 1, np.random.default_rng(0))
 
 
 def test_every_trial_is_told_once_in_whole_generations() -> None:
-    *_, ask, _ = simulate(CmaEs(population=5), study_of(SPACES["mixed"]), trials=60, workers=4, trouble=True)
+    *_, ask, _ = simulate(CmaEs(population=5), study_of(SPACES["mixed"]), trials=60, workers=4, faults=True)
     asks = [trial.proposal.state.get("told", []) for trial in ask.history.trials]
     told = [number for numbers in asks for number in numbers]
     assert all(len(numbers) % 5 == 0 for numbers in asks)
@@ -71,28 +71,30 @@ def test_every_trial_is_told_once_in_whole_generations() -> None:
 
 
 def test_one_worker_tells_each_generation_as_it_was_drawn() -> None:
-    history = finished(CmaEs(population=6), study_of(CUBE, budget=1), curve(sphere), trials=30)
+    history = simulated_history(CmaEs(population=6), study_of(CUBE, budget=1), curve(sphere), trials=30)
     assert [trial.proposal.state["generation"] for trial in history.trials] == [k // 6 for k in range(30)]
     assert history.trials[12].proposal.state["told"] == [6, 7, 8, 9, 10, 11]
 
 
 def test_what_comes_too_late_is_not_told() -> None:
-    history = finished(CmaEs(population=4), study_of(CUBE, budget=1), curve(sphere), trials=21)  # five generations
+    history = simulated_history(
+        CmaEs(population=4), study_of(CUBE, budget=1), curve(sphere), trials=21
+    )  # five generations
     first = replace(history.trials[0], number=21)  # a worker that took very long
     late = replace(history, trials=(*history.trials, first))
-    generations = Generations(late, 4)
-    assert generations.follow(late)
-    assert generations.number == 5
-    assert [trial.number for trial in generations.untold(late)] == [20]
+    cma = CmaState(late, 4)
+    assert cma.follow(late)
+    assert cma.generation == 5
+    assert [trial.number for trial in cma.ready_to_tell(late)] == [20]
 
 
 def test_a_history_that_is_no_continuation_is_refused() -> None:
-    history = finished(CmaEs(population=4), study_of(CUBE, budget=1), curve(sphere), trials=20)
-    generations = Generations(history, 4)
-    assert generations.follow(replace(history, trials=history.trials[:9]))
-    assert generations.follow(history)
-    assert not generations.follow(replace(history, trials=history.trials[:9]))
-    assert not generations.follow(replace(history, study=study_of(CUBE, seed=1)))
+    history = simulated_history(CmaEs(population=4), study_of(CUBE, budget=1), curve(sphere), trials=20)
+    cma = CmaState(history, 4)
+    assert cma.follow(replace(history, trials=history.trials[:9]))
+    assert cma.follow(history)
+    assert not cma.follow(replace(history, trials=history.trials[:9]))
+    assert not cma.follow(replace(history, study=study_of(CUBE, seed=1)))
 
 
 @pytest.mark.parametrize("outcome", [Failed("diverged"), Pruned("behind")], ids=str)
@@ -119,7 +121,7 @@ def test_what_failed_or_was_pruned_is_shunned(outcome: Failed | Pruned) -> None:
         return 1.0 - float(str(config["x"]))
 
     def beyond(strategy: Strategy) -> int:
-        trials = finished(strategy, study, falling, trials=90).trials[30:]
+        trials = simulated_history(strategy, study, falling, trials=90).trials[30:]
         return sum(float(str(trial.config["x"])) > 0.6 for trial in trials)
 
     assert beyond(CmaEs()) > 50
@@ -128,15 +130,15 @@ def test_what_failed_or_was_pruned_is_shunned(outcome: Failed | Pruned) -> None:
 
 def test_a_trial_that_failed_counts_as_the_worst_that_was_told() -> None:
     """A failed trial's own last report is no value of its."""
-    history = finished(CmaEs(population=4), study_of(CUBE, budget=1), curve(sphere), trials=8)
+    history = simulated_history(CmaEs(population=4), study_of(CUBE, budget=1), curve(sphere), trials=8)
     worst = max(history.loss(trial) or 0.0 for trial in history.trials[:4])
 
     def next_config(loss: float, state: Any) -> Config:
         reports = tuple(replace(report, metrics={"loss": loss}) for report in history.trials[0].reports)
         changed = replace(history.trials[0], state=state, reports=reports)
-        generations = Generations(history, 4)
-        assert generations.follow(replace(history, trials=(changed, *history.trials[1:])))
-        return generations.draw([], np.random.default_rng(0))[0]
+        cma = CmaState(history, 4)
+        assert cma.follow(replace(history, trials=(changed, *history.trials[1:])))
+        return cma.draw([], np.random.default_rng(0))[0]
 
     assert next_config(-1.0, "failed") == next_config(worst + 1, "finished") != next_config(-1.0, "finished")
 
@@ -152,7 +154,7 @@ def test_draws_that_break_a_constraint_are_drawn_anew_or_mended() -> None:
     near = Space(constraint("x + y <= 0.9"), x=Float(0.0, 1.0), y=Float(0.0, 1.0))
     far = Space(constraint("x + y <= 0.2"), x=Float(0.0, 1.0), y=Float(0.0, 1.0))
     for space in (near, far):
-        for trial in finished(CmaEs(), study_of(space, budget=1), trials=12).trials:
+        for trial in simulated_history(CmaEs(), study_of(space, budget=1), trials=12).trials:
             space.check(trial.config)
             assert list(trial.config.values()) == pytest.approx(trial.proposal.state["drawn"])
 
@@ -167,12 +169,14 @@ def test_where_a_config_stands_is_where_it_counts_as_drawn_also_when_the_space_r
     for trial in asks[-1].history.trials:
         assert Encoding(space).decode(trial.proposal.state["drawn"]) == trial.config
     for ask in asks[:-1:7]:
-        assert ask.again(CmaEs(population=4)) == ask.proposals
+        assert ask.replay(CmaEs(population=4)) == ask.proposals
 
 
 def test_once_it_has_converged_it_begins_anew_with_twice_the_population() -> None:
     study = study_of(Space(x=Float(0.0, 1.0)), budget=1)
-    trials = finished(CmaEs(population=4), study, lambda c, step: (float(str(c["x"])) - 0.3) ** 2, trials=400).trials
+    trials = simulated_history(
+        CmaEs(population=4), study, lambda c, step: (float(str(c["x"])) - 0.3) ** 2, trials=400
+    ).trials
     drawn: dict[int, list[float]] = {}
     for trial in trials:
         drawn.setdefault(trial.proposal.state["generation"], []).append(float(str(trial.config["x"])))
@@ -185,7 +189,7 @@ def test_once_it_has_converged_it_begins_anew_with_twice_the_population() -> Non
 @pytest.mark.parametrize("domain", [Int(0, 2**62), Int(1, 10**9), Float(1e-300, 1e300, log=True)], ids=str)
 def test_wide_domains_are_no_trouble(domain: Int | Float) -> None:
     space = Space(wide=domain, x=Float(0.0, 1.0))
-    for trial in finished(CmaEs(), study_of(space, budget=1), lambda config, step: 1 / step, trials=60).trials:
+    for trial in simulated_history(CmaEs(), study_of(space, budget=1), lambda config, step: 1 / step, trials=60).trials:
         space.check(trial.config)
 
 
@@ -197,7 +201,9 @@ def test_what_matters_little_does_not_freeze_before_it_was_decided() -> None:
         x, y, *switches = (float(value) for value in config.values() if isinstance(value, float | bool))
         return 100 * ((x - 0.3) ** 2 + (y - 0.6) ** 2) + 0.01 * sum(switches)
 
-    histories = [finished(CmaEs(), study_of(space, budget=1, seed=seed), loss, trials=400) for seed in range(6)]
+    histories = [
+        simulated_history(CmaEs(), study_of(space, budget=1, seed=seed), loss, trials=400) for seed in range(6)
+    ]
     on = sum(value is True for history in histories if history.best for value in history.best.config.values())
     assert on <= 3  # of 30
 
@@ -232,7 +238,7 @@ def test_parallel_trials_that_come_late_are_not_wasted() -> None:
 @cache
 def _found(strategy: Strategy, function: Function, workers: int = 1) -> list[float]:
     studies = [study_of(CUBE, budget=1, seed=seed) for seed in range(10)]
-    histories = [finished(strategy, study, curve(function), trials=160, workers=workers) for study in studies]
+    histories = [simulated_history(strategy, study, curve(function), trials=160, workers=workers) for study in studies]
     return [history.loss(history.best) or 0.0 for history in histories if history.best]
 
 
@@ -249,8 +255,8 @@ def _librarys_own(function: Function, seed: int) -> float:
 
 def test_it_begins_around_the_best_of_what_others_found_and_says_so() -> None:
     study = study_of(CUBE, budget=1)
-    history = finished(Random(), study, curve(sphere), trials=40)
-    early, strategy = finished(Random(), study, curve(sphere), trials=2), CmaEs(population=4)
+    history = simulated_history(Random(), study, curve(sphere), trials=40)
+    early, strategy = simulated_history(Random(), study, curve(sphere), trials=2), CmaEs(population=4)
     assert history.trials[:2] == early.trials
     assert history.best is not None
     assert history.best != early.best

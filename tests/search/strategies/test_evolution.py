@@ -12,7 +12,7 @@ from archsearch import SpecError
 from archsearch.search.strategies.evolution import Evolution
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import CELLS, best_losses, cells
-from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Failed, Pruned, Trial
@@ -29,7 +29,7 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_it_evolves_once_the_population_is_full() -> None:
-    asks = list(simulate(Evolution(6, sample=3), study_of(SPACES["mixed"]), trials=20, trouble=True))[:-1]
+    asks = list(simulate(Evolution(6, sample=3), study_of(SPACES["mixed"]), trials=20, faults=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
         assert {p.proposer for p in ask.proposals} == {"evolution" if valued >= 6 else "random"}
@@ -41,18 +41,18 @@ def parents(history: History, strategy: Evolution, asks: int = 200) -> set[int]:
 
 
 def test_the_old_are_nobody_s_parents_however_good() -> None:
-    history = finished(Random(), study_of(CELLS, budget=1), lambda config, step: 0.0, trials=30)
+    history = simulated_history(Random(), study_of(CELLS, budget=1), lambda config, step: 0.0, trials=30)
     assert parents(history, Evolution(population=8, sample=1)) == set(range(22, 30))
 
 
 def test_the_best_of_the_sample_is_the_parent() -> None:
-    history = finished(Random(), study_of(CELLS, budget=1), cells, trials=30)
+    history = simulated_history(Random(), study_of(CELLS, budget=1), cells, trials=30)
     best = min(history.trials[-8:], key=lambda trial: cells(trial.config))
     assert parents(history, Evolution(population=8, sample=200), asks=50) == {best.number}
 
 
 def test_failed_trials_are_not_in_the_population_and_pruned_ones_rank_behind() -> None:
-    history = finished(Random(), study_of(CELLS, budget=3), cells, trials=30)
+    history = simulated_history(Random(), study_of(CELLS, budget=3), cells, trials=30)
 
     def ended(trial: Trial) -> Trial:
         if trial.number % 3 == 0:
@@ -72,7 +72,7 @@ def test_failed_trials_are_not_in_the_population_and_pruned_ones_rank_behind() -
 
 @pytest.mark.parametrize("crossover", [0.0, 1.0])
 def test_a_child_differs_from_its_parents_in_one_parameter(crossover: float) -> None:
-    history = finished(Random(), study_of(SPACES["mixed"], budget=1), trials=30)
+    history = simulated_history(Random(), study_of(SPACES["mixed"], budget=1), trials=30)
     proposals = Evolution(20, 5, crossover).ask(history, 50, np.random.default_rng(0))
     strange = []
     for proposal in proposals:

@@ -11,12 +11,12 @@ import torch
 from optuna._gp.acqf import BaseAcquisitionFunc
 
 from archsearch import Choice, Config, Encoding, Float, Int, Prior, Space, SpecError, When, constraint
-from archsearch.search.strategies._models.optuna_gp import _Lean, _Leaning, _Legal
+from archsearch.search.strategies._models.optuna_gp import _LegalAcquisition, _LogPrior, _WeightedAcquisition
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.strategies.gp import GP
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import best_losses, hypervolumes
-from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.records import Failed, Metrics, Pruned, Trial
 
@@ -33,7 +33,7 @@ def test_settings_are_checked(wrong: Any) -> None:
 
 
 def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
-    asks = list(simulate(GP(6), study_of(SPACES["mixed"]), trials=14, trouble=True))[:-1]
+    asks = list(simulate(GP(6), study_of(SPACES["mixed"]), trials=14, faults=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
         assert {p.proposer for p in ask.proposals} == {"gp" if valued >= 6 else "random"}
@@ -53,7 +53,7 @@ PLANE = Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0))
 
 
 def test_it_learns_where_four_of_five_trials_are_pruned() -> None:
-    history = finished(Random(), study_of(PLANE, budget=1), dip, trials=20)
+    history = simulated_history(Random(), study_of(PLANE, budget=1), dip, trials=20)
     trials = tuple(
         trial if trial.number % 5 == 0 else replace(trial, state="pruned", outcome=Pruned("behind"))
         for trial in history.trials
@@ -66,7 +66,7 @@ def test_it_learns_where_four_of_five_trials_are_pruned() -> None:
 @pytest.mark.parametrize("outcome", [Failed("diverged"), Pruned("behind")], ids=str)
 def test_what_failed_or_was_pruned_is_shunned(outcome: Failed | Pruned) -> None:
     study = study_of(Space(x=Float(0.0, 1.0)), budget=2)
-    history = finished(Random(), study, lambda config, step: 1.0 - config["x"], trials=20)
+    history = simulated_history(Random(), study, lambda config, step: 1.0 - config["x"], trials=20)
 
     def ended(trial: Trial) -> Trial:
         if trial.config["x"] < 0.6:
@@ -87,7 +87,7 @@ def test_what_failed_or_was_pruned_is_shunned(outcome: Failed | Pruned) -> None:
 
 
 def test_proposals_of_one_ask_keep_apart_from_each_other_and_from_what_runs() -> None:
-    history = finished(Random(), study_of(PLANE, budget=1), dip, trials=15)
+    history = simulated_history(Random(), study_of(PLANE, budget=1), dip, trials=15)
     (first,) = GP().ask(history, 1, np.random.default_rng(0))
     waiting = replace(history.trials[0], number=15, proposal=first, state="waiting", outcome=None, reports=())
     busy = replace(history, trials=(*history.trials, waiting), unfinished=(15,))
@@ -99,7 +99,9 @@ def test_proposals_of_one_ask_keep_apart_from_each_other_and_from_what_runs() ->
 
 def test_the_optimum_on_the_border_of_what_is_legal_is_found() -> None:
     space = Space(constraint("x + y <= 0.25"), x=Float(0.0, 1.0), y=Float(0.0, 1.0))
-    history = finished(GP(5), study_of(space, budget=1), lambda config, step: -config["x"] - config["y"], trials=14)
+    history = simulated_history(
+        GP(5), study_of(space, budget=1), lambda config, step: -config["x"] - config["y"], trials=14
+    )
     assert max(t.config["x"] + t.config["y"] for t in history.trials) > 0.245
 
 
@@ -122,11 +124,13 @@ def test_a_point_leans_by_the_priors_of_what_is_active_in_its_config() -> None:
     points = encoding.encode(configs)
     points[:, 0] = np.floor(points[:, 0] * 3)  # a choice without order stands as its index
     flat = Flat(np.ones(4), None)  # type: ignore[arg-type]  # only the optimiser looks at the search space
-    leant = _Legal(flat, space, _Lean(weighting)).eval_acqf(torch.from_numpy(points))
-    np.testing.assert_allclose(leant.numpy(), weighting.of(configs), atol=1e-3)  # between two knots the bell is a line
+    weighted = _LegalAcquisition(flat, space, _LogPrior(weighting)).eval_acqf(torch.from_numpy(points))
+    np.testing.assert_allclose(
+        weighted.numpy(), weighting.of(configs), atol=1e-3
+    )  # between two knots the bell is a line
     place = torch.tensor([[0.3]], dtype=torch.float64, requires_grad=True)
-    leant = _Leaning(Flat(np.ones(1), None), _Lean(PriorWeighting(free, 10))).eval_acqf(place)  # type: ignore[arg-type]  # as above
-    leant.sum().backward()
+    weighted = _WeightedAcquisition(Flat(np.ones(1), None), _LogPrior(PriorWeighting(free, 10))).eval_acqf(place)  # type: ignore[arg-type]  # as above
+    weighted.sum().backward()
     (slope,) = np.diff(
         [PriorWeighting(free, 10).of([{"rate": free["rate"].domain.from_unit(u)}])[0] for u in (0.299, 0.301)]
     )
@@ -136,7 +140,7 @@ def test_a_point_leans_by_the_priors_of_what_is_active_in_its_config() -> None:
 
 @pytest.mark.parametrize("domain", [Int(0, 2**31), Int(1, 10**9, log=True), Int(1, 900, log=True), Int(-3, 11, step=4)])
 def test_whole_numbers_of_any_range(domain: Int) -> None:
-    history = finished(GP(3), study_of(Space(x=domain, y=Float(0, 1)), budget=1), trials=5)
+    history = simulated_history(GP(3), study_of(Space(x=domain, y=Float(0, 1)), budget=1), trials=5)
     assert [t.proposal.proposer for t in history.trials[3:]] == ["gp", "gp"]
     for trial in history.trials:
         history.study.space.check(trial.config)
@@ -157,7 +161,7 @@ def trade(config: Config, step: int) -> Metrics:
 
 @pytest.mark.parametrize("outcome", [Failed("diverged"), Pruned("behind")], ids=str)
 def test_of_two_goals_what_failed_or_was_pruned_is_shunned(outcome: Failed | Pruned) -> None:
-    history = finished(Random(), study_of(PLANE, budget=2, goals=["loss", "size"]), trade, trials=20)
+    history = simulated_history(Random(), study_of(PLANE, budget=2, goals=["loss", "size"]), trade, trials=20)
 
     def ended(trial: Trial) -> Trial:
         if trial.config["y"] < 0.5:

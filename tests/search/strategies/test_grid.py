@@ -9,7 +9,7 @@ import pytest
 
 from archsearch import Choice, Float, Int, Space, SpecError, constraint
 from archsearch.search.strategies.grid import Grid
-from archsearch.search.testing.simulation import SPACES, finished, study_of
+from archsearch.search.testing.simulation import SPACES, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Proposal, Proposed
@@ -29,14 +29,14 @@ def test_settings_are_checked(wrong: Any) -> None:
 @pytest.mark.parametrize("name", ["conditional", "constrained"])
 @pytest.mark.parametrize("workers", [1, 7])
 def test_each_config_of_the_grid_comes_once_and_then_none(name: str, workers: int) -> None:
-    history = finished(Grid(points=3), study_of(SPACES[name], budget=1), trials=10_000, workers=workers)
+    history = simulated_history(Grid(points=3), study_of(SPACES[name], budget=1), trials=10_000, workers=workers)
     assert sorted(repr(t.config) for t in history.trials) == sorted(map(repr, SPACES[name].grid(points=3)))
     assert len(history.trials) > 100
     assert Grid(points=3).ask(history, 2, np.random.default_rng(0)) == []
 
 
 def test_values_that_python_calls_equal_are_told_apart() -> None:
-    history = finished(Grid(), study_of(Space(flag=Choice(True, 1, "1")), budget=1), trials=9)
+    history = simulated_history(Grid(), study_of(Space(flag=Choice(True, 1, "1")), budget=1), trials=9)
     assert sorted(repr(t.config["flag"]) for t in history.trials) == ["'1'", "1", "True"]
 
 
@@ -51,7 +51,7 @@ def test_what_another_has_proposed_is_not_proposed_again() -> None:
 
 def test_the_first_part_of_a_study_has_seen_all_of_the_space() -> None:
     study = study_of(Space({f"p{k}": Int(0, 4) for k in range(4)}), budget=1)
-    early = finished(Grid(), study, trials=40).trials  # of 625; a listing in order would leave p0 and p1 at 0
+    early = simulated_history(Grid(), study, trials=40).trials  # of 625; a listing in order would leave p0 and p1 at 0
     assert all({t.config[f"p{k}"] for t in early} == {0, 1, 2, 3, 4} for k in range(4))
 
 
@@ -65,7 +65,7 @@ def test_the_first_part_of_a_study_has_seen_all_of_the_space() -> None:
         ),
         (Space({f"p{k}": Int(0, 9) for k in range(6)}), None, r"has 1,000,000 configs, .* at most 100,000"),
         (Space({f"p{k}": Float(0, 1) for k in range(9)}), 4, r"has 262,144 configs, .* fewer values of each number"),
-        (Space(constraint("x > 0.6"), constraint("x < 0.9"), x=Float(0, 1)), 3, r"no config of the grid keeps"),
+        (Space(constraint("x > 0.6"), constraint("x < 0.9"), x=Float(0, 1)), 3, r"no config of the grid satisfies"),
     ],
     ids=["infinite", "large", "fine", "between"],
 )

@@ -13,7 +13,7 @@ from archsearch.search.strategies.evolution import Evolution
 from archsearch.search.strategies.nsga2 import NSGA2
 from archsearch.search.strategies.random import Random
 from archsearch.search.testing.problems import CELLS, VALLEY, best_losses, cells, hypervolumes, sized
-from archsearch.search.testing.simulation import SPACES, bowls, finished, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, bowls, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Failed, Pruned, Trial
@@ -31,7 +31,7 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 def test_it_evolves_once_the_population_is_full() -> None:
     study = study_of(SPACES["mixed"], goals=["loss", "size"])
-    for ask in list(simulate(NSGA2(6), study, bowls, trials=20, trouble=True))[:-1]:
+    for ask in list(simulate(NSGA2(6), study, bowls, trials=20, faults=True))[:-1]:
         valued = len(ask.history.in_state("finished", "pruned"))
         assert {p.proposer for p in ask.proposals} == {"nsga2" if valued >= 6 else "random"}
 
@@ -45,7 +45,7 @@ def test_the_parents_are_the_fronts_and_then_what_breaks_the_constraint_least() 
     study = study_of(VALLEY, budget=1, goals=["loss", "size"], outcome_constraints=["cost <= 1"])
     #        the first front         the second        beyond           the worst of all, though best in both goals
     told = iter([(1, 3, 0), (3, 1, 0), (2, 4, 0), (4, 2, 0), (0, 0, 2), (-1, -1, 3)])
-    history = finished(
+    history = simulated_history(
         Random(), study, lambda *_: dict(zip(("loss", "size", "cost"), next(told), strict=True)), trials=6
     )
     assert {*parents(history, NSGA2(5))} == {0, 1, 2, 3, 4}
@@ -58,13 +58,13 @@ def test_the_parents_are_the_fronts_and_then_what_breaks_the_constraint_least() 
 
 
 def test_the_old_stay_parents_while_they_are_good() -> None:
-    history = finished(Random(), study_of(CELLS, budget=1), cells, trials=60)
+    history = simulated_history(Random(), study_of(CELLS, budget=1), cells, trials=60)
     best = sorted(history.trials, key=lambda trial: cells(trial.config))[:8]
     assert {*parents(history, NSGA2(8))} == {trial.number for trial in best}
 
 
 def test_failed_trials_are_no_parents_and_pruned_ones_rank_behind() -> None:
-    history = finished(Random(), study_of(VALLEY, budget=3, goals=["loss", "size"]), sized, trials=12)
+    history = simulated_history(Random(), study_of(VALLEY, budget=3, goals=["loss", "size"]), sized, trials=12)
 
     def ended(trial: Trial) -> Trial:
         if trial.number in (0, 1):

@@ -13,7 +13,7 @@ from skopt import gp_minimize
 
 from archsearch import GP, Bayes, Config, Float, Random, Space
 from archsearch.search.protocols import Strategy
-from archsearch.search.testing.simulation import finished, study_of
+from archsearch.search.testing.simulation import simulated_history, study_of
 
 SQUARE = Space(x=Float(-5.0, 10.0), y=Float(0.0, 15.0))
 TRIALS, SEEDS = 30, range(2)
@@ -31,7 +31,9 @@ def of_config(config: Config, step: int = 1) -> float:
 
 @cache
 def ours(strategy: Strategy) -> list[float]:
-    histories = [finished(strategy, study_of(SQUARE, budget=1, seed=seed), of_config, trials=TRIALS) for seed in SEEDS]
+    histories = [
+        simulated_history(strategy, study_of(SQUARE, budget=1, seed=seed), of_config, trials=TRIALS) for seed in SEEDS
+    ]
     return [history.loss(history.best) or 0.0 for history in histories if history.best]
 
 

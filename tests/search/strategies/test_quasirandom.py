@@ -9,7 +9,7 @@ from scipy.stats import qmc
 from archsearch import Choice, Encoding, Float, Int, Prior, Space, SpecError, constraint
 from archsearch.search.strategies.quasirandom import QuasiRandom
 from archsearch.search.strategies.random import Random
-from archsearch.search.testing.simulation import SPACES, finished, study_of
+from archsearch.search.testing.simulation import SPACES, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 
@@ -22,7 +22,7 @@ class TestQuasiRandom(StrategyContract):
 
 def points(space: Space, trials: int, *, seed: int = 0, strategy: QuasiRandom | Random | None = None) -> np.ndarray:
     study = study_of(space, budget=1, seed=seed)
-    history = finished(strategy or QuasiRandom(), study, trials=trials, workers=3)
+    history = simulated_history(strategy or QuasiRandom(), study, trials=trials, workers=3)
     return Encoding(space).encode(trial.config for trial in history.trials)
 
 
@@ -44,7 +44,7 @@ def test_it_is_more_even_than_random() -> None:
 
 
 def test_without_constraints_the_point_is_the_trials_number() -> None:
-    history = finished(QuasiRandom(), study_of(SPACES["conditional"], budget=1), trials=20, workers=3)
+    history = simulated_history(QuasiRandom(), study_of(SPACES["conditional"], budget=1), trials=20, workers=3)
     assert [trial.proposal.state["point"] for trial in history.trials] == list(range(20))
 
 
@@ -57,7 +57,7 @@ def test_what_breaks_a_constraint_is_skipped_and_the_rest_stays_even() -> None:
 
 def test_where_hardly_a_point_is_legal_a_config_is_drawn() -> None:
     narrow = Space(constraint("x + y <= 0.02"), x=Float(0.0, 1.0), y=Float(0.0, 1.0))
-    history = finished(QuasiRandom(), study_of(narrow, budget=1), trials=4)
+    history = simulated_history(QuasiRandom(), study_of(narrow, budget=1), trials=4)
     assert "random" in {trial.proposal.proposer for trial in history.trials}
     places = [trial.proposal.state["point"] for trial in history.trials]
     assert places == sorted(set(places))  # what was looked at once is not looked at again
@@ -67,7 +67,7 @@ def test_a_prior_leans_the_points() -> None:
     leaning = Space(
         rate=Float(1e-5, 1e-1, log=True, prior=Prior(1e-3, width=0.05)), kind=Choice("a", "b", prior=(3, 1))
     )
-    history = finished(QuasiRandom(), study_of(leaning, budget=1), trials=64)
+    history = simulated_history(QuasiRandom(), study_of(leaning, budget=1), trials=64)
     near = sum(3e-4 < float(str(trial.config["rate"])) < 3e-3 for trial in history.trials)
     # Of the bell, 98 in 100 lie within 0.12 of the range; of the even fifth, a quarter.
     assert abs(near - 64 * (0.8 * 0.98 + 0.2 * 0.25)) <= 2

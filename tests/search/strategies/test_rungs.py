@@ -15,8 +15,8 @@ from archsearch.search.engine.engine import Engine
 from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker
 from archsearch.search.protocols import TrialContext
-from archsearch.search.strategies._shared.rungs import as_pruned, rungs
-from archsearch.search.testing.simulation import SPACES, bowl, finished, simulate, study_of
+from archsearch.search.strategies._shared.rungs import paused_as_pruned, rungs
+from archsearch.search.testing.simulation import SPACES, bowl, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Extended, Extension, Paused, Reported, SessionEnded, SessionStarted
@@ -254,7 +254,7 @@ def test_the_wrapped_strategy_learns_from_trials_that_hold() -> None:
     assert authors["tpe"] >= 30
     paused = last.history.in_state("paused")
     assert len(paused) > 20
-    shown = as_pruned(last.history, [1, 3, 9])
+    shown = paused_as_pruned(last.history, [1, 3, 9])
     assert {shown.trials[trial.number].state for trial in paused} == {"pruned"}
     assert all(shown.loss(shown.trials[trial.number]) == last.history.loss(trial) for trial in paused)
     assert shown.unfinished == ()
@@ -262,7 +262,7 @@ def test_the_wrapped_strategy_learns_from_trials_that_hold() -> None:
 
 def test_a_promoted_trial_is_shown_as_it_held_until_it_ends() -> None:
     for ask in simulate(ASHA(Random()), study_of(SPACES["mixed"]), trials=40):
-        shown = as_pruned(ask.history, [1, 3, 9])
+        shown = paused_as_pruned(ask.history, [1, 3, 9])
         for trial, seen in zip(ask.history.trials, shown.trials, strict=True):
             if trial.outcome is not None or trial.proposal.budget == 1 != trial.step:
                 assert seen is trial
@@ -272,12 +272,12 @@ def test_a_promoted_trial_is_shown_as_it_held_until_it_ends() -> None:
 
 
 def test_a_trial_under_a_further_seed_is_shown_as_it_held_in_its_first_run() -> None:
-    history = finished(ASHA(Random()), study_of(SPACES["mixed"]), trials=20)
+    history = simulated_history(ASHA(Random()), study_of(SPACES["mixed"]), trials=20)
     (first, *_) = history.in_state("finished")
     run = tuple(replace(report, metrics={"loss": 99.0}) for report in first.reports)
     repeated = replace(first, state="running", outcome=None, repeats=(run, run[:1]))
     trials = tuple(repeated if trial is first else trial for trial in history.trials)
-    shown = as_pruned(replace(history, trials=trials, unfinished=(*history.unfinished, first.number)), [1, 3, 9])
+    shown = paused_as_pruned(replace(history, trials=trials, unfinished=(*history.unfinished, first.number)), [1, 3, 9])
     assert shown.objectives(shown.trials[first.number]) == history.objectives_at(first, 3)
 
 
@@ -322,10 +322,10 @@ def test_settings_that_cannot_be_meant(make: Any, what: str) -> None:
 @pytest.mark.parametrize(
     ("strategy", "settings", "what"),
     [
-        (Hyperband(brackets=5), {}, r"Hyperband brackets is 5, and the 3 rungs \[1, 3, 9\] make as many"),
-        (TopK(), {"trials": None, "timeout": "1m"}, r"TopK must know when all trials have begun; give Study trials="),
-        (TopK(steps=9), {}, r"TopK steps is 9, and nobody pauses below the study's budget of 9; lower it"),
-        (ASHA(min_steps=30), {}, r"ASHA min_steps is 30, and nobody pauses below the study's budget of 9; lower it"),
+        (Hyperband(brackets=5), {}, r"Hyperband brackets is 5, but the 3 rungs \[1, 3, 9\] allow at most 3"),
+        (TopK(), {"trials": None, "timeout": "1m"}, r"TopK requires a number of trials; give Study trials="),
+        (TopK(steps=9), {}, r"TopK steps is 9, so no trial pauses before the study's budget of 9; lower it"),
+        (ASHA(min_steps=30), {}, r"ASHA min_steps is 30, so no trial pauses before the study's budget of 9; lower it"),
     ],
 )
 def test_a_study_that_a_strategy_cannot_serve_is_refused(strategy: Any, settings: dict[str, Any], what: str) -> None:

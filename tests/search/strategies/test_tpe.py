@@ -14,12 +14,12 @@ from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.trial import TrialState
 
 from archsearch import Choice, Float, Int, Space, SpecError, constraint
-from archsearch.search.strategies._models.optuna_mirror import Mirror
+from archsearch.search.strategies._models.optuna_mirror import StudyMirror
 from archsearch.search.strategies._shared.ranking import ranked
 from archsearch.search.strategies.random import Random
 from archsearch.search.strategies.tpe import TPE
 from archsearch.search.testing.problems import VALLEY, best_losses, hypervolumes, sized, valley
-from archsearch.search.testing.simulation import SPACES, finished, simulate, study_of
+from archsearch.search.testing.simulation import SPACES, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.goals import ranks
 from archsearch.studies.history import History
@@ -53,16 +53,16 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_the_model_is_asked_once_enough_trials_have_a_value() -> None:
-    asks = list(simulate(TPE(startup_trials=6), study_of(SPACES["mixed"]), trials=20, trouble=True))[:-1]
+    asks = list(simulate(TPE(startup_trials=6), study_of(SPACES["mixed"]), trials=20, faults=True))[:-1]
     for ask in asks:
         valued = len(ask.history.in_state("finished", "pruned"))
         assert {p.proposer for p in ask.proposals} == {"tpe" if valued >= 6 else "random"}
 
 
 def test_every_trial_stands_in_optuna_by_number_and_state() -> None:
-    *_, ask, _ = simulate(TPE(), study_of(SPACES["conditional"]), trials=30, trouble=True)
+    *_, ask, _ = simulate(TPE(), study_of(SPACES["conditional"]), trials=30, faults=True)
     known = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.PRUNED}
-    trials = Mirror(ask.history).study.trials
+    trials = StudyMirror(ask.history).study.trials
     assert {ours.state for ours in ask.history.trials} > {"finished", "pruned", "failed"}
     for ours, theirs in zip(ask.history.trials, trials, strict=True):
         assert theirs.state == known.get(ours.state, TrialState.RUNNING)
@@ -77,8 +77,8 @@ def test_every_trial_stands_in_optuna_by_number_and_state() -> None:
 
 
 def test_fixed_parameters_never_reach_optuna() -> None:
-    history = finished(Random(), study_of(SPACES["mixed"]), trials=3)
-    assert all("seedless" not in trial.params for trial in Mirror(history).study.trials)
+    history = simulated_history(Random(), study_of(SPACES["mixed"]), trials=3)
+    assert all("seedless" not in trial.params for trial in StudyMirror(history).study.trials)
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_fixed_parameters_never_reach_optuna() -> None:
 def test_values_come_back_from_optuna_as_they_went(
     monkeypatch: pytest.MonkeyPatch, domain: Choice | Float | Int, short: int
 ) -> None:
-    monkeypatch.setattr("archsearch.search.strategies._models.optuna_mirror._SHORT", short - 1)
+    monkeypatch.setattr("archsearch.search.strategies._models.optuna_mirror._SHORT_HISTORY", short - 1)
     study = study_of(Space(x=domain))
     history = History(study)
     rng = np.random.default_rng(0)
     for number in range(40):
         history = history.apply(Proposed(0.0, number, Proposal(study.space.sample(rng), 1), 0))
-    mirror = Mirror(history)
+    mirror = StudyMirror(history)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         for ours, theirs in zip(history.trials, list(mirror.study.trials), strict=True):
@@ -115,22 +115,22 @@ def test_values_come_back_from_optuna_as_they_went(
 
 
 def test_a_history_that_is_no_continuation_is_refused() -> None:
-    history = finished(Random(), study_of(VALLEY, budget=1), valley, trials=4)
-    mirror = Mirror(history)
+    history = simulated_history(Random(), study_of(VALLEY, budget=1), valley, trials=4)
+    mirror = StudyMirror(history)
     other = replace(history.trials[1], proposal=history.trials[2].proposal)
     assert mirror.follow(history)
     assert not mirror.follow(replace(history, trials=history.trials[:3]))
-    assert not Mirror(history).follow(replace(history, trials=(history.trials[0], other, *history.trials[2:])))
-    assert not Mirror(history).follow(replace(history, study=study_of(VALLEY, budget=1, maximize=True)))
+    assert not StudyMirror(history).follow(replace(history, trials=(history.trials[0], other, *history.trials[2:])))
+    assert not StudyMirror(history).follow(replace(history, study=study_of(VALLEY, budget=1, maximize=True)))
 
 
 def test_whole_numbers_are_such_in_a_short_history_and_places_in_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archsearch.search.strategies._models.optuna_mirror._SHORT", 12)
+    monkeypatch.setattr("archsearch.search.strategies._models.optuna_mirror._SHORT_HISTORY", 12)
     asks = list(simulate(TPE(startup_trials=5), study_of(SPACES["mixed"]), trials=24))[:-1]
     kinds = set()
     for ask in asks:
-        assert ask.again(TPE(startup_trials=5)) == ask.proposals
-        mirror = Mirror(ask.history)
+        assert ask.replay(TPE(startup_trials=5)) == ask.proposals
+        mirror = StudyMirror(ask.history)
         kinds |= {(ask.history.ended > 12, isinstance(trial.params["layers"], int)) for trial in mirror.study.trials}
     assert kinds == {(False, True), (True, False)}
 
@@ -155,7 +155,7 @@ def test_of_many_trials_the_best_the_latest_and_all_open_ones_are_remembered(
 def test_what_optuna_counts_as_good_is_not_thinned_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few trials finish here, so that pruned ones, too, are among the good ones, by how far they came."""
     history = _drawn(600, study_of(VALLEY, budget=9), finish=0.02)
-    study = Mirror(history).study
+    study = StudyMirror(history).study
     every = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
     shown = _shown(monkeypatch, history, TPE())
     assert len(shown) < 270 < len(every)
@@ -186,7 +186,7 @@ def test_a_warm_instance_forgets_as_a_fresh_one() -> None:
 @pytest.mark.parametrize("workers", [1, 5])
 def test_no_config_is_proposed_twice_while_another_is_left(workers: int) -> None:
     study = study_of(Space(constraint("depth < 4"), depth=Int(1, 4), kind=Choice("a", "b", "c"), flag=Choice(True, 1)))
-    history = finished(TPE(startup_trials=1), study, trials=25, workers=workers)
+    history = simulated_history(TPE(startup_trials=1), study, trials=25, workers=workers)
     # The first trials are random, and may repeat; from there each is new until none of the 18 is left.
     start = [repr(t.config) for t in history.trials if t.proposal.proposer == "random"]
     model = [repr(t.config) for t in history.trials if t.proposal.proposer == "tpe"]
@@ -198,7 +198,7 @@ def test_no_config_is_proposed_twice_while_another_is_left(workers: int) -> None
 
 def test_nothing_is_said_and_nothing_stays_changed(capfd: pytest.CaptureFixture[str]) -> None:
     level, filters = logging.getLogger("optuna").level, list(warnings.filters)
-    finished(TPE(startup_trials=3), study_of(VALLEY, budget=1), valley, trials=6)
+    simulated_history(TPE(startup_trials=3), study_of(VALLEY, budget=1), valley, trials=6)
     assert capfd.readouterr() == ("", "")
     assert (logging.getLogger("optuna").level, list(warnings.filters)) == (level, filters)
 
@@ -248,7 +248,7 @@ def _shown(monkeypatch: pytest.MonkeyPatch, history: History, strategy: TPE) -> 
 
     with monkeypatch.context() as patched:
         patched.setattr(
-            "archsearch.search.strategies._models.optuna_mirror.PriorWeightedTPE", lambda factors, **settings: Spy()
+            "archsearch.search.strategies._models.optuna_mirror.PriorWeightedTPE", lambda log_weights, **settings: Spy()
         )
         strategy.ask(history, 1, np.random.default_rng(0))
     return seen
@@ -300,7 +300,7 @@ def test_it_leaves_a_region_where_trials_fail() -> None:
 def test_where_hardly_anything_is_legal_the_nearest_config_to_the_suggestion_is_taken() -> None:
     """The valley's floor lies on the border of what is legal, so suggestions fall beside it again and again."""
     space = Space(constraint("x + y <= 0.25"), x=Float(0, 1), y=Float(0, 1))
-    history = finished(
+    history = simulated_history(
         TPE(startup_trials=5), study_of(space), lambda config, step: -config["x"] - config["y"], trials=40
     )
     repaired = [trial for trial in history.trials if trial.proposal.state.get("repaired")]
@@ -330,7 +330,7 @@ def _of_two_goals(trials: int, steps_of_pruned: tuple[int, ...] = (1, 3)) -> His
 def test_with_several_goals_optuna_ranks_as_we_say(monkeypatch: pytest.MonkeyPatch) -> None:
     history = _of_two_goals(120)
     shown = _shown(monkeypatch, history, TPE())
-    study = Mirror(history).study
+    study = StudyMirror(history).study
     assert {trial.state for trial in shown} == {TrialState.COMPLETE, TrialState.PRUNED}
     kept = [
         t.number for t in history.in_state("finished") if (p := history.objectives(t)) is not None and not p.violation
@@ -368,7 +368,7 @@ def test_where_all_but_few_trials_are_pruned_it_learns_from_them() -> None:
     learning, blind = [], []
     for seed in range(5):
         study = study_of(VALLEY, budget=9, seed=seed, goals=["loss", "size"])
-        history = finished(Random(), study, sized, trials=40)
+        history = simulated_history(Random(), study, sized, trials=40)
         done, *others = history.trials
         held = [replace(t, state="pruned", outcome=Pruned("holds"), reports=t.reports[:1]) for t in others]
         silent = [replace(trial, state="failed", outcome=Failed("")) for trial in others]

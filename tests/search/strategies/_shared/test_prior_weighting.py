@@ -28,7 +28,7 @@ from archsearch import (
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.prior_weighting import PriorWeighting
 from archsearch.search.testing.problems import BASINS, basin
-from archsearch.search.testing.simulation import finished, study_of
+from archsearch.search.testing.simulation import simulated_history, study_of
 
 MIXED = Space(
     kind=Choice("a", "b", "c", prior=(1, 2, 5)),
@@ -83,7 +83,7 @@ def test_what_the_model_proposes_leans_towards_the_prior(strategy: Strategy, rul
     def distance(space: Space) -> float:
         apart = []
         for seed in range(8 if isinstance(strategy, Bayes | GP) else 40):
-            history = finished(Random(), study_of(even, budget=1, seed=seed), rough, trials=6)
+            history = simulated_history(Random(), study_of(even, budget=1, seed=seed), rough, trials=6)
             history = replace(history, study=replace(history.study, space=space))
             (proposal,) = strategy.ask(history, 1, np.random.default_rng(seed))
             assert proposal.proposer != "random"
@@ -126,6 +126,6 @@ def number(value: object) -> float:
 def best_so_far(strategy: Strategy, space: Space, trials: int, seeds: int) -> NDArray[np.float64]:
     """The best loss after each number of trials, (trials,), the mean over studies that differ in their seed."""
     studies = [study_of(space, budget=1, seed=seed) for seed in range(seeds)]
-    histories = [finished(strategy, study, basin, trials=trials) for study in studies]
+    histories = [simulated_history(strategy, study, basin, trials=trials) for study in studies]
     losses = [[basin(trial.config) for trial in history.trials] for history in histories]
     return np.minimum.accumulate(np.array(losses), axis=1).mean(axis=0)
