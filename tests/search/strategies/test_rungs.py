@@ -366,4 +366,4 @@ def test_best_says_that_trials_are_paused_where_none_has_finished(tmp_path: Path
 
     with pytest.raises(KeyboardInterrupt):
         study(TopK(Random(), keep=1), slow, trials=3).run(tmp_path / "s.db", quiet=True)
-    assert "s.db: no trial has finished yet; 2 are paused: archsearch show s.db" in archsearch("best", "s.db").stderr
+    assert "s.db: no trial has finished yet; 2 paused: archsearch show s.db" in archsearch("best", "s.db").stderr
