@@ -80,7 +80,7 @@ class PushedReports:
             self._thread.start()
         else:
             self._channel.go_on()
-        news = self._channel.news.get()
+        news = self._channel.next_news()
         if isinstance(news, _Report):
             self._reported = True
             return news.metrics
@@ -98,7 +98,7 @@ class PushedReports:
         if self._done:
             return None
         self._channel.stop()
-        news = self._channel.news.get()
+        news = self._channel.next_news()
         if isinstance(news, _Done):
             return self._value(news)
         self.close()  # it goes on reporting
@@ -190,6 +190,17 @@ class _Channel(Reporter):
                 going = self._answers.get()
             self._function_knows = not going
             return going
+
+    def next_news(self) -> _Report | _Done:
+        """Wait for the function's next report, or its end.
+
+        In turns of a second: a Ctrl-C that comes just before the wait begins would otherwise be seen after it.
+        """
+        while True:
+            try:
+                return self.news.get(timeout=1.0)
+            except Empty:
+                continue
 
     def go_on(self) -> None:
         """The answer to a report: the trial goes on."""

@@ -301,8 +301,8 @@ def test_a_resume_on_other_data_is_refused_and_changes_nothing(measured: Study, 
     with pytest.raises(StoreError) as caught:
         archsearch.resume(tmp_path / "s.db", trials=6, quiet=True)
     assert str(caught.value) == (
-        f"{tmp_path / 's.db'}: its trials were trained on data with fingerprint 0123456789abcdef, and the spec now "
-        "reads other data, fedcba9876543210; restore the former, or start a new study in another store"
+        f"{tmp_path / 's.db'}: its trials were trained on data with fingerprint 0123456789abcdef, but the spec now "
+        "reads different data, fedcba9876543210; restore the former data, or start a new study in another store"
     )
     with Store.open(tmp_path / "s.db") as store:
         assert store.history().trials == before.trials

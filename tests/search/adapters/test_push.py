@@ -221,8 +221,9 @@ def test_ctrl_c_ends_the_function_at_once(default_ctrl_c: None) -> None:
     ended = []
 
     def train(trial: TrialContext) -> None:
+        trial.report(1.0)  # so that its thread has surely started
         try:
-            signal.raise_signal(signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             last = time.monotonic() + 60
             while time.monotonic() < last:
                 pass
@@ -231,8 +232,9 @@ def test_ctrl_c_ends_the_function_at_once(default_ctrl_c: None) -> None:
             raise
 
     worker = Worker(train, "cpu", interruptible=True)
+    worker.advance(job(), stop=False)
     with pytest.raises(KeyboardInterrupt):
-        worker.advance(job(), stop=False)
+        worker.advance(None, stop=False)
     worker.advance(None, stop=True)
     assert ended == [0]
 

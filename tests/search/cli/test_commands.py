@@ -126,7 +126,7 @@ BAD_SPECS = {
     "syntax": ("study = (\n", ["bad.py, line 1", "'(' was never closed"]),
     "no study": ("from archsearch import Study\n", ["bad.py defines no `study`", "add study = Study(...)"]),
     "another name": (GOOD.replace("study = Study", "search_ = Study"), ["it has a Study named 'search_'"]),
-    "not a study": ("study = 3\n", ["`study` in bad.py is a int, not a Study"]),
+    "not a study": ("study = 3\n", ["`study` in bad.py must be a Study, got a int"]),
     "unknown import": (
         "from archsearch import Studdy\n",
         ["line 1", "unknown name in archsearch 'Studdy'", "did you mean 'Study'?"],
@@ -161,7 +161,7 @@ BAD_SPECS = {
     "runs itself": (GOOD + "\nstudy.run()\n", ["if __name__ == '__main__'"]),
     "endless": (GOOD.replace("trials=4", "trials=None"), ["neither trials nor a timeout"]),
     "perhaps endless": (GOOD.replace("trials=4", "trials=None, target=1.0"), ["its target may never be reached"]),
-    "gpus": (GOOD.replace("trials=4", "trials=4, gpus=64"), ["each trial asks for 64 GPUs", "lower Study(gpus"]),
+    "gpus": (GOOD.replace("trials=4", "trials=4, gpus=64"), ["each trial needs 64 GPUs", "lower Study(gpus"]),
     "metric never yielded": (
         GOOD.replace('minimize="loss"', 'minimize="los"'),
         ["never reported the study's metric", "unknown metric 'los'", "did you mean 'loss'?"],
