@@ -37,6 +37,11 @@ __all__ = [
 ]
 
 
+def _settings_repr(part: object) -> str:
+    settings = (f"{name}={value!r}" for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_")
+    return f"{type(part).__name__}({', '.join(settings)})"
+
+
 class Strategy:
     """Chooses configurations, as a function of the history. The base of every strategy.
 
@@ -127,8 +132,7 @@ class Strategy:
 
     def __repr__(self) -> str:
         """The class and its public attributes; it is recorded in the store, and compared when a `Session` goes on."""
-        settings = (f"{name}={value!r}" for name, value in getattr(self, "__dict__", {}).items() if name[0] != "_")
-        return f"{type(self).__name__}({', '.join(settings)})"
+        return _settings_repr(self)
 
     def _new(self, history: History, rng: np.random.Generator) -> Proposal | None:
         """A legal proposal of a configuration that was not tried, as long as there is one; None if nothing is left."""
@@ -203,8 +207,7 @@ class Pruner:
 
     def __repr__(self) -> str:
         """The class and its public attributes; it is recorded in the store."""
-        settings = (f"{name}={value!r}" for name, value in getattr(self, "__dict__", {}).items() if name[0] != "_")
-        return f"{type(self).__name__}({', '.join(settings)})"
+        return _settings_repr(self)
 
 
 @dataclass(frozen=True, slots=True)
