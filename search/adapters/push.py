@@ -1,17 +1,15 @@
 """Objectives that push their metrics with `trial.report`, turned into iterators that a worker pulls from.
 
-A plain function runs in a thread of its own, which waits inside `trial.report` until the worker asks for the next
-report: so the pruner acts within one report, as on a generator, and only one of the two threads works at a time. A
+A plain function runs in a second thread, which waits inside `trial.report` until the worker asks for the next report.
+So a pruner acts within one report, as it does on a generator, and only one of the two threads works at a time. A
 generator function needs no thread and gets none.
 
-A thread cannot be killed. One that is told to stop has `GRACE_S` to return; then TrialStopped is raised in it, and if
-that does not end it either, it is left behind, and the worker is no longer clean: Ray replaces such a worker.
+A thread cannot be killed. A function that is told to stop has `GRACE_S` to return; then TrialStopped is raised in it.
+If that does not end it either, its thread is left running, and the worker is no longer clean: Ray replaces it.
 """
 
 from __future__ import annotations
 
-import contextvars
-import ctypes
 import inspect
 import sys
 import threading
@@ -21,6 +19,7 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from archsearch.search.adapters.function_thread import FunctionThread, idle_thread
 from archsearch.search.protocols import Reporter, TrialContext, TrialStopped
 
 GRACE_S = 30.0  # to return after `trial.report` has returned False: time to save a model, not to train one
@@ -56,13 +55,10 @@ class PushedReports:
     """The reports of a function, which runs in its thread while `next` waits."""
 
     def __init__(self, function: Callable[[TrialContext], Any], trial: TrialContext) -> None:
+        self._function = function
+        self._trial = trial
         self._channel = _Channel()
-        self._thread = threading.Thread(
-            target=contextvars.copy_context().run,
-            args=(_run, function, replace(trial, reporter=self._channel), self._channel, _torch_state()),
-            name=f"trial-{trial.number}",
-            daemon=True,  # one that is left behind must not keep the process alive
-        )
+        self._thread: FunctionThread | None = None  # from the first report on
         self._reported = False
         self._done = False
         self._returned: Iterator[object] | None = None  # by a function that made an iterator of its metrics
@@ -76,11 +72,11 @@ class PushedReports:
             return next(self._returned)
         if self._done:
             raise StopIteration
-        if self._thread.ident is None:
-            self._thread.start()
+        if self._thread is None:
+            self._begin()
         else:
             self._channel.go_on()
-        news = self._channel.next_news()
+        news = self._next_news()
         if isinstance(news, _Report):
             self._reported = True
             return news.metrics
@@ -98,7 +94,7 @@ class PushedReports:
         if self._done:
             return None
         self._channel.stop()
-        news = self._channel.next_news()
+        news = self._next_news()
         if isinstance(news, _Done):
             return self._value(news)
         self.close()  # it goes on reporting
@@ -108,33 +104,58 @@ class PushedReports:
         """The trial is over: end the function. Raises TimeoutError when that is not possible."""
         if self._returned is not None:
             getattr(self._returned, "close", lambda: None)()
-        if self._done or self._thread.ident is None:
+        if self._done or self._thread is None:
             return
         if self._channel.stop() and self._ended_within(GRACE_S):
             return
-        # It computes on, or was never asked: a Ctrl-C comes while it trains.
-        _raise_in(self._thread, TrialStopped)
+        # It goes on computing, or was not waiting in a report: a Ctrl-C comes while it trains.
+        self._thread.interrupt(TrialStopped)
         if not self._ended_within(UNWIND_S):
-            self._done = True
+            self._end()
             raise TimeoutError(
                 "the objective did not end after trial.should_stop, nor by TrialStopped; its thread is left running"
             )
 
+    def _begin(self) -> None:
+        """Start the function in its thread."""
+        trial = replace(self._trial, reporter=self._channel)
+        function, channel, prepare = self._function, self._channel, _torch_state()
+        self._thread = idle_thread()
+        self._thread.run(lambda: _run(function, trial, channel, prepare), f"trial-{trial.number}")
+
+    def _end(self) -> None:
+        """The function has ended, or cannot be ended."""
+        self._done = True
+        if self._thread is not None:
+            self._thread.release()
+
+    def _next_news(self) -> _Report | _Done:
+        """Wait for the function's next report, or its end.
+
+        In turns of a second: a Ctrl-C that comes just before the wait begins would otherwise be seen after it.
+        """
+        while True:
+            try:
+                return self._channel.news.get(timeout=1.0)
+            except Empty:
+                if self._thread is None or not self._thread.is_alive():
+                    return _Done(error=RuntimeError("the objective's thread has ended without a result"))
+
     def _ended_within(self, seconds: float) -> bool:
-        """Waits for the function's end. Raises what it raised."""
+        """Wait for the function's end. Raises what it raised."""
         last = time.monotonic() + seconds
         while True:
             try:
                 news = self._channel.news.get(timeout=max(0.0, last - time.monotonic()))
             except Empty:
-                return not self._thread.is_alive()
+                return self._thread is None or not self._thread.is_alive()
             if isinstance(news, _Done):
                 self._value(news)
                 return True
 
     def _value(self, done: _Done) -> Any:
         """What the function returned. Raises what it raised, unless that is how it was stopped."""
-        self._done = True
+        self._end()
         stopped = self._channel.stopped
         self._channel.stop()  # for a thread of the function's own that still reports
         error, done.error = done.error, None
@@ -191,17 +212,6 @@ class _Channel(Reporter):
             self._function_knows = not going
             return going
 
-    def next_news(self) -> _Report | _Done:
-        """Wait for the function's next report, or its end.
-
-        In turns of a second: a Ctrl-C that comes just before the wait begins would otherwise be seen after it.
-        """
-        while True:
-            try:
-                return self.news.get(timeout=1.0)
-            except Empty:
-                continue
-
     def go_on(self) -> None:
         """The answer to a report: the trial goes on."""
         self._waiting = False
@@ -241,9 +251,3 @@ def _torch_state() -> Callable[[], None]:
             torch.set_default_device(device)
 
     return apply
-
-
-def _raise_in(thread: threading.Thread, error: type[BaseException]) -> None:
-    """Raise it in the thread before its next Python instruction; code in C is not interrupted."""
-    if thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))

@@ -17,6 +17,7 @@ import torch
 import archsearch
 from archsearch import Float, Objective, Pruner, Random, Space, SpecError, Study, TrialContext, TrialStopped
 from archsearch.search.adapters import push
+from archsearch.search.adapters.function_thread import FunctionThread
 from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker
 from archsearch.search.protocols import Continue, Job, Stop
@@ -237,6 +238,73 @@ def test_ctrl_c_ends_the_function_at_once(default_ctrl_c: None) -> None:
         worker.advance(None, stop=False)
     worker.advance(None, stop=True)
     assert ended == [0]
+
+
+def test_functions_that_end_by_themselves_share_a_thread() -> None:
+    threads = []
+
+    def train(trial: TrialContext) -> float:
+        threads.append(threading.current_thread())
+        if trial.number == 1:
+            raise ValueError("as good an end as any")
+        return 1.0
+
+    for number in range(3):
+        Worker(train, "cpu").advance(job(number), stop=False)
+    assert len(set(threads)) == 1
+    assert threads[0].name == "trial-2"
+
+
+@pytest.mark.parametrize("computing", [True, False], ids=["computes", "has-just-ended"])
+def test_a_thread_that_was_interrupted_serves_no_other_trial(
+    computing: bool, monkeypatch: pytest.MonkeyPatch, default_ctrl_c: None
+) -> None:
+    """Also when the function had ended a moment before: the exception is then raised in the thread later."""
+    monkeypatch.setattr(push, "GRACE_S", 0.0)
+    threads = []
+    entered = threading.Event()
+
+    def train(trial: TrialContext) -> float:
+        threads.append(threading.current_thread())
+        entered.set()
+        while computing and trial.number == 0:
+            pass
+        return 1.0
+
+    if computing:
+
+        def interrupted(self: Any) -> None:
+            entered.wait()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(push.PushedReports, "_next_news", interrupted)
+    else:
+
+        def interrupted_after_the_end(self: Any) -> None:
+            self._channel.news.get()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(push.PushedReports, "_next_news", interrupted_after_the_end)
+    worker = Worker(train, "cpu", interruptible=True)
+    with pytest.raises(KeyboardInterrupt):
+        worker.advance(job(), stop=False)
+    worker.advance(None, stop=True)
+    threads[0].join()
+    monkeypatch.undo()
+    assert reports(to_the_end(Worker(train, "cpu"), job(1))) == [(1, {"loss": 1.0})]
+    assert threads[1] is not threads[0]
+
+
+def test_a_thread_that_has_died_is_a_failure_and_not_a_hang() -> None:
+    def train(trial: TrialContext) -> float:
+        raise AssertionError("is never called")
+
+    dead = FunctionThread()
+    dead.interrupt(TrialStopped)
+    pushed = push.PushedReports(train, TrialContext(0, 1, {}, None, 0, "cpu"))
+    pushed._thread = dead
+    with pytest.raises(RuntimeError, match="has ended without a result"):
+        next(pushed)
 
 
 def test_a_report_from_another_thread_of_the_function() -> None:
