@@ -1,4 +1,4 @@
-"""What is checked, and said, of the parts that a study is made of: strategies, pruners, objectives, observers."""
+"""Checks of the parts that a study is made of: strategies, pruners, objectives, observers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from archsearch.spaces import SpecError
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
 
-# From which difflib ratio on a name is taken for another one misspelt: `metric_of` and `metrics_of` have 0.95, `judges`
-# and `judge` 0.91; `shape` and `space`, which are not meant, 0.8.
+# The difflib ratio from which a name counts as another one misspelt: `metric_of` and `metrics_of` have 0.95, `judges`
+# and `judge` 0.91; `shape` and `space`, two different words, 0.8.
 _SIMILAR = 0.85
 
 
@@ -63,14 +63,9 @@ def check_part(role: str, part: Any, base: type, *, required: Collection[str], e
             f"{role} must be a {base.__name__}, got {who}; try {example}, or derive its class from "
             f"archsearch.{base.__name__}"
         )
-    names = [name for name in vars(base) if not name.startswith("_")]
-    implemented = [name for name in names if getattr_static(part, name) is not getattr_static(base, name)]
+    names, implemented = _public(vars(base)), _overridden(part, base)
+    _refuse_near_misses(f"{role} {who}", part, base)
     for name in names:
-        if name not in implemented and (near := _nearly(part, base, name)) is not None:
-            raise SpecError(
-                f"unknown member `{near}` of the {role} {who}; did you mean `{name}`? If not, begin its name with an "
-                "underscore"
-            )
         if callable(getattr(base, name)) and not callable(getattr(part, name)):
             raise SpecError(f"`{name}` of the {role} {who} must be a method, got {getattr(part, name)!r}")
     if not any(name in implemented for name in required):
@@ -78,25 +73,90 @@ def check_part(role: str, part: Any, base: type, *, required: Collection[str], e
         raise SpecError(f"{role} must have a method {wanted}, and {who} has none; see archsearch.{base.__name__}")
 
 
-def _nearly(part: Any, base: type, name: str) -> str | None:
-    """A public member of the object alone that nearly has the name of this member of the base, and is of its kind."""
-    for mine in dir(part):
-        if mine.startswith("_") or hasattr(base, mine):
+def check_extends(what: str, value: object, base: type) -> None:
+    """Checks an object that may derive from `base`, but need not.
+
+    Args:
+        what: What the object is given as, for the message: "Study objective".
+        value: The object.
+        base: The class, whose public members are the names of the seam.
+
+    Raises:
+        SpecError: It derives from `base` and has a member whose name is nearly one of the base's; or it does not derive
+            from it and has a member with one of its names, which would never be called.
+    """
+    own = type(value).__name__
+    if isinstance(value, base):
+        _refuse_near_misses(f"{what} {own}", value, base)
+    elif taken := [name for name in _public(vars(base)) if hasattr(value, name)]:
+        raise SpecError(
+            f"{what} {own} has `{taken[0]}` but is not an {base.__name__}, so it would never be used; write class "
+            f"{own}({base.__name__}), with from archsearch import {base.__name__}"
+        )
+
+
+def check_observer(value: object) -> None:
+    """Checks that an object can be an observer, whether or not it derives from Observer.
+
+    Raises:
+        SpecError: It is a class, has none of an Observer's methods, or one whose name is nearly one of theirs.
+    """
+    if isinstance(value, type):
+        raise SpecError(f"Study observers has the class {value.__name__}; write {value.__name__}()")
+    _refuse_near_misses(f"observer {type(value).__name__}", value, Observer, only="on")
+    names = _public(vars(Observer))
+    if not any(callable(getattr(value, name, None)) for name in names):
+        raise SpecError(f"an observer needs one of the methods {', '.join(names)}; got {value!r}")
+
+
+def _refuse_near_misses(who: str, part: object, base: type, *, only: str = "") -> None:
+    """Refuses a public member that the base lacks, but whose name is nearly that of a member which is not overridden.
+
+    Args:
+        who: The object, for the message: "strategy Annealing()".
+        part: The object.
+        base: The class whose members are meant.
+        only: How the names begin that are looked at.
+
+    Raises:
+        SpecError: It has one.
+    """
+    # A method is compared with methods, anything else with the rest. `getattr_static` computes no properties.
+    inherited = [name for name in _public(vars(base)) if name not in _overridden(part, base)]
+    for name in _public(dir(part)):
+        if hasattr(base, name) or not name.startswith(only):
             continue
-        found = getattr_static(part, mine)  # a property is not computed
-        is_method = callable(found) or isinstance(found, classmethod)
-        if is_method == callable(getattr(base, name)) and difflib.SequenceMatcher(None, mine, name).ratio() >= _SIMILAR:
-            return mine
-    return None
+        alike = [other for other in inherited if callable(getattr(base, other)) == _is_method(part, name)]
+        if close := difflib.get_close_matches(name, alike, n=1, cutoff=_SIMILAR):
+            raise SpecError(
+                f"unknown member `{name}` of the {who}; did you mean `{close[0]}`? If not, begin its name with an "
+                "underscore"
+            )
+
+
+def _overridden(part: object, base: type) -> list[str]:
+    """The public members of the base that the object has, and that are not the base's own."""
+    missing = object()
+    found = {name: getattr_static(part, name, missing) for name in _public(vars(base))}
+    return [name for name, value in found.items() if value is not missing and value is not getattr_static(base, name)]
+
+
+def _is_method(part: object, name: str) -> bool:
+    found = getattr_static(part, name)
+    return callable(found) or isinstance(found, classmethod | staticmethod)
+
+
+def _public(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not name.startswith("_")]
 
 
 def check_metrics(wanted: Iterable[str], known: Collection[str], objective: Any) -> None:
-    """Checks that the objective yields the metrics that a study is about.
+    """Checks that the objective yields the metrics that a study needs.
 
     Args:
-        wanted: Those of the study's goals and outcome constraints.
-        known: Those that the objective yields.
-        objective: It; its `optional_metrics` are what it would yield if its argument `metrics` named them.
+        wanted: The metrics of the study's goals and outcome constraints.
+        known: The metrics that the objective yields.
+        objective: The objective; its `optional_metrics` are what it would yield if its argument `metrics` named them.
 
     Raises:
         SpecError: One of them is not known.
@@ -118,51 +178,3 @@ def stable_repr(part: object) -> str:
     An object without a `__repr__` of its own is the qualified name of its class.
     """
     return re.sub(r" at 0x[0-9a-fA-F]+", "", re.sub(r"<([\w.<>]+) object at 0x[0-9a-fA-F]+>", r"\1", repr(part)))
-
-
-def check_extends(what: str, value: object, base: type) -> None:
-    """Check that what an object has of the names of `base` is meant, and will be used.
-
-    Raises:
-        SpecError: It derives from `base`, and has a name that is nearly one of its; or it does not derive from it, and
-            has one of its names, which nothing would ask for.
-    """
-    names = _public(vars(base))
-    own = type(value).__name__
-    if not isinstance(value, base):
-        if taken := [name for name in names if hasattr(value, name)]:
-            raise SpecError(
-                f"{what} {own} has `{taken[0]}` but is not an {base.__name__}, so nothing would use it; write class "
-                f"{own}({base.__name__}), with from archsearch import {base.__name__}"
-            )
-        return
-    for each in type(value).__mro__[: type(value).__mro__.index(base)]:
-        for name in _public(vars(each)):
-            alike = [other for other in names if callable(getattr(base, other)) == callable(getattr(each, name))]
-            _refuse_slip(f"{what} {own}", name, names, alike)
-
-
-def check_observer(value: object) -> None:
-    """Check that an observer can be told something, whether or not it derives from Observer.
-
-    Raises:
-        SpecError: It is a class, has none of an Observer's methods, or one whose name is nearly one of theirs.
-    """
-    if isinstance(value, type):
-        raise SpecError(f"Study observers has the class {value.__name__}; write {value.__name__}()")
-    names = _public(vars(Observer))
-    for name in _public(dir(value)):
-        if name.startswith("on"):
-            _refuse_slip(f"observer {type(value).__name__}", name, names, names)
-    if not any(callable(getattr(value, name, None)) for name in names):
-        raise SpecError(f"an observer needs one of the methods {', '.join(names)}; got {value!r}")
-
-
-def _public(names: Iterable[str]) -> list[str]:
-    return [name for name in names if not name.startswith("_")]
-
-
-def _refuse_slip(what: str, name: str, names: list[str], alike: list[str]) -> None:
-    close = [] if name in names else difflib.get_close_matches(name, alike, n=1, cutoff=_SIMILAR)
-    if close:
-        raise SpecError(f"{what} has `{name}`, which nothing would use; did you mean `{close[0]}`?")

@@ -1,0 +1,58 @@
+"""Pruner: stops trials early."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archsearch.search.protocols.settings_repr import settings_repr
+from archsearch.studies.history import History
+from archsearch.studies.records import StudyRecord, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The trial may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The trial should end here, as Pruned(reason)."""
+
+    reason: str
+
+
+Verdict = Continue | Stop
+
+
+class Pruner:
+    """Judges a trial at each of its reports, as a function of the history. The base of every pruner.
+
+        class Threshold(Pruner):
+            def judge(self, trial, history):
+                loss = history.loss(trial)
+                return Stop(f"loss {loss:.3g} is above 2") if loss is not None and loss > 2 else Continue()
+
+    `archsearch.search.testing.pruners.PrunerContract` tests what the engine relies on.
+    """
+
+    __slots__ = ()
+
+    def judge(self, trial: Trial, history: History) -> Verdict:
+        """Say whether the trial goes on.
+
+        Args:
+            trial: The trial, whose last report has just come: `trial.reports[-1]`.
+            history: All trials so far, this one included.
+
+        Returns:
+            `Continue()`, or `Stop(reason)`: the trial ends as pruned.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement judge()")
+
+    def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
+        """What of its settings does nothing in this study, in words; as that of `Strategy`."""
+        return []
+
+    def __repr__(self) -> str:
+        """The class and its public attributes; it is recorded in the store."""
+        return settings_repr(self)
