@@ -363,13 +363,8 @@ def _open_store(path: Path, record: StudyRecord) -> Store:
         meta = {"format": FORMAT, "source": {"kind": "session"}, "overrides": {}, **origin(None, gpus=False)}
         return Store.create(path, record, meta)
     store = Store.open(path, write=True)
-    differences = [str(change) for change in store.study.space.diff(record.space)]
-    for name in ("aim", "budget", "seed", "repeats", "start", "strategy", "pruner"):
-        before, now = getattr(store.study, name), getattr(record, name)
-        if before != now:
-            differences.append(f"its {name} is {now}, and was {before}")
-    if differences:
+    if changes := store.study.changes_to(record):
         store.close()
-        lines = "".join(f"\n  {change}" for change in differences)
+        lines = "".join(f"\n  {change}" for change in changes)
         raise StoreError(f"{path} contains another search; use another file, or restore the former settings:{lines}")
     return store

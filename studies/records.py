@@ -82,6 +82,15 @@ class StudyRecord:
         required: tuple[Goal | OutcomeConstraint, ...] = (*self.goals, *self.outcome_constraints)
         return list(dict.fromkeys(each.metric for each in required))
 
+    def changes_to(self, now: StudyRecord) -> list[str]:
+        """What another declaration changes, in words; empty if it declares the same study. Names are not compared."""
+        changes = [str(change) for change in self.space.diff(now.space)]
+        for name in ("aim", "budget", "seed", "repeats", "start", "strategy", "pruner"):
+            before, after = getattr(self, name), getattr(now, name)
+            if before != after:
+                changes.append(f"its {name} is {after}, and was {before}")
+        return changes
+
     def to_json(self) -> dict[str, Any]:
         """The record as JSON data; the inverse of `from_json`."""
         return {

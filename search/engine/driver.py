@@ -174,15 +174,10 @@ class Driver:
     def _changes(self, before: StudyRecord) -> list[str]:
         """The differences from the study in the store, except for limits and resources."""
         now = self.study.record()
-        changes = [str(change) for change in before.space.diff(now.space)]
         # The configurations of warm starts follow the study's own. They depend on the state of the earlier studies when
         # this study was created, so they are not compared.
         start = before.start[: len(now.start)] if self.study.warm_stores else before.start
-        before = replace(before, start=start)
-        for name in ("aim", "budget", "seed", "repeats", "start", "strategy", "pruner"):
-            if getattr(before, name) != getattr(now, name):
-                changes.append(f"its {name} is {getattr(now, name)}, and was {getattr(before, name)}")
-        return changes
+        return replace(before, start=start).changes_to(now)
 
     def resume(self) -> History:
         """Continue a stored study: trials that were running are started again, trials that have ended are not.

@@ -271,7 +271,7 @@ def test_a_misnamed_method_is_found_at_the_declaration() -> None:
 
         def on_event(self, event: Event, history: History) -> None: ...
 
-    with pytest.raises(SpecError, match=r"unknown member `on_trial_ended` of the observer Wrong; did you mean `on_trial_end`\?"):
+    with pytest.raises(SpecError, match=r"`on_trial_ended` of the observer Wrong; did you mean `on_trial_end`\?"):
         study([Wrong()])
     derived = type("Derived", (Observer,), {"on_new_bests": lambda self, trial, history: None})
     with pytest.raises(SpecError, match=r"did you mean `on_new_best`\?"):
