@@ -23,7 +23,7 @@ from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
-# True while a spec file is being executed for its `study`; then a call of `study.run()` there would never end.
+# True while a spec file is being executed for its `study`; a call of `study.run()` there would recurse endlessly.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
 
 
@@ -31,12 +31,12 @@ loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spe
 class Declaration:
     """The fields of a `Study`, which documents them and adds `run`.
 
-    It is a class of its own so that the modules that run a study need not import the one that starts them.
+    A class of its own, so that the modules that run a study need not import the module that starts them.
 
     Attributes:
-        stopping: What ends the study: `trials` to `patience`.
-        checkpoint_every_s: Seconds; infinite for never.
-        goals: What is maximized, then what is minimized.
+        stopping: The limits of the study, from `trials` to `patience`.
+        checkpoint_every_s: `checkpoint_every` in seconds; infinite for no checkpoints.
+        goals: The goals to maximize, then those to minimize.
     """
 
     name: str
@@ -89,12 +89,12 @@ class Declaration:
         for what, part in (("objective", self.trainable), ("strategy", self.strategy)):
             if getattr(part, "needs_budget", False) and self.budget is None:
                 raise SpecError(
-                    f"this {what} needs to know how long to train: give Study a budget, e.g. budget=20 (epochs; folds, "
-                    "where it cross-validates)"
+                    f"this {what} needs a budget; pass one to Study, e.g. budget=20 (epochs, or folds if it "
+                    "cross-validates)"
                 )
         if (known := self.trainable.known_metrics()) is not None:
             check_metrics(self.record().metrics, known, self.trainable)
-        if isinstance(self.strategy, Strategy):  # as it is: names were resolved
+        if isinstance(self.strategy, Strategy):  # always: names were resolved
             self.strategy.check_study(self.record(), self.stopping.trials)
 
     @property
@@ -103,7 +103,7 @@ class Declaration:
         return [*map(Path, _several(self.warm_start))]
 
     def record(self) -> StudyRecord:
-        """What goes into the store."""
+        """The record of the study for its store."""
         return StudyRecord(
             name=self.name,
             space=self.space or Space(),
@@ -118,7 +118,7 @@ class Declaration:
         )
 
     def _started(self, config: Mapping[str, Any]) -> Config:
-        """A config of `start`, completed. Raises SpecError for a parameter or value that the space does not have."""
+        """A configuration of `start` with its missing parameters filled in; SpecError if it is not in the space."""
         space = self.space or Space()
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
@@ -135,7 +135,7 @@ class Declaration:
         return whole
 
     def _goals(self) -> tuple[Goal, ...]:
-        """The goals in the order in which they are given; those to maximize come first."""
+        """The goals in the given order; those to maximize come first."""
         goals = []
         for given, way in ((self.maximize, True), (self.minimize, False)):
             goals += [Goal(name, way) for name in _several(() if given is None else given)]
@@ -143,14 +143,15 @@ class Declaration:
         if not goals or not all(isinstance(metric, str) and metric for metric in metrics):
             got = f"maximize={self.maximize!r}, minimize={self.minimize!r}"
             raise SpecError(
-                f"Study needs a metric, as maximize='val_accuracy' or minimize='val_loss', or a list of some; got {got}"
+                f"Study needs a metric, e.g. maximize='val_accuracy' or minimize='val_loss', or a list of metrics; "
+                f"got {got}"
             )
         if len(set(metrics)) < len(metrics):
-            raise SpecError(f"Study names a metric twice as its goal: {', '.join(metrics)}; once is enough")
+            raise SpecError(f"Study has a metric twice in its goals: {', '.join(metrics)}; name each metric once")
         return tuple(goals)
 
     def _settle_parts(self) -> None:
-        """Replaces names by what they name, and checks objects of the user's own."""
+        """Replaces names by the objects that they stand for, and checks the user's own objects."""
         if isinstance(self.strategy, str):
             self._settle("strategy", strategy(self.strategy))
         if self.pruner is None or isinstance(self.pruner, str):
@@ -174,7 +175,7 @@ class Declaration:
             return FunctionObjective(self.objective, self.shared)
         if self.shared is not None:
             raise SpecError(
-                "Study shared is for an objective that is a function; this one loads its own data: drop shared="
+                "Study shared is for objectives that are functions; this objective loads its own data: remove shared="
             )
         check_extends("Study objective", self.objective, Objective)
         return self.objective
@@ -183,16 +184,14 @@ class Declaration:
         if not isinstance(self.constraints, list | tuple):
             raise SpecError(f"Study constraints must be a list, got {self.constraints!r}; write [constraint('a < b')]")
         own = self.trainable.space
-        # Equal to the objective's where this is a copy of a declaration, which has its space settled.
+        # In a copy of a declaration, the space is already set, and equal to that of the objective.
         if self.space is not None and own is not None and self.space != own.constrained(*self.constraints):
-            raise SpecError("Study was given a space, and its objective carries one; drop space=")
+            raise SpecError("Study got a space, but its objective has its own; remove space=")
         space = self.space if own is None else own
         if not isinstance(space, Space):
-            raise SpecError(f"Study needs space=Space(...), which says what may vary; got {space!r}")
+            raise SpecError(f"Study needs space=Space(...), the search space; got {space!r}")
         if not space:
-            raise SpecError(
-                "the space is empty: nothing may vary; declare a parameter, e.g. Space(lr=Float(1e-4, 1e-1))"
-            )
+            raise SpecError("the space is empty; declare at least one parameter, e.g. Space(lr=Float(1e-4, 1e-1))")
         return space.constrained(*self.constraints)
 
     def _check_resources(self) -> None:
@@ -206,21 +205,23 @@ class Declaration:
         self._settle("gpus", gpus)
 
     def _check_end(self) -> None:
-        """Checks that the limits make sense, and that one of them is sure to end the study."""
+        """Checks that the limits are valid, and that one of them will certainly end the study."""
         self.stopping.check(gpus=self.gpus)
         if self.stopping.endless:
-            unsure = ": its target may never be reached" * (self.target is not None)
-            raise SpecError(f"the study has neither trials nor a timeout, and might never end{unsure}; give one")
+            unsure = ", as its target may not be reached" * (self.target is not None)
+            raise SpecError(
+                f"the study has neither trials= nor timeout=, so it might never end{unsure}; pass one of them"
+            )
 
     def _check_record(self) -> None:
         if not isinstance(self.start, list | tuple) or not all(isinstance(config, Mapping) for config in self.start):
             raise SpecError(f"Study start must be a list of configs, got {self.start!r}; write start=[{{'lr': 0.1}}]")
         for path in _several(self.warm_start):
             if not isinstance(path, str | Path) or not path:
-                raise SpecError(f"Study warm_start must name a store, or a list of some, got {path!r}")
+                raise SpecError(f"Study warm_start must be the path of a store, or a list of paths, got {path!r}")
         record = self.record()
         if taken := {"step", "seconds"}.intersection(record.metrics):
-            raise SpecError(f"the metric's name '{taken.pop()}' is taken by the report itself; rename it")
+            raise SpecError(f"the metric name '{taken.pop()}' is reserved; rename the metric")
 
     def _checkpoint_every_s(self) -> float:
         if self.checkpoint_every == 0 and not isinstance(self.checkpoint_every, bool):
@@ -232,9 +233,9 @@ class Declaration:
 
 
 def _several(given: Any) -> Sequence[Any]:
-    """A single value stands for a list of one."""
+    """The value as a list, if it is a single one."""
     return given if isinstance(given, list | tuple) else [given]
 
 
-# The whole numbers, beside those that end the study, and their lowest values.
+# The arguments that are whole numbers, except for the limits, and their lowest values.
 _WHOLE = {"budget": 1, "seed": 0, "workers": 1, "cpus": 1, "retries": 0, "repeats": 1}

@@ -78,9 +78,9 @@ class Session:
 
     Args:
         space: The search space.
-        maximize, minimize, outcome_constraints, constraints, strategy, pruner, budget, seed, start, repeats: As in
-            `Study`.
+        maximize, minimize, outcome_constraints, constraints, strategy, pruner, budget: As in `Study`.
         trials: The number of trials after which `ask` returns no new ones. None: no limit.
+        seed, start, repeats: As in `Study`.
         store: The file in which to store the search. If it exists, the session continues with it, and a trial whose
             result was never told is returned by `ask` again. `archsearch report`, `best` and `show` read it. None:
             nothing is stored.

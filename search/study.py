@@ -1,4 +1,4 @@
-"""Study: what a spec file makes, and what runs it."""
+"""Study: the declaration of a search, and the functions that run and resume it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Study(Declaration):
-    """What to search, how, and for how long.
+    """A search: what to optimize, in which space, how and for how long.
 
     Example:
         >>> from archsearch import Float, Space, Study
@@ -31,73 +31,74 @@ class Study(Declaration):
         ... )
 
     Args:
-        name: Of the study, and of its store: `NAME.db`.
-        objective: A `Supervised` or another `Objective`, or a function of the trial: a generator that yields metrics,
-            or one that reports them with `trial.report`, or returns them. With one goal, a number will do.
-        shared: For a function as objective: a function of no arguments that loads its data. The driver calls it once.
-            Every trial has what it returned as `trial.shared`; arrays are held once in a machine's memory.
-        space: What may vary. An objective that carries its own space needs none.
-        constraints: Combinations of parameters that are allowed, beside the space's own, such as
+        name: The name of the study, and of its store: `NAME.db`.
+        objective: A `Supervised` or another `Objective`, or a function of the trial. The function is a generator that
+            yields metrics, or it reports them with `trial.report`, or it returns them. In a study with one goal, it may
+            give plain numbers.
+        shared: A function without arguments that loads the data for an objective that is a function. It is called once,
+            by the driver. Each trial gets what it returned as `trial.shared`; arrays are in memory once per machine.
+        space: The search space. Omit it if the objective has its own.
+        constraints: Constraints on parameters, in addition to those of the space, such as
             `[constraint("units_1 >= units_2")]`.
-        maximize: The metric to maximize, or a list of several. With more than one goal in all there is a Pareto front,
-            `history.front`; `history.best` is the trial of the front that is best in the first goal.
-        minimize: The metric to minimize, or a list of several. Goals of `maximize` come before those of `minimize`.
-        outcome_constraints: What a trial's metrics must satisfy to count among the best, such as
+        maximize: The metric to maximize, or a list of metrics. If there is more than one goal, `history.front` is the
+            Pareto front, and `history.best` is the trial of the front that is best in the first goal.
+        minimize: The metric to minimize, or a list of metrics. The goals of `maximize` come before those of `minimize`.
+        outcome_constraints: Conditions on the metrics that the best trial must satisfy, such as
             `["parameters < 1e6"]`.
-        strategy: Chooses configurations: an object such as `TPE()`, or a name as on the command line. The default,
-            `Auto`, chooses among the others by what it learns about the study.
-        pruner: Stops trials early: an object such as `Median()`, or a name. None stops none: a pruner may stop a trial
-            that would have improved late.
-        trials: How many configurations are tried in total. None: no such limit.
-        timeout: How long to work on the study in total: a text with units such as "90s", "20m" or "1h30m", or a number
-            of seconds. None: no such limit.
-        gpu_hours: How many hours its trials may use GPUs in total, summed over trials and GPUs. None: no such limit.
-        target: The study ends once the best value of the first goal is as good as this. None: no such limit.
-        patience: The study ends once so many trials in a row have ended without a new best one. None: no such limit.
-        budget: How many reports (epochs, or folds) a full trial makes. None: a trial ends when its objective does.
-        seed: Of every random choice. The default is fixed, so that a spec file always means the same search.
-        workers: Trials at a time. None: as many as the cores, or GPUs, carry.
-        cpus: Cores that each trial uses.
-        gpus: GPUs that each trial uses; with a fraction, trials share one.
-        retries: How often a trial is started again whose worker died; from its last checkpoint, if it has one.
-        start: Configurations to try first, such as the one in use today. What one leaves out is filled in.
-        warm_start: Stores of earlier studies, one or a list, whose best configurations are tried after `start`. Their
-            spaces may differ: configurations are adapted to this one.
-        repeats: With how many seeds a promising configuration is trained: one that no other beats by its mean so far.
-            The best trial then is the one with the best mean, not the one with the luckiest seed.
-        checkpoint_every: How often a trial keeps its state at most (with `trial.save`; a `Supervised` does it by
-            itself), as a duration like `timeout`. It bounds what a dead worker costs; writing once a minute costs next
-            to nothing. 0: whenever it is saved. None: never.
+        strategy: The strategy that chooses configurations: an object such as `TPE()`, or its name on the command line.
+            The default, `Auto`, chooses one of the others according to the study.
+        pruner: The pruner that stops trials early: an object such as `Median()`, or its name. By default none, as any
+            pruner may stop a trial that would have improved late.
+        trials: The total number of trials. None: no limit.
+        timeout: The total time to work on the study: a text with units such as "90s", "20m" or "1h30m", or a number of
+            seconds. None: no limit.
+        gpu_hours: The total hours that trials may use GPUs, summed over trials and GPUs. None: no limit.
+        target: The study ends when the best value of the first goal is at least as good as this. None: no limit.
+        patience: The study ends when this many trials in a row have ended without a new best trial. None: no limit.
+        budget: The number of reports (epochs or folds) of a full trial. None: a trial ends when its objective returns.
+        seed: The seed of all random choices. The default is fixed, so that a spec always gives the same search.
+        workers: The number of trials that run at the same time. None: as many as the CPU cores or GPUs allow.
+        cpus: The number of CPU cores per trial.
+        gpus: The number of GPUs per trial. With a fraction, trials share a GPU.
+        retries: How many times a trial is started again after its worker died, from its last checkpoint if it has one.
+        start: Configurations to evaluate first, such as your current one. Missing parameters are filled in.
+        warm_start: The store of an earlier study, or a list of stores, whose best configurations are evaluated after
+            those of `start`. If the spaces differ, the configurations are adapted.
+        repeats: The number of seeds under which a promising configuration is trained: one whose mean no other
+            configuration exceeds so far. The best trial is then the one with the best mean, not the luckiest one.
+        checkpoint_every: The minimum time between two checkpoints of a trial (by `trial.save`; `Supervised` saves
+            checkpoints itself), a duration like `timeout`. It limits the work that is lost when a worker dies; the
+            default of one minute costs almost no time. 0: at each `trial.save`. None: no checkpoints.
         executor: "ray", or "inline" to run trials in this process, one at a time.
-        observers: Objects whose methods are called with what happens; see `Observer`. They are called in the driver
-            only. The store of a study made in a notebook keeps them for a resume, but for those that cannot be pickled.
+        observers: Objects whose methods are called for each event; see `Observer`. They are called in the driver only.
+            The store of a study that was created in a notebook keeps them for `resume`, if they can be pickled.
 
     Raises:
-        SpecError: Something is invalid; an `ArgumentError` for a single argument of a wrong type or value.
+        SpecError: The declaration is invalid; `ArgumentError` if a single argument has the wrong type or value.
     """
 
     def run(self, store: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> History:
         """Run the study to its end, as `archsearch run` does.
 
         Args:
-            store: The file to keep it in. Default: `NAME.db` in the current folder.
-            resume: Go on with the store where it exists, instead of raising, so that a cell or a script may be run
-                again. The study must be declared as it was, except for its limits, which are the new totals, and its
-                workers and executor. Code is not compared: trials that are yet to run use it as it is now.
+            store: The file to store the study in. Default: `NAME.db` in the current folder.
+            resume: If the store exists, continue with it instead of raising an error, so that a cell or a script can be
+                run again. The declaration must be the same, except for the limits, which are the new totals, the
+                workers and the executor. Code is not compared: the remaining trials use the current code.
             quiet: Show no progress.
 
         Returns:
-            The history: all trials, of earlier sessions too.
+            The history: all trials, including those of earlier sessions.
 
         Raises:
-            StoreError: The store exists and `resume` is False, or it is of a study that was declared otherwise.
-            ArchsearchError: Whatever else the command line would print.
+            StoreError: The store exists and `resume` is False, or it belongs to a study that was declared differently.
+            ArchsearchError: Any other error that the command line would print.
         """
         if loading_spec.get():
             raise SpecError(
                 "the spec calls study.run() while it is being loaded; put it under if __name__ == '__main__':"
             )
-        # Here and not above: a worker loads the spec too, and drives nothing.
+        # Not at the top: workers load the spec too, and do not need the driver.
         from archsearch.search.cli.display import progress
         from archsearch.search.engine.driver import Driver
         from archsearch.studies.store import StoreExistsError
@@ -107,7 +108,7 @@ class Study(Declaration):
             return driver.run_or_resume() if resume else driver.run()
         except StoreExistsError as error:
             raise StoreError(
-                f"{error}; go on with it: study.run(resume=True), or name another file: study.run(store=...)"
+                f"{error}; continue it: study.run(resume=True), or use another file: study.run(store=...)"
             ) from error
 
     def __repr__(self) -> str:
@@ -128,7 +129,7 @@ class Study(Declaration):
         return facts_html(self.name, facts) + table_html(("parameter", "domain"), domains)
 
     def _limits(self) -> dict[str, object]:
-        """What ends the study and its trials, as far as it is given."""
+        """The limits of the study and its trials that are set."""
         names = ("trials", "timeout", "gpu_hours", "target", "patience", "budget")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -146,23 +147,23 @@ def resume(
     address: str | None = None,
     quiet: bool = False,
 ) -> History:
-    """Go on with a study after any kind of stop, or extend it.
+    """Continue a study after any kind of stop, or extend it.
 
     Args:
-        store: The file of the study.
-        trials, timeout, gpu_hours, target, patience: What ends the study, as in `Study`: totals over all sessions, not
-            additions. None: as before.
-        workers: Trials at a time. None: as before.
+        store: The store of the study.
+        trials, timeout, gpu_hours, target, patience: The limits of the study, as in `Study`. They are totals over all
+            sessions, not additions. None: as before.
+        workers: The number of trials that run at the same time. None: as before.
         executor: "ray" or "inline". None: as before.
-        address: Of an existing Ray cluster, `HOST:PORT` or "auto".
+        address: The address of an existing Ray cluster, `HOST:PORT` or "auto".
         quiet: Show no progress.
 
     Returns:
         The history of the study.
 
     Raises:
-        ArgumentError: An argument is invalid. Nothing has been written then.
-        ArchsearchError: What the command line would print as an error.
+        ArgumentError: An argument is invalid; the store was not changed.
+        ArchsearchError: Any error that the command line would print.
     """
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import Settings, stored

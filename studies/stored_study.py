@@ -35,10 +35,10 @@ def open_study(store: str | Path) -> StoredStudy:
         StoreError: The file does not exist or is not a store.
 
     Example:
-        >>> study = open_study("wine.db")
-        >>> study.best_config
-        >>> study.frame().sort_values("metrics.val_accuracy")
-        >>> study.report("wine.html")
+        study = open_study("wine.db")
+        study.best_config
+        study.frame().sort_values("metrics.val_accuracy")
+        study.report("wine.html")
     """
     return StoredStudy(store)
 

@@ -1,4 +1,4 @@
-"""Public docstrings in `spaces`: their examples run, and each lists its arguments."""
+"""Public docstrings: their examples run, and each lists its arguments or attributes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pytest
 import archsearch
 
 STUB = Path(archsearch.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
-# Each public name of `spaces` that is a class or a function; the others (Config, Constraint) are type aliases.
+# Each public name that is a class or a function; the others (Config, Constraint) are type aliases.
 PUBLIC = {
     name: value
-    for name in re.findall(r"^from \.spaces\.\S+ import \w+ as (\w+)$", STUB, flags=re.M)
+    for name in re.findall(r"^from \.\S+ import \w+ as (\w+)$", STUB, flags=re.M)
     if inspect.isclass(value := getattr(archsearch, name)) or inspect.isfunction(value)
 }
 
 
 def arguments_of(value: Any) -> list[str]:
     """The arguments that a caller gives; none for an exception that only takes a message, or for a protocol."""
-    plain = (object.__init__, Exception.__init__)
+    plain = (object.__init__, Exception.__init__, BaseException.__init__)
     if inspect.isclass(value) and (value.__init__ in plain or getattr(value, "_is_protocol", False)):
         return []
     return [name for name in inspect.signature(value).parameters if name != "self"]
@@ -43,10 +43,29 @@ def test_the_examples_run(name: str) -> None:
 def test_each_argument_is_described(name: str) -> None:
     text = inspect.getdoc(PUBLIC[name]) or ""
     assert text.strip(), "no docstring"
-    section = re.search(r"^Args:\n((?: {4}.*\n?|\n)*)", text, flags=re.M)
-    described = re.findall(r"^ {4}\*{0,2}(\w+): ", section.group(1), flags=re.M) if section else []
-    assert described == arguments_of(PUBLIC[name])
+    arguments = arguments_of(PUBLIC[name])
+    if "\nArgs:\n" in text:
+        assert described_in("Args", text) == arguments
+    else:  # users receive its objects, and do not construct them
+        assert set(arguments) <= set(described_in("Attributes", text))
+
+
+def described_in(section: str, text: str) -> list[str]:
+    """The names that a section of a docstring describes; "maximize, minimize:" describes two."""
+    found = re.search(rf"^{section}:\n((?: {{4}}.*\n?|\n)*)", text, flags=re.M)
+    entries = re.findall(r"^ {4}((?:\*{0,2}\w+, )*\*{0,2}\w+): ", found.group(1), flags=re.M) if found else []
+    return [name.strip("* ") for entry in entries for name in entry.split(",")]
 
 
 def test_the_list_is_not_empty() -> None:
-    assert {"Space", "Float", "constraint", "MLP", "NetworkFamily", "ConfigError"} <= PUBLIC.keys()
+    assert {
+        "Space",
+        "Float",
+        "constraint",
+        "MLP",
+        "NetworkFamily",
+        "ConfigError",
+        "Study",
+        "Session",
+        "TPE",
+    } <= PUBLIC.keys()

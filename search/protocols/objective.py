@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 
 class Objective(ABC):
-    """Trains one trial, and yields its metrics after each unit of budget. A base for objectives with data of their own.
+    """Trains one trial, and yields its metrics after each unit of budget. A base class for objectives with data.
 
-    A function will do where there is none; see `Study(objective=...)`. Only `__call__` must be written here, and every
-    other method may be left out. An objective is sent to the workers, so it must pickle, or be made in a spec file.
+    A plain function is enough if the data needs no preparation; see `Study(objective=...)`. A subclass must implement
+    `__call__`; all other methods are optional. Objectives are sent to the workers, so they must be picklable or created
+    in a spec file.
 
     Attributes:
-        space: The objective's own space, so that the study need not name one.
-        needs_budget: True refuses a study without a budget.
-        optional_metrics: Names that it would report too, if its argument `metrics` named them.
+        space: The search space, for studies that are declared without one.
+        needs_budget: Whether a study without a budget is refused.
+        optional_metrics: The metrics that it reports only if its argument `metrics` names them.
     """
 
     space: Space | None = None
@@ -34,64 +35,69 @@ class Objective(ABC):
     def __call__(self, trial: TrialContext, /) -> Iterator[Metrics | float] | Metrics | float | None:
         """Train one trial.
 
+        Args:
+            trial: The configuration, the budget, the seed, the device and so on.
+
         Returns:
-            An iterator of metrics, as a generator function makes one; or, once it is done, the metrics, unless it has
-            reported them with `trial.report`. In a study with one metric, a plain number will do.
+            An iterator over the metrics of each report, such as a generator function returns; or the final metrics; or
+            None if all were reported with `trial.report`. In a study with one metric, a plain number is enough.
         """
 
     def prepare(self) -> Any:
         """Load and check the data. Called once by the driver, before any worker starts.
 
         Returns:
-            The data, `shared` below. It is sent to each worker once; on Ray its numpy arrays are mapped, not copied.
+            The data, which the methods below get as `shared`. It is sent to each worker once. On Ray, its NumPy arrays
+            are mapped, not copied.
         """
         return None
 
     def attach(self, shared: Any) -> None:
-        """Take the data for all coming trials in this process. Called once on each worker; arrays are read-only."""
+        """Keep the data for the trials in this process. Called once in each worker; arrays may be read-only."""
 
     def release(self) -> None:
-        """Remove what `prepare` has left on disk. Called by the driver when the session ends, in whatever way."""
+        """Remove temporary files of `prepare`. Called by the driver when the session ends, also after an error."""
 
     def known_metrics(self) -> Sequence[str] | None:
-        """The names that it may report, as far as is known before `prepare`. None: not known.
+        """The names of the metrics that it may report, before `prepare` was called; None if unknown.
 
-        A study about another metric is refused where it is declared, before any data is read.
+        A study that needs another metric is refused when it is created, before any data is read.
         """
         return None
 
     def metrics_of(self, shared: Any) -> Sequence[str] | None:
-        """The names that it reports, so that a misspelt goal is found before the first trial. None: not known."""
+        """The names of the metrics that it reports; None if unknown. A misspelt goal is then found before any trial."""
         return None
 
     def check_budget(self, budget: int | None, shared: Any) -> None:
-        """Raise SpecError for a budget that trials cannot have. Called before any worker starts."""
+        """Raise SpecError if trials cannot have this budget. Called before any worker starts."""
 
     def fingerprint_of(self, shared: Any) -> str | None:
-        """A digest of the data, kept in the store: a resume on other data is refused. None: not known."""
+        """A digest of the data, which is stored: a study cannot be resumed with other data. None: not checked."""
         return None
 
     def summary_of(self, shared: Any) -> str | None:
-        """One line on the data and how it was cleaned, for `archsearch check`."""
+        """One line about the data and how it was cleaned, for `archsearch check`; None for no line."""
         return None
 
     def rehearse(self, config: Config, shared: Any) -> None:
-        """Build what the config says, try it on a few samples, and raise what its trial would.
+        """Try a configuration on a few samples, and raise the exception that its trial would raise.
 
-        Called for a few configs before any worker starts; what raises is told as a warning.
+        Called for a few configurations before any worker starts. Exceptions are shown as warnings.
         """
 
     def costs(self, config: Config, shared: Any) -> Costs | None:
-        """The `parameters`, `flops` and `memory_bytes` of a trial, found without training. None: it cannot tell.
+        """The `parameters`, `flops` and `memory_bytes` of a trial, computed without training; None if unknown.
 
-        Raises for a config that cannot be built. `archsearch check` asks about a thousand configs.
+        Raises an exception if the model cannot be built. `archsearch check` calls it for about a thousand
+        configurations.
         """
         return None
 
     def stack_key(self, config: Config) -> Hashable | None:
-        """Trials with equal keys, budgets and devices can train as one program. None: the trial trains alone."""
+        """Trials with equal keys, budgets and devices can be trained as one program. None: it is trained alone."""
         return None
 
     def run_stack(self, trials: Sequence[TrialContext], /) -> Iterator[Sequence[Any]]:
-        """Train trials whose `stack_key` is equal as one program: for each step, the metrics of each trial."""
+        """Train trials with the same `stack_key` as one program; yields, for each step, the metrics of each trial."""
         raise NotImplementedError(f"{type(self).__name__} trains each trial alone")

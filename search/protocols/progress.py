@@ -12,14 +12,14 @@ from archsearch.studies.records import Event, SessionStarted
 
 
 class Progress(Protocol):
-    """Shows how a session goes. The engine knows nothing of a terminal: it hands over committed events."""
+    """Shows the progress of a session. The engine does not write to a terminal; it passes on committed events."""
 
     def warn(self, text: str) -> None:
-        """A warning about the study, before its first trial."""
+        """Show a warning about the study, before its first trial."""
         ...
 
     def show(self, history: History, events: Sequence[Event]) -> None:
-        """A batch of events that was just committed, and the history after it."""
+        """Show a batch of events that was just committed; `history` is the history after it."""
         ...
 
 
@@ -36,5 +36,5 @@ class Silent(AbstractContextManager["Silent"]):
         """Nothing to end."""
 
 
-# Makes the progress of a session: from the store's path, the history so far, and the session that begins.
+# Creates the progress of a session from the path of the store, the history so far, and the session that starts.
 ShowProgress = Callable[[Path, History, SessionStarted], AbstractContextManager[Progress]]

@@ -16,7 +16,11 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The trial should end here, as Pruned(reason)."""
+    """The trial should end here, as pruned.
+
+    Args:
+        reason: The reason as text, for the report and `archsearch show`.
+    """
 
     reason: str
 
@@ -38,11 +42,11 @@ class Pruner:
     __slots__ = ()
 
     def judge(self, trial: Trial, history: History) -> Verdict:
-        """Say whether the trial goes on.
+        """Decide whether the trial continues.
 
         Args:
-            trial: The trial, whose last report has just come: `trial.reports[-1]`.
-            history: All trials so far, this one included.
+            trial: The trial, which has just made the report `trial.reports[-1]`.
+            history: All trials so far, including this one.
 
         Returns:
             `Continue()`, or `Stop(reason)`: the trial ends as pruned.
@@ -50,7 +54,7 @@ class Pruner:
         raise NotImplementedError(f"{type(self).__name__} must implement judge()")
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """What of its settings does nothing in this study, in words; as that of `Strategy`."""
+        """Warnings about settings that have no effect in this study; see `Strategy.warnings_for`."""
         return []
 
     def __repr__(self) -> str:

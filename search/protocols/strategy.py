@@ -78,30 +78,30 @@ class Strategy:
         return proposals
 
     def promote(self, history: History, n: int) -> list[Extension]:
-        """Choose at most `n` paused trials to go on. Called before each `ask`, which gets the slots that are left.
+        """Choose at most `n` paused trials to continue. Called before each `ask`, which gets the remaining slots.
 
-        Trials pause where a strategy proposes a budget below the study's. By default none goes on.
+        A trial pauses if the budget of its proposal is below that of the study. By default, none continues.
         """
         return []
 
     def check_study(self, study: StudyRecord, trials: int | None) -> None:
-        """Check, before the study's store is made, that this strategy can serve it.
+        """Check that this strategy can be used in a study, before the store is created.
 
         Args:
-            study: What the study declares.
+            study: The declaration of the study.
             trials: Its total number of trials; None if another limit ends it.
 
         Raises:
-            SpecError: It cannot; by default it always can.
+            SpecError: It cannot be used; by default it always can.
         """
 
     def warnings_for(self, study: StudyRecord, trials: int | None) -> list[str]:
-        """What of its settings does nothing in this study, in words; by default nothing is wrong.
+        """Warnings about settings that have no effect in this study; by default none.
 
         `archsearch check` and the start of a run show them.
 
         Args:
-            study: What the study declares.
+            study: The declaration of the study.
             trials: Its total number of trials; None if another limit ends it.
         """
         return []
@@ -111,7 +111,7 @@ class Strategy:
         return settings_repr(self)
 
     def _new(self, history: History, rng: np.random.Generator) -> Proposal | None:
-        """A legal proposal of a configuration that was not tried, as long as there is one; None if nothing is left."""
+        """A proposal with a legal and, if the space has one left, untried configuration; None if nothing is left."""
         space = history.study.space
         made: list[Proposal] = []
 

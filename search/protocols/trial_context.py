@@ -14,18 +14,18 @@ class CheckpointWriter:
 
     @property
     def due(self) -> bool:
-        """Would a state saved now be kept?"""
+        """Whether a state saved now would be kept."""
         return False
 
     def save(self, state: object) -> None:
-        """Keep the state with the report that comes next."""
+        """Save the state with the next report."""
 
 
 class TrialStopped(BaseException):
     """Raised by `trial.report` in an objective whose trial is over: pruned, out of budget, or its session has ended.
 
-    Not an `Exception`, so that a training loop's `except Exception` does not swallow it. Let it pass through: the trial
-    is recorded as what it is, and not as failed.
+    It is not an `Exception`, so that `except Exception` in a training loop does not catch it. Do not catch it: the
+    trial is recorded as finished or pruned, not as failed.
     """
 
 
@@ -34,22 +34,22 @@ class Reporter:
 
     @property
     def stopped(self) -> bool:
-        """Is the trial over?"""
+        """Whether the trial is over."""
         return False
 
     def report(self, metrics: Mapping[str, float] | float) -> bool:
-        """Hand one report over, and wait for the decision. Returns whether the trial should go on."""
+        """Deliver a report and wait for the decision. Returns whether the trial should continue."""
         raise SpecError("trial.report is for an objective that is a plain function; a generator yields its metrics")
 
 
 @dataclass(frozen=True, slots=True)
 class TrialContext:
-    """What an objective is given: `def train(trial): ... trial.config["lr"] ... yield {"val_loss": loss}`.
+    """The argument of an objective: `def train(trial): ... trial.config["lr"] ... yield {"val_loss": loss}`.
 
-    An objective either yields its metrics, or reports them with `trial.report`, or returns them once at its end.
+    An objective yields its metrics, or reports them with `trial.report`, or returns them once at its end.
 
-    `save` belongs to the next report, and comes before it. What follows that report is done again when the trial goes
-    on from there:
+    To let a trial continue where it stopped, save its state before a report. A trial that is resumed starts after the
+    report that followed the last saved state:
 
         start = 0
         if trial.restored:
@@ -63,18 +63,18 @@ class TrialContext:
             yield {"val_loss": loss}
 
     Attributes:
-        number: Of the trial, from 0.
-        attempt: How many times the trial was started, this one included.
-        config: The active parameters, a plain dict.
-        budget: How many reports a full trial makes. None: as many as the objective likes.
-        seed: From the study's seed and the trial's number.
-        device: Where to train, as torch names it.
-        log: Keeps a line with the trial, as `print` does.
-        shared: What the function given as `Study(shared=...)` returned.
-        restored: The state that was saved last, where the trial goes on because its worker died, or after a pause; None
-            where it begins.
-        checkpoint_writer: Keeps what `save` is given.
-        reporter: Takes what `report` is given.
+        number: The number of the trial, from 0.
+        attempt: The number of times that the trial was started, this time included.
+        config: The values of the active parameters, a plain dict.
+        budget: The number of reports of a full trial; None if there is no limit.
+        seed: The seed of this run, derived from the study's seed and the number of the trial.
+        device: The device to train on, as torch names it: "cpu", "cuda:0".
+        log: A function that stores a line of text with the trial, as `print` does.
+        shared: The return value of `Study(shared=...)`.
+        restored: The state saved last, if the trial continues after a pause or the death of its worker; None if it
+            starts from scratch.
+        checkpoint_writer: Used by `save`.
+        reporter: Used by `report`.
     """
 
     number: int
@@ -91,37 +91,38 @@ class TrialContext:
 
     @property
     def save_due(self) -> bool:
-        """Would a state saved now be kept? So that none is put together in vain: see `Study(checkpoint_every=...)`."""
+        """Whether a state saved now would be kept; see `Study(checkpoint_every=...)`."""
         return self.checkpoint_writer.due
 
     def save(self, state: object) -> None:
-        """Keep the state with the report that comes next: call it before that report. Does nothing while none is due.
+        """Save the state of the trial; call it just before the report that it belongs to. No effect unless `save_due`.
 
         Args:
-            state: Whatever pickles, such as tensors, state_dict()s and plain values, with the states of the random
-                generators in use, if the trial is to go on as though it had never stopped.
+            state: Anything that can be pickled: tensors, state dicts, plain values. Include the states of the random
+                generators in use if a resumed trial must give exactly the same results.
 
         Raises:
-            SpecError: The state does not pickle.
+            SpecError: The state cannot be pickled.
         """
         self.checkpoint_writer.save(state)
 
     def report(self, metrics: Mapping[str, float] | float, *, raise_on_stop: bool = False) -> bool:
         """Report the metrics after a unit of budget, such as an epoch: for callbacks of Lightning, Keras and the like.
 
-        Only for an objective that is a plain function, which may also return metrics at its end; they join its last
-        report. The call waits until the pruner has decided. Any thread may call it.
+        For objectives that are plain functions. Metrics that such a function returns are added to its last report. The
+        call waits for the pruner's decision. It may be made in any thread.
 
         Args:
-            metrics: Names and finite numbers; in a study with one metric, the number alone will do.
-            raise_on_stop: Raise instead of returning False, where the training loop cannot be told to stop.
+            metrics: The metrics by name, finite numbers; in a study with one metric, the number alone is enough.
+            raise_on_stop: Raise an exception instead of returning False, for training loops that cannot be stopped
+                otherwise.
 
         Returns:
-            Whether to go on. False: the trial is over, and the objective has half a minute to return.
+            Whether to continue. After False, the trial is over and the objective has 30 seconds to return.
 
         Raises:
-            TrialStopped: The trial is over, and `raise_on_stop` was given or an earlier report returned False already.
-            SpecError: The objective is a generator, which yields its metrics instead.
+            TrialStopped: The trial is over, and `raise_on_stop` is true or an earlier report returned False.
+            SpecError: The objective is a generator function, which must yield its metrics instead.
         """
         going = self.reporter.report(metrics)
         if raise_on_stop and not going:
@@ -130,5 +131,5 @@ class TrialContext:
 
     @property
     def should_stop(self) -> bool:
-        """Is the trial over? True once the pruner has stopped it, its budget is used up, or its session ends."""
+        """Whether the trial is over: the pruner stopped it, its budget is used up, or the session is ending."""
         return self.reporter.stopped

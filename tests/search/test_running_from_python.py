@@ -147,7 +147,7 @@ def test_an_existing_store_names_the_argument_in_python_and_the_command_elsewher
     with pytest.raises(StoreError) as caught:
         study().run(tmp_path / "s.db", quiet=True)
     assert str(caught.value) == (
-        f"{tmp_path / 's.db'} already exists; go on with it: study.run(resume=True), or name another file: "
+        f"{tmp_path / 's.db'} already exists; continue it: study.run(resume=True), or use another file: "
         "study.run(store=...)"
     )
 

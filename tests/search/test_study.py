@@ -51,7 +51,7 @@ def study(**settings: Any) -> Study:
     ("settings", "message"),
     [
         ({"minimize": None}, "needs a metric"),
-        ({"maximize": "loss"}, "a metric twice as its goal: loss"),
+        ({"maximize": "loss"}, "a metric twice in its goals: loss"),
         ({"minimize": ""}, "needs a metric"),
         ({"minimize": 3}, "needs a metric"),
         ({"trials": 2.5}, r"^trials must be a whole number of at least 1, got 2\.5"),
@@ -59,7 +59,7 @@ def study(**settings: Any) -> Study:
         ({"timeout": "20"}, "^timeout has no unit, got '20'; write 20s for seconds"),
         ({"target": True}, "^target must be a finite number, got True"),
         ({"gpu_hours": 1.0}, "^gpu_hours has no effect, as the trials use no GPU"),
-        ({"trials": None}, "neither trials nor a timeout"),
+        ({"trials": None}, "neither trials= nor timeout="),
         ({"trials": None, "target": 1.0}, "might never end: its target may never be reached"),
         ({"checkpoint_every": "5"}, "^checkpoint_every has no unit"),
         ({"strategy": Strategy()}, r"strategy must have a method `propose` or `ask`"),
@@ -70,8 +70,8 @@ def study(**settings: Any) -> Study:
         ({"workers": True}, "workers must be a whole number"),
         ({"gpus": -0.5}, "gpus must be a number of at least 0"),
         ({"pruner": "medium"}, r"unknown pruner 'medium'; .*did you mean 'median'\?"),
-        ({"minimize": "seconds"}, "is taken by the report itself"),
-        ({"objective": Supervised(digits(), MLP(1, 8)), "space": SPACE}, "its objective carries one; drop space="),
+        ({"minimize": "seconds"}, "is reserved"),
+        ({"objective": Supervised(digits(), MLP(1, 8)), "space": SPACE}, "its objective has its own; remove space="),
         ({"objective": Supervised(digits(), MLP(1, 8)), "space": None}, "give Study a budget"),
     ],
 )

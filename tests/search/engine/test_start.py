@@ -105,5 +105,5 @@ def test_an_earlier_study_that_has_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"other\.db has no parameter of this space"):
         study(warm_start=tmp_path / "other.db").run(tmp_path / "later.db", quiet=True)
     assert not (tmp_path / "later.db").exists()
-    with pytest.raises(SpecError, match="warm_start must name a store"):
+    with pytest.raises(SpecError, match="warm_start must be the path of a store"):
         study(warm_start=3)

@@ -311,7 +311,7 @@ def test_an_extension_that_cannot_be_ends_the_session_in_good_order(tmp_path: Pa
         (lambda: Hyperband(min_steps=0), r"Hyperband min_steps must be a whole number of at least 1, got 0"),
         (lambda: Hyperband(brackets=0), r"Hyperband brackets must be"),
         (lambda: TopK(keep=0), r"TopK keep must be"),
-        (lambda: study(ASHA(), budget=None), r"this strategy needs to know how long to train: give Study a budget"),
+        (lambda: study(ASHA(), budget=None), r"this strategy needs a budget; pass one to Study"),
     ],
 )
 def test_settings_that_cannot_be_meant(make: Any, what: str) -> None:
