@@ -60,7 +60,7 @@ def study(**settings: Any) -> Study:
         ({"target": True}, "^target must be a finite number, got True"),
         ({"gpu_hours": 1.0}, "^gpu_hours has no effect, as the trials use no GPU"),
         ({"trials": None}, "neither trials= nor timeout="),
-        ({"trials": None, "target": 1.0}, "might never end: its target may never be reached"),
+        ({"trials": None, "target": 1.0}, "might never end, as its target may not be reached"),
         ({"checkpoint_every": "5"}, "^checkpoint_every has no unit"),
         ({"strategy": Strategy()}, r"strategy must have a method `propose` or `ask`"),
         ({"strategy": Random}, r"strategy is the class Random; write Random\(\)"),
@@ -72,7 +72,7 @@ def study(**settings: Any) -> Study:
         ({"pruner": "medium"}, r"unknown pruner 'medium'; .*did you mean 'median'\?"),
         ({"minimize": "seconds"}, "is reserved"),
         ({"objective": Supervised(digits(), MLP(1, 8)), "space": SPACE}, "its objective has its own; remove space="),
-        ({"objective": Supervised(digits(), MLP(1, 8)), "space": None}, "give Study a budget"),
+        ({"objective": Supervised(digits(), MLP(1, 8)), "space": None}, "pass one to Study, e.g. budget=20"),
     ],
 )
 def test_a_study_that_cannot_be_meant(settings: dict[str, Any], message: str) -> None:

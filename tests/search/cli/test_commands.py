@@ -160,7 +160,7 @@ BAD_SPECS = {
     "raises": ("1 / 0\n", ["bad.py, line 1: ZeroDivisionError"]),
     "runs itself": (GOOD + "\nstudy.run()\n", ["if __name__ == '__main__'"]),
     "endless": (GOOD.replace("trials=4", "trials=None"), ["neither trials= nor timeout="]),
-    "perhaps endless": (GOOD.replace("trials=4", "trials=None, target=1.0"), ["its target may never be reached"]),
+    "perhaps endless": (GOOD.replace("trials=4", "trials=None, target=1.0"), ["its target may not be reached"]),
     "gpus": (GOOD.replace("trials=4", "trials=4, gpus=64"), ["each trial needs 64 GPUs", "lower Study(gpus"]),
     "metric never yielded": (
         GOOD.replace('minimize="loss"', 'minimize="los"'),
