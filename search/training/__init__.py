@@ -1,4 +1,4 @@
-"""Training: the objective `Supervised`, its recipe, and the data that it reads. Importing this loads torch."""
+"""Training: the objective `Supervised`, its `Recipe` and the data sources. Importing this package loads torch."""
 
 from archsearch.search.training.data import (
     Split,

@@ -1,17 +1,17 @@
-"""Augmentation: each sample is shown a little differently in every epoch.
+"""Data augmentation: the training samples are transformed at random in every epoch.
 
-- rotation: images are turned by up to so many degrees either way
-- shift: images are moved by up to so many pixels along each axis
-- flip: half of the images are mirrored, left to right
-- cutout: a square of so many pixels a side is set to 0, the mean (DeVries and Taylor, 2017, "Improved regularization
-  of convolutional neural networks with cutout", section 3.2)
-- noise: normal noise of that deviation is added to every number, which is standardised
-- mixup: a sample and its label are blended with another of the batch, with a share drawn from Beta(mixup, mixup)
-  (Zhang et al., 2018, "mixup: Beyond empirical risk minimization", section 2)
-- a function of your own: `augmentation(inputs, generator)`, called with each batch of each row, before mixup
+- rotation: images are rotated by an angle drawn uniformly from [-rotation, rotation], in degrees
+- shift: images are translated along each axis by an offset drawn uniformly from [-shift, shift], in pixels
+- flip: images are mirrored horizontally with probability 0.5
+- cutout: a square with this side length in pixels is set to 0, the mean of the standardized inputs (DeVries and Taylor,
+  2017, "Improved regularization of convolutional neural networks with cutout", section 3.2)
+- noise: Gaussian noise with this standard deviation is added to the standardized inputs
+- mixup: a sample and its label are blended with another sample of the batch, with a weight drawn from
+  Beta(mixup, mixup) (Zhang et al., 2018, "mixup: Beyond empirical risk minimization", section 2)
+- a custom function, `augmentation(inputs, generator)`: called for each batch of each row, before mixup
 
-All noise of a row is drawn from the row's own generator, once an epoch, whatever its neighbours do. Rotation, shift and
-flip are one affine map, by torch's grid_sample: bilinear, and 0 beyond the border.
+Each row draws from its own generators, so its samples do not depend on the other rows of the stack. Rotation, shift and
+flip are combined into one affine transformation (torch's grid_sample, bilinear, with zero padding).
 """
 
 from __future__ import annotations
@@ -31,30 +31,37 @@ from archsearch.search.training.technique import Technique, Training
 from archsearch.spaces import SpecError
 
 MOVES = ("rotation", "shift", "flip")
-AUGMENTATIONS = (*MOVES, "cutout", "noise", "mixup")  # the names in a config; each is off at 0 or False
+AUGMENTATIONS = (*MOVES, "cutout", "noise", "mixup")  # keys of a config; 0 or False turns one off
 
 
 def switched_on(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Which are at work; the trials of one stack share them, and differ in how strong they are."""
+    """The augmentations that a config enables. Trials of one stack enable the same ones, with different strengths."""
     return tuple(name for name in AUGMENTATIONS if config.get(name))
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The noise of one epoch: one draw for each row and sample, in the order in which the samples come."""
+    """The random numbers of one epoch: one draw per row and sample, in the order in which the samples are visited.
 
-    theta: Tensor | None  # (K, n, 2, 3), the affine map of each image
-    corners: Tensor | None  # (K, n, 2), where the square that is cut out begins, as shares of the image
-    share: Tensor | None  # (K, n), how much of the sample itself a blend holds
+    Attributes:
+        theta: The affine transformation of each image, (K, n, 2, 3), or None.
+        centers: The center (y, x) of the cutout square, as fractions of height and width, (K, n, 2), or None.
+        share: The mixup weight of the sample itself, (K, n), or None.
+    """
+
+    theta: Tensor | None
+    centers: Tensor | None
+    share: Tensor | None
 
 
 class Augmentation(Technique):
-    """The augmentations of a stack. `shown` is a batch as it is trained on; `mix` blends it.
+    """The augmentations of a stack: `shown` transforms the inputs of a batch, and `share` gives its mixup weights.
 
     Args:
-        seeds: One of each row.
-        own: The user's function, `own(inputs, generator)`, from inputs (batch, *shape) of one row to inputs of the same
-            shape and type. It draws from the generator alone, a torch.Generator on the inputs' device.
+        seeds: One seed per row.
+        own: A custom function, `own(inputs, generator)`, which maps the inputs (batch, *shape) of one row to inputs of
+            the same shape and dtype. It must draw random numbers only from `generator`, a torch.Generator on the device
+            of the inputs.
     """
 
     def __init__(self, seeds: Sequence[int], own: Callable[[Tensor, torch.Generator], Tensor] | None = None) -> None:
@@ -62,18 +69,18 @@ class Augmentation(Technique):
 
     @staticmethod
     def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether the rows, which share them, have any."""
+        """Whether any augmentation is enabled; it is the same for all rows of a stack."""
         return bool(switched_on(configs[0])) or configs[0].get("augmentation", "none") != "none"
 
     def training_begins(self, training: Training) -> None:
         self._on = switched_on(training.configs[0])
         self._configs, self._shape, self._device = training.configs, training.shape, training.device
         self._rngs = [np.random.default_rng(seed) for seed in self._seeds]
-        self._generators = [torch.Generator(self._device).manual_seed(seed) for seed in self._seeds]  # of `noise` alone
+        self._generators = [torch.Generator(self._device).manual_seed(seed) for seed in self._seeds]  # for `noise`
         self._owns = training.generators
 
     def epoch_begins(self, training: Training) -> None:
-        """Draw the noise of one pass over the training part."""
+        """Draw the random numbers for one pass over the training data."""
         samples, on = training.samples, self._on
         self._noise = Noise(
             self._tensor([self._theta(*row, samples) for row in self._rows]) if {*on} & {*MOVES} else None,
@@ -95,12 +102,23 @@ class Augmentation(Technique):
             generator.set_state(torchs)
 
     def shown(self, batch: Tensor, start: int) -> Tensor:
-        """The batch (K, b, *shape), whose first sample is the epoch's `start`-th, as it is shown, before blending."""
+        """The transformed inputs of a batch, before mixup.
+
+        Args:
+            batch: Inputs, (K, b, *shape).
+            start: The position of the batch's first sample in the epoch.
+
+        Returns:
+            Inputs of the same shape.
+
+        Raises:
+            SpecError: The custom function returns another shape or dtype.
+        """
         stop = start + batch.shape[1]
         if self._noise.theta is not None:
             batch = _moved(batch, self._noise.theta[:, start:stop])
-        if self._noise.corners is not None:
-            uncut = self._uncut(self._noise.corners[:, start:stop])
+        if self._noise.centers is not None:
+            uncut = self._uncut(self._noise.centers[:, start:stop])
             batch = batch * uncut.view(*batch.shape[:2], *self._image_mask_shape)
         if "noise" in self._on:
             noise = torch.empty_like(batch)
@@ -113,7 +131,7 @@ class Augmentation(Technique):
         return batch
 
     def share(self, start: int, batch: int) -> Tensor | None:
-        """How much of the sample itself each blend of that batch holds, (K, batch); None where nothing is blended."""
+        """The mixup weights of `batch` samples from position `start` on, (K, batch); None without mixup."""
         return None if self._noise.share is None else self._noise.share[:, start : start + batch]
 
     @property
@@ -125,27 +143,28 @@ class Augmentation(Technique):
         return (*(1,) * (len(self._shape) - 2), *self._shape[-2:])
 
     def _theta(self, config: Mapping[str, Any], rng: np.random.Generator, samples: int) -> np.ndarray:
-        """(samples, 2, 3): where in the image each pixel of the shown one comes from, in grid_sample's units."""
+        """Affine matrices (samples, 2, 3) from output to input coordinates, in the units of grid_sample."""
         height, width = self._shape[-2:]
         angle, across, down, mirrored = rng.random((4, samples))
         turn = np.deg2rad(config.get("rotation", 0) * (2 * angle - 1))
         side = np.where(mirrored < 0.5, -1.0, 1.0) if config.get("flip") else np.ones(samples)
         shift = config.get("shift", 0)
-        # Turned in pixels and not in shares of the sides, which are unequal where an image is no square.
+        # The rotation is in pixels. The units of grid_sample are relative to the sides, which differ unless the image
+        # is square.
         rows = [
             [side * np.cos(turn), -np.sin(turn) * height / width, 2 * shift * (2 * across - 1) / width],
             [side * np.sin(turn) * width / height, np.cos(turn), 2 * shift * (2 * down - 1) / height],
         ]
         return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
 
-    def _uncut(self, corners: Tensor) -> Tensor:
-        """(K, b, height, width): 0 within each image's square, 1 elsewhere; it may reach over the border."""
+    def _uncut(self, centers: Tensor) -> Tensor:
+        """A mask (K, b, height, width): 0 inside the square of each image, 1 elsewhere. It may cross the border."""
         height, width = self._shape[-2:]
-        size = corners.new_tensor([config["cutout"] for config in self._configs]).view(-1, 1, 1)
+        size = centers.new_tensor([config["cutout"] for config in self._configs]).view(-1, 1, 1)
         cut = []
         for axis, length in enumerate((height, width)):
-            begin = (corners[..., axis : axis + 1] * length).floor() - (size / 2).floor()  # (K, b, 1)
-            place = torch.arange(length, device=corners.device)
+            begin = (centers[..., axis : axis + 1] * length).floor() - (size / 2).floor()  # (K, b, 1)
+            place = torch.arange(length, device=centers.device)
             cut.append((place >= begin) & (place < begin + size))  # (K, b, length)
         return (~(cut[0].unsqueeze(-1) & cut[1].unsqueeze(-2))).float()
 
@@ -154,25 +173,25 @@ class Augmentation(Technique):
 
 
 def mix(values: Tensor, share: Tensor) -> Tensor:
-    """Each sample of (K, b, …) blended with its neighbour in the batch, which the shuffling has made a random one."""
+    """Blend each sample of (K, b, …) with the one before it in the batch, a random one since batches are shuffled."""
     share = share.view(*share.shape, *(1,) * (values.dim() - 2))
     return share * values + (1 - share) * values.roll(1, dims=1)
 
 
 def _owns(own: Callable[[Tensor, torch.Generator], Tensor], inputs: Tensor, generator: torch.Generator) -> Tensor:
-    """What the user's function makes of (b, *shape). Raises SpecError for another shape or type."""
+    """Call the custom function on inputs (b, *shape). Raises SpecError if it returns another shape or dtype."""
     shown = own(inputs, generator)
     if not isinstance(shown, Tensor) or shown.shape != inputs.shape or shown.dtype != inputs.dtype:
         got = f"{shown.dtype} {tuple(shown.shape)}" if isinstance(shown, Tensor) else repr(shown)
         raise SpecError(
-            f"Recipe augmentation {name_of(own)} must return inputs of the type and shape that it is given, "
-            f"{inputs.dtype} {tuple(inputs.shape)}, got {got}"
+            f"Recipe augmentation {name_of(own)} must return a tensor of the dtype and shape of its inputs, "
+            f"{inputs.dtype} {tuple(inputs.shape)}, got {got}; keep the batch axis, and convert with .to(inputs.dtype)"
         )
     return shown
 
 
 def _moved(batch: Tensor, theta: Tensor) -> Tensor:
-    """(K, b, *shape) through the affine maps (K, b, 2, 3)."""
+    """Apply the affine transformations (K, b, 2, 3) to the images (K, b, *shape)."""
     height, width = batch.shape[-2:]
     images = batch.reshape(-1, math.prod(batch.shape[2:-2]), height, width)  # (K * b, channels, height, width)
     grid = functional.affine_grid(theta.flatten(0, 1), list(images.shape), align_corners=False)

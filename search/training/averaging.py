@@ -1,13 +1,13 @@
-"""Averaged weights: what is evaluated is a mean of the weights that training went through.
+"""Weight averaging: the networks are evaluated with an average of the weights of previous steps or epochs.
 
-- ema: an exponential moving average, after every step: a ← decay · a + (1 - decay) · w, beginning with the weights
-  after the first step (Polyak and Juditsky, 1992, in the form of Kingma and Ba, 2015, section 7.2)
-- swa: the plain mean of the weights at the ends of the epochs from `swa_start` on, as a share of all epochs (Izmailov
-  et al., 2018, "Averaging weights leads to wider optima and better generalization", algorithm 1); before, the weights
-  themselves are evaluated
+- ema: an exponential moving average, updated after every step: a ← decay · a + (1 - decay) · w, initialized with the
+  weights after the first step (Polyak and Juditsky, 1992, in the form of Kingma and Ba, 2015, section 7.2)
+- swa: stochastic weight averaging, the equal average of the weights at the end of each epoch, from the fraction
+  `swa_start` of all epochs on (Izmailov et al., 2018, "Averaging weights leads to wider optima and better
+  generalization", algorithm 1). Before that, the current weights are evaluated.
 
-Buffers (the running statistics of batch norm) are averaged along with the weights, as torch's AveragedModel does with
-`use_buffers=True`: a pass over the data to estimate them anew would double the cost of an epoch.
+Buffers (the running statistics of batch norm) are averaged together with the weights, as torch's AveragedModel does
+with `use_buffers=True`. Estimating them again would take another pass over the data in every epoch.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ AVERAGES = ("ema", "none", "swa")
 
 
 class Averaging(Technique):
-    """The averages of a stack. The trials share the method; its settings are each row's own."""
+    """Averages the weights of a stack. All rows use the same method, each with its own settings."""
 
     @staticmethod
     def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether the rows, which share the method, have one."""
+        """Whether weights are averaged; the method is the same for all rows of a stack."""
         return str(configs[0].get("averaging", "none")) != "none"
 
     def training_begins(self, training: Training) -> None:
@@ -50,7 +50,7 @@ class Averaging(Technique):
         self._taken = [taken + 1 for taken in self._taken]
 
     def evaluation_begins(self, training: Training) -> None:
-        """Put the averages into the model, where there are any yet."""
+        """Load the averages into the model, for the rows that have one already."""
         if self._method == "swa":
             self._take(training.epoch)
         self._averaged = [row for row, taken in enumerate(self._taken) if taken]
@@ -59,12 +59,12 @@ class Averaging(Technique):
             live[self._averaged] = mean[self._averaged]
 
     def evaluation_ends(self, training: Training, metrics: Sequence[dict[str, float]]) -> None:
-        """Go on with the weights themselves."""
+        """Restore the weights that are being trained."""
         for kept, live in zip(self._kept, self._live, strict=True):
             live[self._averaged] = kept
 
     def _take(self, epoch: int) -> None:
-        """The weights of the epoch's end into the plain mean."""
+        """Add the current weights to the equal average, for the rows whose averaging has started."""
         for row, (taken, start) in enumerate(zip(self._taken, self._from, strict=True)):
             if epoch < start:
                 continue

@@ -1,13 +1,13 @@
-"""Where on the weights a step may act: blocks of layers, and a ball that they may not leave.
+"""Constraints on the weight updates: block-coordinate descent, and projection onto a norm ball.
 
-- local updates: each step changes only a block of the layers, the share `block_fraction` of them (at least one), and
-  leaves all others as they are (block-coordinate descent: Nesterov, 2012, "Efficiency of coordinate descent methods on
-  huge-scale optimization problems", section 2). "random": drawn anew at each step; "cyclic": the next ones in turn;
-  "last": always those nearest to the output.
-- projection: after each step, every weight tensor of a norm above `max_norm` is scaled back to that norm, which is the
-  nearest point of the ball (projected gradient descent). Biases, and all else that is one line of numbers, are left.
+- local updates: each step updates only a block of the layers, the fraction `block_fraction` of them (at least one), and
+  keeps all others unchanged (block-coordinate descent: Nesterov, 2012, "Efficiency of coordinate descent methods on
+  huge-scale optimization problems", section 2). "random" draws a new block at each step, "cyclic" takes the next layers
+  in turn, and "last" always takes the layers closest to the output.
+- projection: after each step, every weight tensor whose norm exceeds `max_norm` is scaled down to it, which is the
+  nearest point of the ball (projected gradient descent). Biases and other one-dimensional parameters are not projected.
 
-A layer is what one module holds: its weights and its biases go together.
+A layer is the parameters of one module: its weights and biases are updated together.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from archsearch.search.training.technique import Technique, Training
 
 LOCAL_UPDATES = ("cyclic", "last", "none", "random")
 
-_TINY = 1e-12  # against a division by 0
+_TINY = 1e-12  # avoids a division by 0
 
 
 class Blocks(Technique):
-    """Local updates. The trials share the way of choosing blocks; the share is each row's own."""
+    """Local updates. All rows choose their blocks in the same way; the block size is each row's own."""
 
     @staticmethod
     def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether the rows, which share it, ask for local updates."""
+        """Whether updates are local; it is the same for all rows of a stack."""
         return str(configs[0].get("local_updates", "none")) != "none"
 
     def training_begins(self, training: Training) -> None:
@@ -47,7 +47,7 @@ class Blocks(Technique):
         self._sizes = [max(1, math.ceil(config.get("block_fraction", 1.0) * self._layers)) for config in configs]
 
     def epoch_begins(self, training: Training) -> None:
-        """Choose the blocks of all steps at once."""
+        """Choose the blocks for all steps of the epoch at once."""
         rows = zip(self._sizes, self._rngs, strict=True)
         chosen = np.stack([self._choose(training.steps, *row) for row in rows], axis=1)
         self._chosen = torch.from_numpy(chosen).to(training.device)  # (steps, K, layers)
@@ -57,7 +57,7 @@ class Blocks(Technique):
         self._kept.copy_(training.weights)
 
     def step_ends(self, training: Training) -> None:
-        """Put back what lies outside the blocks."""
+        """Undo the update outside the blocks."""
         moved = self._chosen[training.step].index_select(1, self._layer_of)  # (K, P)
         training.weights.copy_(torch.where(moved, training.weights, self._kept))
 
@@ -70,7 +70,7 @@ class Blocks(Technique):
         self._turn = state["turn"]
 
     def _choose(self, steps: int, size: int, rng: np.random.Generator) -> np.ndarray:
-        """(steps, layers) of bools, `size` of them true at each step."""
+        """A boolean mask (steps, layers), with `size` layers selected at each step."""
         chosen = np.zeros((steps, self._layers), dtype=bool)
         match self._way:
             case "random":
@@ -85,11 +85,11 @@ class Blocks(Technique):
 
 
 class Ball(Technique):
-    """The projection of the weights onto the norm balls of their rows."""
+    """Projects the weights onto a norm ball, with a radius of each row's own; infinite for rows without one."""
 
     @staticmethod
     def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether any row has a ball."""
+        """Whether any row sets `max_norm`."""
         return any(config.get("max_norm") is not None for config in configs)
 
     def training_begins(self, training: Training) -> None:
@@ -104,7 +104,10 @@ class Ball(Technique):
 
 
 def _places(model: nn.Module, rows: int) -> list[tuple[int, int, int]]:
-    """Of each trained parameter: where it begins and ends in the flat tensor, and how many axes it has without K."""
+    """For each trained parameter: its start and stop in the flat tensor, and its number of axes longer than 1.
+
+    The axis of the rows, K, is not counted.
+    """
     places, start = [], 0
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -116,7 +119,7 @@ def _places(model: nn.Module, rows: int) -> list[tuple[int, int, int]]:
 
 
 def _layer_of(model: nn.Module, values: Tensor) -> tuple[Tensor, int]:
-    """The layer's number of each of the P flat values, and how many layers there are; padding counts as the last."""
+    """The layer index of each of the P flat values, and the number of layers. Padding belongs to the last layer."""
     named = [(name.rpartition(".")[0], p) for name, p in model.named_parameters() if p.requires_grad]
     sizes = [
         sum(parameter.numel() // len(values) for _, parameter in group)

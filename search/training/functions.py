@@ -1,6 +1,6 @@
-"""Functions of the user's own, where the name of a built-in technique would stand.
+"""Custom functions, which a recipe takes in place of the name of a built-in technique.
 
-Configs, stores and reports hold the function's name; the function itself travels with the spec.
+Configs, stores and reports contain only the name of a function; the function itself is part of the spec.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from archsearch.spaces import SpecError
 
 Function = Callable[..., Any]
 
-# How each is called, as its user writes it.
+# The call signature of each kind of function.
 CALLS = {
     "augmentation": "augmentation(inputs, generator)",
     "loss": "loss(predictions, targets)",
@@ -28,7 +28,7 @@ CALLS = {
 
 
 def name_of(function: Function) -> str:
-    """The name of a function, a class, a `partial` of one, or the class of another callable object."""
+    """The name of a function or class, of what a `partial` wraps, or of the class of any other callable object."""
     if isinstance(function, partial):
         return name_of(function.func)
     name = getattr(function, "__name__", None)
@@ -36,21 +36,21 @@ def name_of(function: Function) -> str:
 
 
 def check_function(what: str, kind: str, function: Any) -> None:
-    """Check that a function can be called as it will be.
+    """Check that a function accepts the arguments that it will be called with.
 
     Args:
-        what: The argument that it was given as, for messages: "Recipe loss".
+        what: The argument that it was passed as, for error messages, such as "Recipe loss".
         kind: A key of CALLS.
-        function: What was given.
+        function: The value that was passed.
 
     Raises:
-        SpecError: For what cannot be called so.
+        SpecError: It is not callable, or has another signature.
     """
     if not callable(function):
         raise SpecError(f"{what} must be a function, got {function!r}; write def {CALLS[kind]}: ...")
     name = name_of(function)
     if isinstance(function, type) and issubclass(function, nn.Module):
-        raise SpecError(f"{what} must be a function, got the class {name}; give an object of it, {name}()")
+        raise SpecError(f"{what} must be a function, got the class {name}; pass an instance, {name}()")
     if isinstance(function, type) and issubclass(function, OptimizerRule):
         call = f"{name}(weights, weight_decay)"
         fits = _fits(function, None, None)
@@ -62,21 +62,28 @@ def check_function(what: str, kind: str, function: Any) -> None:
         fits = _fits(function, None, None)
     if not fits:
         raise SpecError(
-            f"{what} is called as {call}, got {name}{inspect.signature(function)}; give it these arguments alone"
+            f"{what} is called as {call}, got {name}{inspect.signature(function)}; change it to take exactly these "
+            "arguments"
         )
 
 
 def named(functions: Mapping[str, Function], known: Collection[str]) -> dict[str, Function]:
-    """The functions by their names.
+    """A copy of the functions by name, with their names checked.
+
+    Args:
+        functions: Custom functions by name.
+        known: The names of the built-in techniques.
 
     Raises:
-        SpecError: For a name that is not text, or that of a built-in.
+        SpecError: A name is not a non-empty string, or is the name of a built-in technique.
     """
     for name in functions:
         if not isinstance(name, str) or not name:
-            raise SpecError(f"Recipe functions must have names, got {name!r}; write functions={{'my_loss': my_loss}}")
+            raise SpecError(
+                f"Recipe functions must have strings as keys, got {name!r}; write functions={{'my_loss': my_loss}}"
+            )
         if name in known:
-            raise SpecError(f"'{name}' is the name of a built-in technique; give your own function another name")
+            raise SpecError(f"'{name}' is the name of a built-in technique; rename your function")
     return dict(functions)
 
 
@@ -85,6 +92,6 @@ def _fits(function: Function, *given: Any, **named: Any) -> bool:
         inspect.signature(function).bind(*given, **named)
     except TypeError:
         return False
-    except ValueError:  # some written in C do not say
+    except ValueError:  # some functions written in C have no signature
         return True
     return True

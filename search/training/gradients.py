@@ -1,11 +1,12 @@
-"""What happens to the gradients of a stack before the optimizer uses them, row by row, on the flat tensor (K, P).
+"""Penalties and gradient clipping, applied to the flat gradients (K, P) of a stack before the optimizer's step.
 
-- l2, l1: the penalties l2 / 2 · |w|² and l1 · |w|₁, as part of the loss that is minimised
-- clip_value: each entry is limited to ± that
-- clip_norm: a row's whole gradient is scaled down to that norm where it is longer (Pascanu et al., 2013, "On the
+- l2, l1: the penalties l2 / 2 · |w|² and l1 · |w|₁, added to the loss (here: their gradients)
+- clip_value: each entry is clamped to [-clip_value, clip_value]
+- clip_norm: a row's whole gradient is scaled down to this norm if it exceeds it (Pascanu et al., 2013, "On the
   difficulty of training recurrent neural networks", algorithm 1)
 
-Penalties come first, then clipping by value, then by norm. None of them touches the optimizer's own weight decay.
+Penalties are applied first, then clipping by value, then clipping by norm. The optimizer's weight decay is separate,
+and is not clipped.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from torch import Tensor
 
 from archsearch.search.training.technique import Technique, Training
 
-_TINY = 1e-6  # torch's, against a division by 0
+_TINY = 1e-6  # avoids a division by 0, as in torch.nn.utils.clip_grad_norm_
 _OFF = {"l1": 0.0, "l2": 0.0, "clip_value": None, "clip_norm": None}
 
 
 class Gradients(Technique):
-    """Penalties and clipping. A row without a technique has its neutral value, and is not changed by it."""
+    """Penalties and clipping. A row that does not use a technique gets its neutral value, which changes nothing."""
 
     @staticmethod
     def is_on(configs: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether any row asks for it."""
+        """Whether any row uses a penalty or clipping."""
         return any(config.get(name, off) not in (None, off) for config in configs for name, off in _OFF.items())
 
     def training_begins(self, training: Training) -> None:
@@ -49,13 +50,16 @@ class Gradients(Technique):
 def norms(table: Tensor) -> Tensor:
     """The Euclidean norm of each row of (K, P), as (K, 1).
 
-    Row by row: taken of the whole table at once, the order of the sums would depend on K.
+    Computed row by row, because the summation order of one operation over the whole table would depend on K.
     """
     return torch.stack([row.norm() for row in table]).view(-1, 1)
 
 
 def _column(configs: Sequence[Mapping[str, Any]], name: str, off: float | None, like: Tensor) -> Tensor | None:
-    """That setting of every row, (K, 1), infinite where there is none; None when no row has it."""
+    """A setting of all rows as (K, 1), with a neutral value for rows that do not set it; None if no row does.
+
+    The neutral value is `off`, or infinity if `off` is None.
+    """
     given = [config.get(name) for config in configs]
     if all(value is None or value == off for value in given):
         return None

@@ -1,11 +1,12 @@
-"""The one training loop, over a stack of K >= 1 trials.
+"""The training loop, over a stack of K >= 1 trials.
 
-Every row has its own generator, from its trial's seed: it starts the weights, seeds what draws noise of its own
-(dropout, augmentation, techniques), then shuffles each epoch. Rows meet in no operation, so a trial's result does
-not depend on its neighbours, and a row that turns NaN hurts none. The data is indexed on the device, or streams to it,
-and nothing waits for the device but the transfer of losses and metrics after each epoch.
+Every row has its own generator, seeded with its trial's seed: it initializes the weights, seeds the other sources of
+randomness (dropout, augmentation, techniques) and shuffles the samples of each epoch. No operation mixes rows, so the
+result of a trial does not depend on the other trials of the stack, and a row that becomes NaN does not affect them. The
+data is indexed on the device or streamed to it, and the host waits for the device only when the losses and metrics are
+transferred after each epoch.
 
-What goes with the steps is a list of techniques; see `technique` for the moments at which they act.
+Everything around the optimizer's steps is a list of techniques; `technique` describes when their methods are called.
 """
 
 from __future__ import annotations
@@ -35,31 +36,31 @@ from archsearch.search.training.tensors import Tensors, on_host
 from archsearch.spaces.networks import Network, StackedNetwork, stacked
 from archsearch.spaces.networks.arguments import with_defaults
 
-CHUNK = 1024  # validation samples at a time: large enough to be quick, small enough for any memory
-EXPLODED = 1e6  # a mean loss above this comes from weights that no later step brings back
+CHUNK = 1024  # validation samples per forward pass: large enough to be fast, small enough to fit into memory
+EXPLODED = 1e6  # a training with a mean loss above this does not recover
 
 
-class Diverged(Exception):  # noqa: N818 - what became of a trial, handed over as a value
-    """A trial's training has come to nothing: its loss is NaN, infinite, or has exploded."""
+class Diverged(Exception):  # noqa: N818 - the result of a trial, also passed as a value
+    """The training of a trial diverged: its loss is NaN, infinite or above `EXPLODED`."""
 
 
-Result = Metrics | Diverged | None  # of a row after an epoch; None: it ended before
+Result = Metrics | Diverged | None  # of a row after an epoch; None if the row ended at an earlier epoch
 
 
 class Loop:
-    """K trials in training. Their configs share the network's stack_key and the recipe's.
+    """Trains K trials, whose configs have the same `stack_key` of the network and of the recipe.
 
-    `state()` between two epochs is all that a new Loop of the same trials needs to go on with `restore`, bit for bit on
-    the CPU.
+    A new Loop over the same trials continues from the `state()` of this one, taken between two epochs, with `restore`;
+    the results on the CPU are bit-identical.
 
     Args:
-        network: The family of networks.
-        data: What is trained on.
-        trials: One for each row.
-        epochs: Of each trial.
-        names: Of the metrics to report.
-        recipe: Whose functions and techniques of the user's own take part.
-        metrics: The user's own ones, which `names` has too.
+        network: The network family.
+        data: The training and validation data.
+        trials: The trials, one per row.
+        epochs: The number of epochs to train.
+        names: The names of the metrics to report.
+        recipe: The recipe, which holds the custom functions and techniques. By default, there are none.
+        metrics: The custom metrics; `names` contains their names too.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Loop:
         self._done = 0  # epochs
 
     def _in_order(self, recipe: Recipe) -> list[Technique]:
-        """All techniques that are on, in the order in which they act: a new one is one line here."""
+        """The enabled techniques, in the order in which they are called. A new technique is one line here."""
         training, configs = self._training, self._training.configs
         techniques = (
             (Schedules([schedule_of(c, training.epochs, training.steps, recipe) for c in configs]), True),
@@ -122,15 +123,16 @@ class Loop:
 
     @property
     def over(self) -> bool:
-        """Has every row had its last epoch?"""
+        """Whether all rows have ended."""
         return self._done == self._training.epochs or all(self._ended)
 
     def epoch(self) -> list[Result]:
-        """Train one epoch.
+        """Train and evaluate one epoch.
 
         Returns:
-            What became of each row. train_loss is the mean over the epoch's samples as they were trained on; the
-            validation metrics are those after the epoch, or of the best one where a row with `patience` ends.
+            The result of each row. train_loss is the mean loss of the epoch's samples, as computed for the gradients
+            (with augmentation, label smoothing and so on). The validation metrics are those after the epoch, or those
+            of the best epoch if a row with `patience` ends.
         """
         self._training.epoch = self._done
         losses = self._train()
@@ -149,7 +151,7 @@ class Loop:
         return results
 
     def _train(self) -> list[float]:
-        """One pass over the training part, each row in its own order; the mean loss of each row."""
+        """Train for one pass over the training data, shuffled for each row by itself. Returns the mean losses, (K,)."""
         training, samples = self._training, self._training.samples
         self._model.train()
         orders = torch.stack([torch.randperm(samples, generator=generator) for generator in self._generators])  # (K, n)
@@ -171,12 +173,12 @@ class Loop:
     def _gradient(
         self, batches: Iterator[tuple[Tensor, Tensor]], start: int, samples: int, losses: list[Tensor]
     ) -> Tensor:
-        """The gradient of the mean loss of so many samples, the epoch's from `start` on, as (K, P)."""
+        """The gradient (K, P) of the mean loss of the next `samples` samples; `start` is the position of the first."""
         gradients: list[Tensor] = []
         stop = start + samples
         while start < stop:
             loss = self._batch_losses(*next(batches), start)  # (K, batch)
-            # Each row's loss is its mean; rows are summed.
+            # The mean over the samples of each row, summed over the rows.
             share = torch.full_like(loss, 1 / samples)
             parts = torch.autograd.grad(loss, self._parameters, share, materialize_grads=True)
             gradients.append(flat(parts, self._rows))
@@ -186,7 +188,7 @@ class Loop:
 
     @torch.no_grad()
     def _step(self, gradient: Tensor) -> None:
-        """One step along the gradient, (K, P), and what goes with it."""
+        """Take one step of the optimizer with the gradient (K, P), and call the techniques before and after it."""
         for technique in self._techniques:
             technique.step_begins(self._training, gradient)
         self._optimizer.step(self._training.step, gradient)
@@ -194,7 +196,7 @@ class Loop:
             technique.step_ends(self._training)
 
     def _batch_losses(self, inputs: Tensor, targets: Tensor, start: int) -> Tensor:
-        """The loss of each row and sample of a batch, (K, batch), whose first sample is the epoch's `start`-th."""
+        """The loss of each sample of a batch, (K, batch); `start` is the position of the first in the epoch."""
         share = None
         if self._augments:
             with torch.no_grad():
@@ -207,7 +209,7 @@ class Loop:
         return share * own + (1 - share) * other
 
     def _outputs(self, inputs: Tensor) -> Tensor:
-        """(K, batch, *shape) → (K, batch, outputs), in the recipe's precision within, and single outside."""
+        """Forward pass, (K, batch, *shape) → (K, batch, outputs): in the recipe's precision, with float32 outputs."""
         if not self._half:
             return self._model(inputs)  # type: ignore[no-any-return]  # a module's call is untyped
         with torch.autocast(self._device.type, torch.bfloat16):
@@ -215,7 +217,7 @@ class Loop:
 
     @torch.no_grad()
     def _evaluate(self) -> list[dict[str, float]]:
-        """The metrics of each row on the validation part."""
+        """The metrics of each row on the validation data."""
         for technique in self._techniques:
             technique.evaluation_begins(self._training)
         evaluated = self._validation_metrics()
@@ -235,16 +237,16 @@ class Loop:
         else:
             score = _means(loss).sqrt() * data.target_std
         named = scores(self._names, output, data, self._metrics)
-        standard = torch.stack([_means(loss), score], dim=1).tolist()  # (K, 2), brought to the host at once
+        standard = torch.stack([_means(loss), score], dim=1).tolist()  # (K, 2), in one transfer to the host
         names = ("val_loss", STANDARD[data.classification])
         return [{**dict(zip(names, row, strict=True)), **more} for row, more in zip(standard, named, strict=True)]
 
     def _seeds(self) -> list[int]:
-        """A seed from each row's generator, for what draws noise of its own."""
+        """One seed per row, drawn from the row's generator, for techniques with generators of their own."""
         return [int(torch.randint(2**63 - 1, (), generator=generator)) for generator in self._generators]
 
     def state(self) -> dict[str, Any]:
-        """Everything, as it is between two epochs: plain values, and tensors of their own in the host's memory."""
+        """The complete state between two epochs: plain values, and copies of all tensors in host memory."""
         return {
             "done": self._done,
             "ended": list(self._ended),
@@ -255,7 +257,7 @@ class Loop:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what another Loop of the same trials has saved."""
+        """Continue from the state of another Loop over the same trials."""
         self._done, self._ended = state["done"], list(state["ended"])
         for generator, kept in zip(self._every_generator, state["generators"], strict=True):
             generator.set_state(kept)
@@ -270,7 +272,7 @@ class Loop:
 
 
 def _divergence(report: Metrics, epoch: int) -> Diverged | None:
-    """Why the trial has come to nothing, if it has."""
+    """Diverged, with the reason, if a loss is not finite or too large; None otherwise."""
     for name in ("train_loss", "val_loss"):
         if not abs(report[name]) <= EXPLODED:
             what = f"exploded to {report[name]:.3g}" if math.isfinite(report[name]) else f"is {report[name]}"
@@ -279,5 +281,5 @@ def _divergence(report: Metrics, epoch: int) -> Diverged | None:
 
 
 def _means(values: Tensor) -> Tensor:
-    """(K, n) → (K,), row by row: summed as one table, the order of the sum would depend on K."""
+    """The mean of each row, (K, n) → (K,). Row by row, because the summation order over the table depends on K."""
     return torch.stack([row.mean(dtype=torch.float64) for row in values])

@@ -1,13 +1,13 @@
-"""The loss of each sample of a stack: cross entropy (in nats), squared error (of the standardised target), or your own.
+"""Losses per sample: cross entropy (in nats), squared error (of the standardized target), or a custom function.
 
-- label smoothing: the target is the class with 1 - ε, and every class with ε / classes (Szegedy et al., 2016,
+- label smoothing: the target distribution gives the class 1 - ε, plus ε / classes to every class (Szegedy et al., 2016,
   "Rethinking the inception architecture", section 7)
-- class weights, "balanced": each class counts the same in sum (King and Zeng, 2001, "Logistic regression in rare events
-  data", section 4), by scikit-learn's rule n / (classes * count)
-- a function of your own: `loss(predictions, targets)`
+- class weights "balanced": samples are weighted by n / (classes * count), so that all classes have the same total
+  weight (King and Zeng, 2001, "Logistic regression in rare events data", section 4), as in scikit-learn
+- a custom function: `loss(predictions, targets)`
 
-All three are for training alone. `val_loss` is always the plain cross entropy or squared error, so that trials compare
-whatever they were trained with.
+They apply to training only. `val_loss` is always the plain cross entropy or squared error, so that it can be compared
+across trials with different losses.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from archsearch.search.training.tensors import Tensors
 from archsearch.spaces import SpecError
 
 CLASS_WEIGHTS = ("balanced", "none")
-LOSSES = ("auto",)  # cross entropy for classes, squared error for numbers
+LOSSES = ("auto",)  # cross entropy for classification, squared error for regression
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Losses:
-    """The losses of a stack: `plain` of the validation part, `trained` of a training batch, both (K, batch).
+    """The losses of a stack, each (K, batch): `plain` for validation, `trained` for training.
 
     Args:
         configs: The parameters of each row.
-        data: What is trained on.
-        own: The user's loss, `own(predictions, targets)`, called for each row by itself. Of classes, predictions are
-            logits (batch, classes) and targets (batch,) whole numbers; of a regression both are (batch,), in standard
-            deviations from the mean. It returns the loss of each sample, (batch,), or their mean.
+        data: The training and validation data.
+        own: A custom loss, `own(predictions, targets)`, called separately for each row. For classification, predictions
+            are logits (batch, classes) and targets class indices (batch,); for regression, both are standardized values
+            (batch,). It returns the loss of each sample, (batch,), or their mean.
     """
 
     def __init__(self, configs: Sequence[Mapping[str, Any]], data: Tensors, own: Loss | None = None) -> None:
@@ -52,17 +52,21 @@ class Losses:
             balanced = len(data.train_targets) / (data.outputs * counts.float())
             even = torch.ones_like(balanced)
             self._weights = torch.stack([balanced if c.get("class_weights") == "balanced" else even for c in configs])
-        # What weighs samples needs a loss of each.
+        # Techniques that weight samples need the loss of each sample.
         self._each = next((name for name in ("class_weights", "mixup") if _asks(configs, name)), None)
 
     def plain(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """outputs: (K, batch, outputs); targets: (K, batch)."""
+        """The cross entropy or squared error of each sample, for outputs (K, batch, outputs) and targets (K, batch)."""
         if not self._classification:
             return (outputs.squeeze(-1) - targets).square()
         return cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
     def trained(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The same with what is meant for training alone."""
+        """The loss to minimize, with label smoothing, class weights or the custom function; shapes as in `plain`.
+
+        Raises:
+            SpecError: The custom function returns an invalid value.
+        """
         if self._own is not None:
             predictions = outputs if self._classification else outputs.squeeze(-1)
             rows = zip(predictions, targets, strict=True)
@@ -76,24 +80,24 @@ class Losses:
         return losses if self._weights is None else losses * self._weights.gather(1, targets)
 
     def _owns(self, own: Loss, predictions: Tensor, targets: Tensor) -> Tensor:
-        """The user's loss of one row: (batch,)."""
+        """Call the custom loss on one row: (batch,). Raises SpecError if it returns an invalid value."""
         loss = own(predictions, targets)
         name = name_of(own)
         if not isinstance(loss, Tensor) or loss.shape not in ((), targets.shape):
             got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
             raise SpecError(
-                f"Recipe loss {name} must return a loss for each sample, a tensor of shape {tuple(targets.shape)}, or "
+                f"Recipe loss {name} must return the loss of each sample, a tensor of shape {tuple(targets.shape)}, or "
                 f"their mean, of shape (), got {got}; reduce the other axes"
             )
         if not loss.requires_grad and predictions.requires_grad:
             raise SpecError(
-                f"Recipe loss {name} returns a tensor without a gradient; compute it from predictions with torch, "
-                "without .detach(), .item() or numpy"
+                f"Recipe loss {name} returns a tensor without a gradient; compute it from the predictions with torch, "
+                "without .detach(), .item() or NumPy"
             )
         if loss.dim() == 0 and self._each is not None:
             raise SpecError(
-                f"Recipe loss {name} returns one number for the batch, and {self._each} needs a loss for each sample; "
-                f"return shape {tuple(targets.shape)}, as torch does with reduction='none', or drop {self._each}"
+                f"Recipe loss {name} returns one number for the batch, but {self._each} needs the loss of each sample; "
+                f"return shape {tuple(targets.shape)}, as torch does with reduction='none', or remove {self._each}"
             )
         return loss.expand(targets.shape)
 

@@ -1,10 +1,10 @@
-"""What a trial reports after each epoch, beside its losses: only what is named is computed.
+"""The metrics that a trial reports after each epoch besides its losses. Only the requested ones are computed.
 
-The scores are scikit-learn's, on the validation part; of several classes, precision, recall and F1 are the plain mean
-over the classes ("macro"), and AUROC is that of each class against the rest. `val_top_K` is the share of samples whose
-class is among the K most likely. A regression's scores are in the target's own units.
+The scores are computed by scikit-learn on the validation data. With several classes, precision, recall and F1 are
+macro averages, and AUROC is one-vs-rest. `val_top_K` is the top-K accuracy. Regression scores are in the units of the
+target.
 
-A metric of the user's own is a function, `metric(predictions, targets)`, which is reported as `val_` and its name.
+A custom metric is a function, `metric(predictions, targets)`, and is reported under its name with the prefix "val_".
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from archsearch.search.training.tensors import Tensors
 from archsearch.spaces.errors import DataError, SpecError, unknown
 
 LOSSES = ("train_loss", "val_loss")
-STANDARD = {True: "val_accuracy", False: "val_rmse"}  # by whether it is a classification; always reported
+STANDARD = {True: "val_accuracy", False: "val_rmse"}  # for classification: True, regression: False; always reported
 PROGRESS = ("gradient_norm", "learning_rate", "peak_memory_bytes", "samples_per_second")
 COSTS = ("flops", "parameters")
 
-# By the names in scikit-learn. Its scores of labels are given the most likely class.
+# Our names → the functions of sklearn.metrics. These take the most likely class of each sample.
 _OF_LABELS = {
     "val_balanced_accuracy": "balanced_accuracy_score",
     "val_f1": "f1_score",
@@ -41,62 +41,66 @@ _OF_NUMBERS = {"val_mae": "mean_absolute_error", "val_r2": "r2_score"}
 SCORES = {True: ("val_auroc", *_OF_LABELS), False: tuple(_OF_NUMBERS)}
 _TOP = re.compile(r"val_top_([1-9]\d*)")
 
-# What may be named; and `val_top_K` for any K.
+# The metrics that can be requested, in addition to `val_top_K` for any K.
 EXTRA = (*COSTS, *PROGRESS, *SCORES[True], *SCORES[False])
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric of the user's own, computed on the validation part.
+    """A custom metric, computed on the validation data.
 
     Attributes:
-        name: As it is reported, with "val_".
-        function: From (predictions, targets) to a number. Both are tensors on the host: of classes the probabilities
-            (n, classes) in double precision and the whole numbers (n,), of a regression (n,) each in the target's own
-            units.
+        name: The name under which it is reported, with the prefix "val_".
+        function: Maps (predictions, targets) to a number. Both are tensors on the CPU. For classification: the class
+            probabilities (n, classes) in float64, and the class indices (n,). For regression: values (n,) in float64,
+            in the units of the target.
     """
 
     name: str
     function: Callable[[Tensor, Tensor], Any] = field(repr=False)
 
     def __call__(self, predictions: Tensor, targets: Tensor) -> float:
-        """The metric's value. Raises TypeError for what is not one number."""
+        """The value of the metric. Raises TypeError if the function does not return a single number."""
         value = self.function(predictions, targets)
         try:
             return float(value)
-        except (TypeError, ValueError, RuntimeError) as error:  # torch's error for many numbers
+        except (TypeError, ValueError, RuntimeError) as error:  # torch raises RuntimeError for several numbers
             got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-            raise TypeError(f"metric {self.name} must return one number, got {got}; return its mean") from error
+            raise TypeError(
+                f"metric {self.name} must return one number, got {got}; return for example their mean"
+            ) from error
 
 
-# What a user may write: names, functions, or a mapping from names to functions.
+# What `Supervised(metrics=...)` accepts: names, functions, or a mapping from names to functions.
 Functions = Mapping[str, Callable[..., Any]]
 Given = Iterable["str | Metric | Callable[..., Any] | Functions"] | Functions
 
 
 def own_metrics(given: Given) -> tuple[str | Metric, ...]:
-    """The metrics of an objective, from what its user wrote.
+    """Normalize the argument `metrics` of `Supervised`.
 
     Args:
-        given: Names, functions, and mappings from names to functions; or one such mapping.
+        given: A tuple or list of names, functions and mappings from names to functions; or one such mapping.
 
     Returns:
-        Names and `Metric`s, each once.
+        The names of built-in metrics, and a `Metric` for each function, without duplicates.
 
     Raises:
-        SpecError: For a name that is given to two, or is built in, and for what cannot be called as a metric.
+        SpecError: Two metrics have the same name, a function has the name of a built-in metric, or a value is not a
+            name or a function with the signature of a metric.
     """
     if not isinstance(given, tuple | list | Mapping):
         raise SpecError(
-            f"Supervised metrics must be names or functions, got {given!r}; write ('parameters',) or (my_metric,)"
+            f"Supervised metrics must be a tuple or list of names or functions, got {given!r}; write ('parameters',) "
+            "or (my_metric,)"
         )
     found: dict[str, str | Metric] = {}
     for each in _entries(given):
         name = each.name if isinstance(each, Metric) else each
         if isinstance(each, Metric) and (name in (*EXTRA, *LOSSES, *STANDARD.values()) or _TOP.fullmatch(name)):
-            raise SpecError(f"'{name}' is the name of a built-in metric; give your own function another name")
+            raise SpecError(f"'{name}' is the name of a built-in metric; rename your function")
         if found.setdefault(name, each) != each:
-            raise SpecError(f"two metrics are called '{name}'; write metrics={{'another_name': function}}")
+            raise SpecError(f"two metrics have the name '{name}'; rename one: metrics={{'another_name': function}}")
     return tuple(found.values())
 
 
@@ -104,7 +108,9 @@ def _entries(given: Any) -> Iterator[str | Metric]:
     if isinstance(given, Mapping):
         for name, function in given.items():
             if not isinstance(name, str) or not name:
-                raise SpecError(f"a metric's name must be text, got {name!r}; write metrics={{'name': function}}")
+                raise SpecError(
+                    f"the name of a metric must be a string, got {name!r}; write metrics={{'name': function}}"
+                )
             check_function(f"Supervised metric '{name}'", "metric", function)
             yield Metric(name if name.startswith("val_") else f"val_{name}", function)
         return
@@ -121,15 +127,20 @@ def _entries(given: Any) -> Iterator[str | Metric]:
 
 
 def check_name(name: object) -> None:
-    """Raises SpecError unless it is the name of a metric of some task."""
+    """Raise SpecError unless this is the name of a built-in metric, of either task."""
     if name not in EXTRA and not (isinstance(name, str) and _TOP.fullmatch(name)):
         raise SpecError(unknown("metric", str(name), {*EXTRA, "val_top_5"}))
 
 
 def metric_names(classification: bool, extra: Given = ()) -> tuple[str, ...]:
-    """The names of what is reported: always the losses and the accuracy or RMSE, and what is named beside them.
+    """The names of all reported metrics: the losses, the accuracy or RMSE, and the additional ones.
 
-    Raises SpecError for a name that there is not for this task.
+    Args:
+        classification: Whether the task is classification; otherwise it is regression.
+        extra: The additional metrics, as `own_metrics` takes them.
+
+    Raises:
+        SpecError: A metric is unknown, or is not defined for this task.
     """
     standard = (*LOSSES, STANDARD[classification])
     known = {*standard, *SCORES[classification], *PROGRESS, *COSTS}
@@ -143,11 +154,11 @@ def metric_names(classification: bool, extra: Given = ()) -> tuple[str, ...]:
 
 
 def check_scores(metrics: Given, prepared: Prepared) -> None:
-    """Try the metrics on random predictions for the validation part.
+    """Try the metrics on random predictions for the validation data.
 
     Raises:
-        DataError: For a named score that is not defined there.
-        SpecError: For a metric of the user's own that raises, or gives no finite number.
+        DataError: A built-in score is not defined on this validation data.
+        SpecError: A custom metric raises an exception, or does not return a finite number.
     """
     metrics = own_metrics(metrics)
     for metric in metrics:
@@ -158,14 +169,14 @@ def check_scores(metrics: Given, prepared: Prepared) -> None:
     counts = np.bincount(prepared.validation.targets, minlength=prepared.outputs)
     if not counts.all():
         raise DataError(
-            f"val_auroc tells each class from the others, and the {len(prepared.validation)} validation samples have "
-            f"none of class '{prepared.classes[counts.argmin()]}'; give more of it, make Split(validation=…) larger, "
-            "or leave the metric out"
+            f"val_auroc compares each class with the others, but the {len(prepared.validation)} validation samples "
+            f"have none of class '{prepared.classes[counts.argmin()]}'; add samples of it, increase "
+            "Split(validation=...), or remove the metric"
         )
 
 
 def _try(metric: Metric, prepared: Prepared) -> None:
-    """Raises SpecError where the metric fails on random predictions."""
+    """Call the metric on random predictions. Raises SpecError if it fails or does not return a finite number."""
     rng, n = np.random.default_rng(0), len(prepared.validation)
     outputs = torch.from_numpy(rng.normal(size=(n, prepared.outputs)))
     targets = torch.tensor(prepared.validation.targets)
@@ -180,34 +191,41 @@ def _try(metric: Metric, prepared: Prepared) -> None:
         shapes = " and ".join(str(tuple(each.shape)) for each in given)
         raise SpecError(
             f"metric {metric.name} fails on predictions and targets of shapes {shapes}: {type(error).__name__}: "
-            f"{error}; fix the function, or leave the metric out"
+            f"{error}; fix the function, or remove the metric"
         ) from error
     if not math.isfinite(value):
         raise SpecError(
             f"metric {metric.name} is {value} on random predictions for the {n} validation samples; return a finite "
-            "number, or leave the metric out"
+            "number, or remove the metric"
         )
 
 
 def scores(
     names: Iterable[str], outputs: Tensor, data: Tensors, metrics: Sequence[Metric] = ()
 ) -> list[dict[str, float]]:
-    """The named scores of each row of outputs (K, n, outputs) for the validation part, and the user's own metrics.
+    """Compute the scores and the custom metrics of each row on the validation data.
 
-    Other names are passed over.
+    Args:
+        names: The names of the reported metrics. Those that are not scores are ignored.
+        outputs: The outputs of the networks for all validation samples, (K, n, outputs).
+        data: The data, with the validation targets.
+        metrics: The custom metrics.
+
+    Returns:
+        For each row, its values by name; NaN for a row whose outputs are not finite.
     """
     wanted = [name for name in names if name in SCORES[data.classification] or _TOP.fullmatch(name)]
     rows: list[dict[str, float]] = [{} for _ in range(len(outputs))]
     if not wanted and not metrics:
         return rows
-    # In the target's own units; its mean is in both, and shifts neither error nor R².
+    # In the units of the target, but without its mean: adding it to both changes neither the errors nor R².
     given = torch.softmax(outputs.double(), -1) if data.classification else outputs.squeeze(-1) * data.target_std
     targets = data.validation_targets if data.classification else data.validation_targets * data.target_std
     mean = 0 if data.classification else data.target_mean
     targets = targets.cpu()
     own_targets = targets if data.classification else targets.double() + mean
     for row, said in zip(rows, given.cpu(), strict=True):
-        finite = bool(said.isfinite().all())  # a row that has diverged has no scores, which its loss tells
+        finite = bool(said.isfinite().all())  # a diverged row has no scores; its loss reports it
         for name in wanted:
             row[name] = _score(name, targets, said) if finite else math.nan
         for metric in metrics:
@@ -216,8 +234,8 @@ def scores(
 
 
 def _score(name: str, targets: Tensor, said: Tensor) -> float:
-    """targets: (n,). said: (n, classes), the share of each class, or (n,) numbers."""
-    from sklearn import metrics  # here, not above: it loads slowly, and most studies need none of it
+    """The score for targets (n,) and predictions (n, classes), as probabilities, or (n,), as values."""
+    from sklearn import metrics  # imported here because it is slow to load, and most studies do not need it
 
     if top := _TOP.fullmatch(name):
         likeliest = said.topk(min(int(top[1]), said.shape[1])).indices  # (n, k)

@@ -1,10 +1,11 @@
-"""How training went in an epoch: the rate, the gradients, the speed and the memory; only what is named is measured.
+"""Metrics of the training process. Only the requested ones are measured.
 
-- learning_rate: of the epoch's last step
-- gradient_norm: the mean over the epoch's steps, before any clipping
-- samples_per_second: of the training part, each row by the time that its stack took
-- peak_memory_bytes: on a GPU what torch has allocated at most since the trial began, of all rows together; on a CPU
-  what the process has
+- learning_rate: the learning rate of the epoch's last step
+- gradient_norm: the mean Euclidean norm of the gradient over the epoch's steps, before clipping
+- samples_per_second: training samples of one row per second of training, without the evaluation. The rows of a stack
+  share their time, so each reports the same value.
+- peak_memory_bytes: on a GPU, the maximum memory allocated by torch since the trial started, for all rows together; on
+  a CPU, the maximum resident memory of the process since it started
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from archsearch.search.training.technique import Technique, Training
 
 
 class Progress(Technique):
-    """The measurements of a stack, added to what each row reports.
+    """Measures the training of a stack, and adds the values to the metrics of each row.
 
     Args:
-        names: Of the metrics to report.
+        names: The names of the metrics to report. Those that are not in PROGRESS are ignored.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -46,7 +47,7 @@ class Progress(Technique):
             self._norms.append(norms(gradient))
 
     def evaluation_begins(self, training: Training) -> None:
-        self._seconds = time.perf_counter() - self._started  # the epoch's losses have come back from the device
+        self._seconds = time.perf_counter() - self._started  # the device has finished: the losses are on the host
 
     def epoch_ends(self, training: Training, metrics: Sequence[dict[str, float]]) -> None:
         norm = torch.cat(self._norms, dim=1).mean(dim=1).tolist() if self._norms else []  # (K,)

@@ -1,4 +1,4 @@
-"""Recipe: how a network is trained, as far as it may be searched. Each technique is described in its own module."""
+"""Recipe: how a network is trained. Each technique is documented in its own module."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from archsearch.spaces.networks.arguments import (
 )
 
 PRECISIONS = ("bfloat16", "float32")
-OWN = ("augmentation", "loss", "optimizer", "schedule")  # where a function of the user's own may stand
+OWN = ("augmentation", "loss", "optimizer", "schedule")  # the arguments that accept a custom function
 
-# Which settings mean something only under some names of another one.
+# Arguments that apply only to certain values of another argument.
 _UNDER = {
     "momentum": ("optimizer", ("sgd",)),
     "nesterov": ("optimizer", ("sgd",)),
@@ -50,65 +50,79 @@ _UNDER = {
 class Recipe:
     """How networks are trained: `Recipe(optimizer=Choice("sgd", "adamw"), learning_rate=Float(1e-4, 1e-1, log=True))`.
 
-    Each argument is a fixed value or a domain, and a parameter by its name. What is left at its default, and is not one
-    of the first five, is off and is no parameter. All counts are whole numbers of at least 1 unless said otherwise.
+    Each argument except the last two is a fixed value or a domain, and becomes a parameter of the same name. The first
+    five are always parameters; any other argument left at its default is not, and most techniques are off by default.
 
-    `optimizer`, `schedule`, `loss` and `augmentation` also take a function of your own, which a config names by its
-    `__name__`. To search for it beside others, name it in a `Choice`, and give the function in `functions`:
+    `optimizer`, `schedule`, `loss` and `augmentation` also accept a custom function, which appears in configs under its
+    `__name__`. To search over it together with other values, name it in a `Choice`, and pass it in `functions`:
 
         Recipe(loss=focal)
         Recipe(loss=Choice("auto", "focal"), functions={"focal": focal})
 
     Args:
-        optimizer: A name in OPTIMIZERS; "adamw" needs the least tuning. Or your own: a class of torch.optim, a function
-            `optimizer(params, lr, weight_decay)` that returns an object of one (both train each trial alone), or a
-            class of OptimizerRule.
-        learning_rate: Above 0; 1e-3 is what Kingma and Ba (2015, section 2) found good for Adam.
-        momentum: In [0, 1), for "sgd" alone; 0.9 is the custom of the field.
-        batch_size: Samples in a batch; 64 is small enough to generalise and large enough to be quick.
-        weight_decay: At least 0; decoupled in AdamW and Lion, added to the gradient in the others, as in torch.optim.
-        nesterov: For "sgd" alone.
-        schedule: A name in SCHEDULES. Or your own `schedule(epoch, epochs)`: the factor for the learning rate after
-            that many epochs, such as 2.5, of so many.
-        schedule_decay: In (0, 1], for exponential, plateau and step; None is 0.95 for exponential and 0.1 for the
-            others.
-        schedule_epochs: For plateau and step.
-        warmup_epochs: From 0.
-        l1: Penalty, at least 0.
-        l2: Penalty, at least 0.
-        label_smoothing: In [0, 1), for classes and the loss "auto".
-        clip_norm: Above 0; None does not clip.
-        clip_value: Above 0; None does not clip.
-        class_weights: "balanced" or "none".
-        accumulate: Batches whose gradients make one step.
-        precision: "bfloat16" is torch's autocast, which is quick on a GPU; or "float32".
-        patience: Early stopping, after so many epochs without a lower validation loss; None goes to the end.
-        averaging: A name in AVERAGES.
-        ema_decay: In (0, 1), for "ema"; 0.999 is usual.
-        swa_start: In [0, 1), for "swa", as a share of the epochs.
-        rotation: In degrees, at least 0; 15 is usual.
-        shift: In pixels, from 0.
-        flip: Whether half of the images are mirrored.
-        cutout: In pixels, from 0.
-        noise: In standard deviations, at least 0.
-        mixup: At least 0.
-        local_updates: A name in LOCAL_UPDATES.
-        block_fraction: In (0, 1], of the layers, for local updates.
-        max_norm: Above 0, of each weight tensor; None is no limit.
-        reduction: A name in REDUCTIONS.
-        reduction_dimension: Of the inputs, where they are reduced.
-        loss: "auto" is cross entropy for classes and squared error for numbers. Or your own `loss(predictions,
-            targets)` for one network, which returns a tensor with the loss of each sample, or their mean: of classes
-            from logits (batch, classes) and whole numbers (batch,), of a regression from (batch,) each, in standard
-            deviations. `val_loss` stays that of "auto", so that trials compare whatever they were trained with.
-        augmentation: "none", or your own `augmentation(inputs, generator)`, from inputs (batch, *shape) to inputs of
-            the same shape, which draws from the torch.Generator alone. The built-in ones are arguments of their own.
-        functions: Your own functions by name, where the arguments above give names.
-        techniques: Objects of classes of your own, see Technique; they act in this order.
+        optimizer: "adagrad", "adam", "adamw", "lion", "rmsprop" or "sgd". The default, "adamw", needs the least tuning.
+            Or a custom optimizer: a class of torch.optim, a function `optimizer(params, lr, weight_decay)` that returns
+            a torch.optim.Optimizer (both train each trial by itself, not in a stack), or a subclass of OptimizerRule.
+        learning_rate: Above 0. The default of 1e-3 is recommended for Adam by Kingma and Ba (2015, algorithm 1).
+        momentum: In [0, 1), only used by "sgd". The default of 0.9 is the most common value.
+        batch_size: Samples per batch, at least 1. The default of 64 is small enough to generalize well, and large
+            enough to be fast.
+        weight_decay: At least 0. Decoupled from the gradient for "adamw" and "lion"; for the others it is added to the
+            gradient (L2), as in torch.optim.
+        nesterov: Whether to use Nesterov momentum (Sutskever et al., 2013), only used by "sgd".
+        schedule: The learning rate schedule: "constant", "cosine", "exponential", "one_cycle", "plateau" or "step". Or
+            a custom function `schedule(epoch, epochs)`, which returns the factor for the learning rate; `epoch` is the
+            number of epochs since the warm-up, a fraction such as 2.5, and `epochs` their total number.
+        schedule_decay: The factor of each decay, in (0, 1], only used by "exponential", "plateau" and "step". None, the
+            default, stands for 0.95 for "exponential", and for 0.1, the default of torch, for the others.
+        schedule_epochs: For "step", the number of epochs between two decays; for "plateau", the number of epochs
+            without improvement that are allowed before one. At least 1; the default of 10 is torch's for "plateau".
+        warmup_epochs: The number of epochs of linear warm-up, at least 0.
+        l1: The coefficient of the L1 penalty of the weights, at least 0.
+        l2: The coefficient of the L2 penalty of the weights, at least 0.
+        label_smoothing: In [0, 1), for classification with the loss "auto". 0.1 is a common value (Szegedy et al.,
+            2016).
+        clip_norm: The maximum Euclidean norm of the gradient of a network, above 0. None, the default: no clipping.
+        clip_value: The maximum absolute value of each entry of the gradient, above 0. None, the default: no clipping.
+        class_weights: "balanced" gives all classes the same total weight in the loss; "none" does not weight them.
+        accumulate: The number of batches whose gradients are accumulated for one optimizer step, at least 1.
+        precision: "float32", or "bfloat16" for mixed precision with torch.autocast, which is faster on a GPU.
+        patience: Early stopping: a trial ends after this many epochs without a lower validation loss, at least 1. None,
+            the default, trains for all epochs.
+        averaging: Which average of the weights is evaluated: "ema" (exponential moving average), "swa" (stochastic
+            weight averaging) or "none".
+        ema_decay: The decay per step, in (0, 1), only used by "ema". The default of 0.999 averages over about 1,000
+            steps.
+        swa_start: The fraction of the epochs after which averaging starts, in [0, 1), only used by "swa". The default
+            of 0.75 averages over the last quarter.
+        rotation: The maximum rotation of images, in degrees, at least 0. 15 is a common value.
+        shift: The maximum translation of images along each axis, in pixels, at least 0.
+        flip: Whether to mirror images horizontally with probability 0.5.
+        cutout: The side length of the square that is set to 0 in each image, in pixels, at least 0.
+        noise: The standard deviation of Gaussian noise added to the standardized inputs, at least 0.
+        mixup: The parameter of the Beta distribution from which mixup weights are drawn, at least 0. Zhang et al.
+            (2018) report the best results on ImageNet with 0.1 to 0.4.
+        local_updates: How the block of layers that a step updates is chosen: "cyclic", "last" or "random". "none", the
+            default, updates all layers.
+        block_fraction: The size of that block as a fraction of the layers, in (0, 1], only used with `local_updates`.
+        max_norm: The maximum Euclidean norm of each weight tensor, above 0. None, the default: no limit.
+        reduction: The dimensionality reduction of the inputs: "lle" (locally linear embedding), "pca" or "none".
+        reduction_dimension: The number of dimensions of the reduced inputs, at least 1, only used with `reduction`. The
+            default is 2.
+        loss: "auto" is cross entropy for classification and squared error for regression. Or a custom function
+            `loss(predictions, targets)` for one network, which returns a tensor with the loss of each sample, (batch,),
+            or their mean. For classification, `predictions` are logits (batch, classes) and `targets` class indices
+            (batch,); for regression, both are standardized values (batch,). `val_loss` is always that of "auto", so
+            that it can be compared across trials with different losses.
+        augmentation: A custom function `augmentation(inputs, generator)`, which maps inputs (batch, *shape) to inputs
+            of the same shape and dtype, and must draw random numbers only from `generator`, a torch.Generator. "none",
+            the default, for no such function. The built-in augmentations are separate arguments.
+        functions: The custom functions that other arguments refer to by name.
+        techniques: Instances of your own subclasses of Technique, in the order in which they are called.
 
     Raises:
-        SpaceError: For a value outside these bounds, a domain that reaches outside, or an unknown name.
-        SpecError: For a function that cannot be called as it will be, or is not used.
+        SpaceError: A value, or a value of a domain, is out of bounds, or a name is unknown.
+        SpecError: A custom function has the wrong signature or is not used, or arguments contradict each other.
     """
 
     optimizer: str | Choice | Function = "adamw"
@@ -180,9 +194,10 @@ class Recipe:
 
     @property
     def space(self) -> Space:
-        """The first five arguments, and what else is not left at its default, each where it means something.
+        """The parameters: the first five arguments, and those not left at their defaults.
 
-        With techniques of the user's own, the names of their classes, and their own parameters.
+        An argument that applies only to certain values of another one is conditional on it. For custom techniques, the
+        space has the names of their classes and the parameters of their own spaces.
         """
         names = ("optimizer", "learning_rate", "momentum", "batch_size", "weight_decay")
         given = {name: getattr(self, name) for name in names} | non_default(self, *_OTHERS)
@@ -195,22 +210,24 @@ class Recipe:
 
     @property
     def has_own_parts(self) -> bool:
-        """Whether functions or techniques of the user's own take part."""
+        """Whether there are custom functions or techniques."""
         return bool(self.functions or self.techniques)
 
     def function(self, argument: str, config: Mapping[str, Any]) -> Function | None:
-        """The user's function that the config names for one of the arguments OWN; None where that is built in."""
+        """The custom function that the config names for an argument in OWN; None if it names a built-in technique."""
         return self.functions.get(config[argument])
 
     def stacks(self, config: Mapping[str, Any]) -> bool:
-        """Whether trials of the config can share a stack, as far as the user's own parts go."""
+        """Whether the custom functions and techniques allow trials of the config to train as one stack."""
         optimizer = self.functions.get(config["optimizer"])
         return all(each.stackable for each in self.techniques) and (optimizer is None or stacks(optimizer))
 
     def _name_functions(self) -> None:
-        """Put names in the place of functions, which go to `functions`."""
+        """Replace functions by their names, move them to `functions`, and check them."""
         if not isinstance(self.functions, Mapping):
-            raise SpecError(f"Recipe functions must be a mapping, got {self.functions!r}; write {{'focal': focal}}")
+            raise SpecError(
+                f"Recipe functions must be a mapping, got {self.functions!r}; write functions={{'focal': focal}}"
+            )
         functions = dict(self.functions)
         for argument in OWN:
             value = getattr(self, argument)
@@ -223,7 +240,7 @@ class Recipe:
                 )
             name = name_of(value)
             if functions.setdefault(name, value) is not value:
-                raise SpecError(f"Recipe has two functions called {name}; define them with def and names of their own")
+                raise SpecError(f"Recipe has two functions named {name}; define each with def and its own name")
             object.__setattr__(self, argument, name)
         functions = named(functions, {name for known in _NAMES.values() for name in known})
         used = {argument: [v for v in extremes(getattr(self, argument)) if v in functions] for argument in OWN}
@@ -234,20 +251,20 @@ class Recipe:
                     self._check_decay(str(name), functions[str(name)])
         if unused := functions.keys() - {name for names in used.values() for name in names}:
             raise SpecError(
-                f"Recipe functions has '{min(unused)}', which no argument names; write "
-                f"Recipe(loss='{min(unused)}') or the like, or drop it"
+                f"Recipe functions contains '{min(unused)}', but no argument names it; write for example "
+                f"Recipe(loss='{min(unused)}'), or remove it"
             )
         object.__setattr__(self, "functions", functions)
         loss: Any = self.loss
         if non_default(self, "label_smoothing") and "auto" not in extremes(loss):
-            raise SpecError(f"Recipe label_smoothing is for the loss 'auto', got loss {loss!r}; drop one of them")
+            raise SpecError(f"Recipe label_smoothing needs the loss 'auto', got loss {loss!r}; remove one of them")
 
     def _check_decay(self, name: str, optimizer: Function) -> None:
-        """Raises SpecError for a weight decay that the user's optimizer would not be told."""
+        """Raise SpecError for a weight decay that a custom optimizer does not accept."""
         if self.weight_decay != 0 and not takes(optimizer, "weight_decay"):
             raise SpecError(
-                f"Recipe weight_decay={self.weight_decay} means nothing to the optimizer {name}, which does not take "
-                "weight_decay; add the argument, or drop Recipe weight_decay"
+                f"Recipe weight_decay={self.weight_decay} has no effect, because the optimizer {name} does not take "
+                "weight_decay; add this argument to it, or remove weight_decay from the Recipe"
             )
 
     def _check_techniques(self) -> None:
@@ -255,10 +272,12 @@ class Recipe:
             raise SpecError(f"Recipe techniques must be a list, got {self.techniques!r}; write techniques=[...]")
         for each in self.techniques:
             if isinstance(each, type) and issubclass(each, Technique):
-                raise SpecError(f"Recipe techniques must hold objects, got {each!r}; write {each.__name__}()")
+                raise SpecError(
+                    f"Recipe techniques must be instances of Technique, got {each!r}; write {each.__name__}()"
+                )
             if not isinstance(each, Technique):
                 raise SpecError(
-                    f"Recipe techniques must hold objects of classes of Technique, got {each!r}; write "
+                    f"Recipe techniques must be instances of Technique, got {each!r}; derive the class from Technique: "
                     "class MyTechnique(Technique)"
                 )
             if not isinstance(each.space, Space):
@@ -266,7 +285,7 @@ class Recipe:
         object.__setattr__(self, "techniques", tuple(self.techniques))
 
     def _where(self, name: str, value: Argument) -> list[Argument | When]:
-        """The setting under the condition that gives it a meaning; nothing where it never has one."""
+        """The argument, under the condition in which it applies; nothing if it never applies."""
         if name not in _UNDER:
             return [value]
         holder, names = _UNDER[name]
@@ -309,13 +328,20 @@ _SHARED = (
 
 
 def stack_key(config: Mapping[str, Any]) -> Hashable:
-    """Trials whose keys are equal can train as one stack; whatever else the recipe says is each row's own."""
+    """Trials with equal keys can train as one stack; the other parameters may differ between its rows."""
     said = with_defaults(Recipe, config)
     return (*(said[name] for name in _SHARED), switched_on(config), reduction_of(config))
 
 
 def schedule_of(config: Mapping[str, Any], epochs: int, steps: int, recipe: Recipe | None = None) -> Schedule:
-    """The learning rate's schedule of a trial of so many epochs of so many steps; the recipe has the user's own."""
+    """The learning rate schedule of a trial.
+
+    Args:
+        config: The trial's parameters.
+        epochs: The number of epochs.
+        steps: The number of steps per epoch.
+        recipe: The recipe, which holds a custom schedule if there is one.
+    """
     said = with_defaults(Recipe, config)
     name, decay = said["schedule"], said["schedule_decay"]
     return Schedule(
@@ -330,39 +356,49 @@ def schedule_of(config: Mapping[str, Any], epochs: int, steps: int, recipe: Reci
 
 
 def reduction_of(config: Mapping[str, Any]) -> tuple[str, int]:
-    """How the inputs are reduced, and to how many; the number means nothing where they are not."""
+    """The kind of reduction of the inputs, and the number of dimensions; ("none", 0) without reduction."""
     said = with_defaults(Recipe, config)
     kind = said["reduction"]
     return kind, 0 if kind == "none" else said["reduction_dimension"]
 
 
 def check_streams(recipe: Recipe) -> None:
-    """Raises SpecError for a technique that needs all of the data in memory."""
+    """Raise SpecError for a technique that needs all data in memory."""
     if non_default(recipe, "reduction"):
         raise SpecError(
-            "Recipe reduction needs all inputs in memory, and these are larger and stream from files; leave it out, or "
-            "allow them more memory, streaming=Streaming(above_bytes=...)"
+            "Recipe reduction needs all inputs in memory, but this data is larger and is streamed from files; remove "
+            "it, or allow more memory with streaming=Streaming(above_bytes=...)"
         )
 
 
 def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, classification: bool) -> None:
-    """Raises SpecError for a technique that the data, with so many training samples, cannot have."""
+    """Raise SpecError for a technique that does not apply to the data.
+
+    Args:
+        recipe: The recipe.
+        inputs: The inputs of the data, before any reduction.
+        samples: The number of training samples.
+        classification: Whether the task is classification; otherwise it is regression.
+    """
     reduces = set(extremes(recipe.reduction)) != {"none"}
     most = min(math.prod(inputs.shape), samples - 1)
     widest = max(size for size in extremes(recipe.reduction_dimension) if isinstance(size, int))
     if reduces and widest > most:
         raise SpecError(
-            f"Recipe reduction_dimension may be {widest}, and the data has room for {most} (its inputs, and less than "
-            "its training samples); lower it"
+            f"Recipe reduction_dimension may be {widest}, but the data allows at most {most} (the number of inputs, "
+            "and less than the number of training samples); lower it"
         )
     text, image = inputs.vocabulary is not None, inputs.vocabulary is None and len(inputs.shape) >= 2
+    no_images = "the reduction flattens them" if image else f"the inputs have shape {inputs.shape}"
     refused = {
-        "images": () if image and not reduces else (*MOVES, "cutout"),
-        "numbers, not the words of a text": ("noise", "mixup", "reduction") if text else (),
-        "numbers, not the codes of categories": ("noise", "mixup", "reduction") if inputs.categories else (),
-        "classes": () if classification else ("label_smoothing", "class_weights"),
+        f"images, but {no_images}": () if image and not reduces else (*MOVES, "cutout"),
+        "numeric inputs, but the data is text": ("noise", "mixup", "reduction") if text else (),
+        "numeric inputs, but some columns are categorical": ("noise", "mixup", "reduction")
+        if inputs.categories
+        else (),
+        "classes, but the task is regression": () if classification else ("label_smoothing", "class_weights"),
     }
     for needs, names in refused.items():
         for name in names:
             if non_default(recipe, name):
-                raise SpecError(f"Recipe {name} is for {needs}, and the data has none; leave it out")
+                raise SpecError(f"Recipe {name} needs {needs}; remove it")

@@ -1,11 +1,11 @@
-"""Fewer inputs: the samples in a few dimensions, found on the training part, as a choice of the recipe.
+"""Dimensionality reduction of the inputs, fitted on the training data, as a technique of the recipe.
 
-- pca: their principal components (Pearson, 1901; scikit-learn's PCA)
-- lle: a locally linear embedding, in which each sample is made of its neighbours as it was before (Roweis and Saul,
-  2000, "Nonlinear dimensionality reduction by locally linear embedding"; scikit-learn's, with its 5 neighbours). It is
-  fitted on at most 2,000 samples, since its time grows with their square, and extended to all others.
+- pca: principal component analysis (Pearson, 1901; scikit-learn's PCA)
+- lle: locally linear embedding, which preserves the weights that reconstruct each sample from its neighbors (Roweis and
+  Saul, 2000, "Nonlinear dimensionality reduction by locally linear embedding"; scikit-learn's, with its default of 5
+  neighbors). It is fitted on at most 2,000 samples, because its time grows with their square, and applied to the rest.
 
-The result is scaled to a deviation of 1 over all dimensions together, so that the larger ones stay larger.
+The result is divided by its standard deviation over all dimensions together, which keeps their relative scale.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ LLE_SAMPLES = 2000
 
 
 def reduced(prepared: Prepared, kind: str, dimension: int) -> Prepared:
-    """The data with inputs (n, dimension); "none" leaves it as it is. The same data gives the same numbers."""
+    """Reduce the inputs of the data. Deterministic: the same data gives the same result.
+
+    Args:
+        prepared: The data.
+        kind: A name in REDUCTIONS; "none" returns the data unchanged.
+        dimension: The number of dimensions of the result.
+
+    Returns:
+        The data with inputs (n, dimension).
+    """
     if kind == "none":
         return prepared
     train = _flat(prepared.train)
@@ -38,7 +47,7 @@ def reduced(prepared: Prepared, kind: str, dimension: int) -> Prepared:
 
 
 def reduced_inputs(inputs: Inputs, kind: str, dimension: int) -> Inputs:
-    """What one sample then looks like."""
+    """The description of the inputs after the reduction."""
     return inputs if kind == "none" else Inputs((dimension,))
 
 
@@ -47,7 +56,7 @@ def _flat(part: Part) -> NDArray[np.float64]:
 
 
 def _pca(train: NDArray[np.float64], dimension: int) -> Any:
-    from sklearn.decomposition import PCA  # here, not above: it loads slowly, and few studies need it
+    from sklearn.decomposition import PCA  # imported here because it is slow to load, and few studies need it
 
     return PCA(n_components=dimension, random_state=0).fit(train)
 

@@ -1,4 +1,4 @@
-"""A rehearsal of the user's own functions and techniques: one epoch of one step, on a few samples."""
+"""Rehearsal of custom functions and techniques: one epoch of one step, on a few samples."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ from archsearch.spaces.networks import Network, StackedNetwork
 def rehearse_training(
     network: Network | StackedNetwork, recipe: Recipe, config: Mapping[str, Any], data: Tensors
 ) -> None:
-    """Train the config's network for one step, and pass its state on to another.
+    """Restore the state of a new training into another one, and train the config's network for one step.
+
+    Args:
+        network: The network family.
+        recipe: The recipe with the custom functions and techniques.
+        config: The config to try.
+        data: A few samples.
 
     Raises:
-        SpecError: For a function of the user's that returns what it must not.
-        Exception: Whatever a function of the user's raises.
+        SpecError: A custom function returns an invalid value.
+        Exception: Any exception that a custom function or technique raises.
     """
     trial = TrialContext(0, 1, dict(config), 1, 0)
     first, second = (Loop(network, data, [trial], 1, ("val_loss",), recipe) for _ in range(2))
@@ -40,6 +46,6 @@ def _check_finite(config: Mapping[str, Any], data: Tensors, losses: Losses) -> N
     loss = losses.trained(predictions, data.train_targets.unsqueeze(0)).mean()
     if not loss.isfinite():
         raise SpecError(
-            f"Recipe loss {config['loss']} is {loss.item()} for normal random predictions; keep logarithms, roots and "
-            "divisions away from 0"
+            f"Recipe loss {config['loss']} is {loss.item()} for standard normal predictions; keep the arguments of "
+            "logarithms, roots and divisions away from 0"
         )

@@ -1,17 +1,17 @@
-"""How the learning rate changes over a trial: a factor for each step, by which the recipe's rate is multiplied.
+"""Learning rate schedules: a factor for each step, by which the learning rate of the recipe is multiplied.
 
 - constant: 1
-- step: times `decay` after every `decay_epochs` epochs
-- exponential: times `decay` after every epoch
-- cosine: from 1 to 0 along half a cosine (Loshchilov and Hutter, 2017, "SGDR", eq. 5, without restarts)
-- one_cycle: up to 1 over the first 30 % of the steps, from a 25th, then down to a 10,000th of that start, both along
-  half a cosine (Smith and Topin, 2019, "Super-convergence", section 2; torch's constants)
-- plateau: times `decay` when the validation loss has not fallen for `decay_epochs` epochs
-- a function of your own: `schedule(epoch, epochs)`, where epoch is 2.5 in the middle of the third
+- step: multiplied by `decay` every `decay_epochs` epochs
+- exponential: multiplied by `decay` every epoch
+- cosine: cosine annealing from 1 to 0 (Loshchilov and Hutter, 2017, "SGDR", eq. 5, without restarts)
+- one_cycle: from 1/25 up to 1 over the first 30 % of the steps, then down to 1/250,000, both with cosine annealing
+  (Smith and Topin, 2019, "Super-convergence", section 2; the constants are those of torch)
+- plateau: multiplied by `decay` when the validation loss has not decreased for more than `decay_epochs` epochs
+- a custom function, `schedule(epoch, epochs)`: `epoch` is fractional, such as 2.5 in the middle of the third epoch
 
-Warm-up comes before: over its epochs the factor rises evenly to where the schedule begins (Goyal et al., 2017,
-"Accurate, large minibatch SGD", section 2.2), and the schedule runs over the epochs that are left. Each is what the
-scheduler of torch with that name does.
+With warm-up, the factor first increases linearly, over the warm-up epochs, to the schedule's initial factor (Goyal et
+al., 2017, "Accurate, large minibatch SGD", section 2.2), and the schedule covers the remaining epochs. Apart from that,
+each schedule matches the scheduler of that name in torch.
 """
 
 from __future__ import annotations
@@ -33,22 +33,25 @@ SCHEDULES = ("constant", "cosine", "exponential", "one_cycle", "plateau", "step"
 
 Factors = NDArray[np.float64]
 
-_RISE, _START, _END = 0.3, 1 / 25, 1e-4  # of one_cycle
-_FALL = 1e-4  # plateau: a loss has fallen when it is lower by more than this share, as in torch
+_RISE, _START, _END = 0.3, 1 / 25, 1e-4  # one_cycle: fraction of rising steps, first factor, last factor / first
+_FALL = 1e-4  # plateau: the minimum relative decrease of the loss that counts as an improvement, as in torch
 
 
 @dataclass(slots=True)
 class Schedule:
-    """The schedule of one trial: `factors(epoch)` are those of an epoch's steps, and `epoch_ends` takes its loss.
+    """The schedule of one trial: `factors(epoch)` returns the factors of an epoch's steps.
 
     Args:
-        name: One of SCHEDULES, or that of `own`.
-        epochs: Of the trial, at least 1.
-        steps: Of an epoch, at least 1.
-        warmup_epochs: From 0.
-        decay: 0.1 for step and plateau and 0.95 for exponential are usual.
-        decay_epochs: At least 1.
-        own: The user's function, `own(epoch, epochs)`: the factor after so many epochs, a fraction, of so many.
+        name: One of SCHEDULES, or the name of `own`.
+        epochs: The number of epochs of the trial, at least 1.
+        steps: The number of steps per epoch, at least 1.
+        warmup_epochs: The number of warm-up epochs, at least 0.
+        decay: The factor of each decay of "step", "plateau" and "exponential". 0.1 is torch's default for the first
+            two; 0.95 is common for "exponential".
+        decay_epochs: For "step", the epochs between two decays; for "plateau", the epochs without improvement that are
+            allowed. At least 1; the default of 10 is torch's for "plateau".
+        own: A custom function, `own(epoch, epochs)`, which returns the factor at a fractional epoch. Both arguments
+            count the epochs after the warm-up.
     """
 
     name: str
@@ -63,7 +66,7 @@ class Schedule:
     _reduced: float = field(default=1.0, init=False)
 
     def factors(self, epoch: int) -> Factors:
-        """(steps,)"""
+        """The factors of the steps of an epoch, (steps,). Epochs are counted from 0."""
         step = np.arange(epoch * self.steps, (epoch + 1) * self.steps)
         warmup = self.warmup_epochs * self.steps
         if epoch < self.warmup_epochs:
@@ -71,7 +74,7 @@ class Schedule:
         return self._after((step - warmup).astype(np.float64))
 
     def epoch_ends(self, val_loss: float) -> None:
-        """The validation loss after the epoch, which only plateau uses."""
+        """Update the schedule with the validation loss of the epoch, which only "plateau" uses."""
         if self.name != "plateau":
             return
         if val_loss < self._best * (1 - _FALL):
@@ -82,14 +85,14 @@ class Schedule:
             self._reduced, self._waited = self._reduced * self.decay, 0
 
     def state(self) -> tuple[float, int, float]:
-        """What `restore` needs between two epochs."""
+        """The state between two epochs, for `restore`."""
         return self._best, self._waited, self._reduced
 
     def restore(self, state: tuple[float, int, float]) -> None:
         self._best, self._waited, self._reduced = state
 
     def _after(self, step: Factors) -> Factors:
-        """The factors at these steps after the warm-up."""
+        """The factors at the given steps, counted from the end of the warm-up."""
         total = max(1, self.epochs - self.warmup_epochs) * self.steps
         epoch = step // self.steps
         if self.own is not None:
@@ -109,7 +112,7 @@ class Schedule:
                 return np.ones_like(step)
 
     def _owns(self, own: Callable[[float, int], float], epoch: float) -> float:
-        """The user's factor. Raises SpecError for what is no finite number of at least 0."""
+        """Call the custom function. Raises SpecError if it does not return a finite number of at least 0."""
         factor: Any = own(epoch, max(1, self.epochs - self.warmup_epochs))
         try:
             number = float(factor)
@@ -118,13 +121,13 @@ class Schedule:
         if not 0 <= number < math.inf:
             raise SpecError(
                 f"Recipe schedule {self.name} must return a finite factor of at least 0 for the learning rate, got "
-                f"{factor!r} at epoch {epoch:g} of {self.epochs}"
+                f"{factor!r} at epoch {epoch:g} of {self.epochs}; return 1.0 to leave the rate unchanged"
             )
         return number
 
 
 class Schedules(Technique):
-    """The schedules of a stack, one of each row, which make the learning rates of every epoch."""
+    """Sets the learning rates of every epoch, from one schedule per row."""
 
     def __init__(self, schedules: Sequence[Schedule]) -> None:
         self._schedules = schedules
@@ -158,5 +161,5 @@ def _one_cycle(step: Factors, total: int) -> Factors:
 
 
 def _between(start: float, end: float, share: Factors) -> Factors:
-    """Along half a cosine, from start (share 0) to end (share 1)."""
+    """Cosine annealing from start (share 0) to end (share 1)."""
     return end + (start - end) * (1 + np.cos(math.pi * np.clip(share, 0, 1))) / 2

@@ -1,4 +1,4 @@
-"""Supervised: the objective that trains a network from a family on data, by a recipe. It carries its own space."""
+"""Supervised: the objective that trains networks of a family on data. It defines its own search space."""
 
 from __future__ import annotations
 
@@ -48,32 +48,42 @@ from archsearch.studies.formatting import file_size
 
 @dataclass(frozen=True)
 class Supervised(Objective):
-    """`Supervised(data=digits(), network=MLP(layers=Int(1, 4), units=64), recipe=Recipe(batch_size=Choice(32, 64)))`.
+    """Trains networks of a family on data, and reports their training and validation metrics.
 
-    One unit of budget is one epoch. With data in k folds, `Split(folds=k)`, it is one fold, in which the network is
-    trained anew for `epochs`: each report holds the mean of each metric over the folds so far, and the budget is k, or
-    less where less certainty will do.
+        Supervised(data=digits(), network=MLP(layers=Int(1, 4), units=64), recipe=Recipe(batch_size=Choice(32, 64)))
 
-    Trials whose `stack_key` is equal may train as one program (`run_stack`); each gets the numbers that it would get
-    alone. Pickles without the data that `attach` was given.
+    One unit of budget is one epoch. With cross-validation, `Split(folds=k)`, it is one fold, on which the network is
+    trained from scratch for `epochs` epochs. Each report then contains the mean of each metric over the folds so far,
+    and the budget is k, or less for a faster, less certain estimate.
+
+    Trials with equal `stack_key` may train as one program (`run_stack`); the results are the same as if each trained
+    alone. A pickled objective does not contain the data passed to `attach`.
 
     Args:
-        data: A source such as `digits()` or `csv(...)`.
-        network: A family such as `MLP(...)`, or your own.
-        recipe: How the networks are trained.
-        metrics: What every report holds beside the losses and the accuracy or RMSE. Names, see `metrics` and
-            `progress` ("parameters" and "flops", of a forward pass of one sample, are constant within a trial). And
-            functions of your own: `metric(predictions, targets)` returns a number for the validation part, and is
-            reported as "val_" and its `__name__`, or the name that a mapping gives it: `metrics={"gap": lambda p, t:
-            ...}`, `metrics=("val_f1", my_metric)`. Both are tensors on the CPU: of classes the probabilities (n,
-            classes) and whole numbers (n,), of a regression (n,) each in the target's own units.
-        epochs: How long to train on each of several folds; None where there is one.
+        data: A data source, such as `digits()` or `csv(...)`.
+        network: A network family, such as `MLP(...)` or your own.
+        recipe: How the networks are trained. By default, `Recipe()`.
+        metrics: The metrics to report in addition to train_loss, val_loss, and val_accuracy or val_rmse. A tuple or
+            list of names and functions, or a mapping from names to functions: `metrics=("val_f1", my_metric)`,
+            `metrics={"gap": lambda predictions, targets: ...}`.
+
+            The names are those of scores ("val_auroc", "val_balanced_accuracy", "val_f1", "val_precision",
+            "val_recall" and "val_top_K" for classification, "val_mae" and "val_r2" for regression), of measurements of
+            the training ("gradient_norm", "learning_rate", "peak_memory_bytes", "samples_per_second"), and of the
+            network's costs ("parameters", and the "flops" of a forward pass of one sample).
+
+            A function `metric(predictions, targets)` returns a number for the validation data, and is reported under
+            its `__name__`, or its name in the mapping, with the prefix "val_". Both arguments are tensors on the CPU.
+            For classification: the class probabilities (n, classes) and the class indices (n,). For regression: values
+            (n,) in the units of the target.
+        epochs: The number of epochs to train on each fold, at least 1. Only set with `Split(folds=...)`; None, the
+            default, without it.
 
     Raises:
-        SpecError: For arguments of other kinds, and unknown metrics.
+        SpecError: An argument has another type, or a metric is unknown.
     """
 
-    needs_budget: ClassVar[bool] = True  # a study without a budget is refused at its declaration
+    needs_budget: ClassVar[bool] = True  # declaring a study without a budget is an error
     optional_metrics: ClassVar[tuple[str, ...]] = EXTRA
 
     data: Data | DataSource
@@ -94,7 +104,7 @@ class Supervised(Objective):
             value = getattr(self, name)
             if isinstance(value, type) or not any(hasattr(value, member) for member in members):
                 hint = f"{value.__name__}(...)" if callable(value) and hasattr(value, "__name__") else example
-                raise SpecError(f"Supervised {name} must be something like {example}, got {value!r}; write {hint}")
+                raise SpecError(f"Supervised {name} must be an object such as {example}, got {value!r}; write {hint}")
         check_family(self.network)
         if not isinstance(self.recipe, Recipe):
             raise SpecError(f"Supervised recipe must be a Recipe(...), got {self.recipe!r}")
@@ -105,14 +115,17 @@ class Supervised(Objective):
         check_int(self, "epochs", least=1, allow_none=True)
 
     @property
-    def space(self) -> Space:  # type: ignore[override]  # of the parts, so it cannot be set
-        """The network's parameters and the recipe's."""
+    def space(self) -> Space:  # type: ignore[override]  # derived from the parts, so read-only
+        """The parameters of the network and of the recipe."""
         return self.network.space | self.recipe.space
 
     def known_metrics(self) -> tuple[str, ...]:
-        """The names that it yields; before the data is read, those of either task unless the source tells the task.
+        """The names of the reported metrics, before the data is read.
 
-        Raises SpecError for one of `metrics` that the task does not have.
+        If the source does not tell whether the task is classification or regression, the names of both are returned.
+
+        Raises:
+            SpecError: A metric is not defined for the task.
         """
         task = getattr(getattr(self.data, "source", None), "task", None)
         if task is not None:
@@ -121,30 +134,40 @@ class Supervised(Objective):
         return tuple(dict.fromkeys((*LOSSES, *STANDARD.values(), *asked)))
 
     def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
-        """The names that it yields: train_loss, val_loss, val_accuracy (classes) or val_rmse (numbers); and `metrics`.
+        """The names of the reported metrics.
 
-        Raises SpecError for a metric that the task does not have.
+        These are train_loss, val_loss, val_accuracy (classification) or val_rmse (regression), and those of `metrics`.
+
+        Args:
+            shared: The data that `prepare` returned.
+
+        Raises:
+            SpecError: A metric is not defined for the task.
         """
         return metric_names(shared.task == "classification", self.metrics)
 
     def prepare(self) -> Prepared:
-        """Loads and checks the data; without its test part, which a search must never see.
+        """Load and check the data.
 
-        Raises DataError for data that cannot be used, a metric that has no value on its validation part, or a batch
-        size above the number of training samples; SpecError for a technique of the recipe that the data cannot have, or
-        `epochs` that are missing or mean nothing.
+        Returns:
+            The data without its test part, which the search must not use.
+
+        Raises:
+            DataError: The data is invalid, a metric is not defined on its validation part, or a batch size exceeds the
+                number of training samples.
+            SpecError: A technique of the recipe does not apply to the data, or `epochs` is missing or superfluous.
         """
         prepared = as_data(self.data).prepare().without_test()
-        self._scratch[:] = [] if prepared.scratch is None else [prepared.scratch]  # as long as its files are needed
+        self._scratch[:] = [] if prepared.scratch is None else [prepared.scratch]  # to remove its files later
         if len(prepared.folds) > 1 and self.epochs is None:
             raise SpecError(
-                f"the data is in {len(prepared.folds)} folds, and nothing says how long to train on each; write "
-                "Supervised(..., epochs=20)"
+                f"the data has {len(prepared.folds)} folds, but epochs is not set; set how many epochs to train on "
+                "each fold, such as Supervised(..., epochs=20)"
             )
         if len(prepared.folds) == 1 and self.epochs is not None:
             raise SpecError(
-                f"epochs={self.epochs} is for each fold of Split(folds=5), and the data is in none; drop it, and write "
-                f"Study(..., budget={self.epochs})"
+                f"epochs={self.epochs} applies to the folds of Split(folds=...), but the data has none; remove it, and "
+                f"write Study(..., budget={self.epochs})"
             )
         if prepared.streamed:
             check_streams(self.recipe)
@@ -162,12 +185,12 @@ class Supervised(Objective):
         return prepared
 
     def check_budget(self, budget: int | None, shared: Prepared) -> None:
-        """Raises SpecError for one of more folds than there are."""
+        """Raise SpecError for a budget of more folds than the data has."""
         if self.epochs is not None and budget is not None and budget > len(shared.folds):
             raise SpecError(
-                f"a unit of budget is one of {len(shared.folds)} folds, got budget={budget}; write "
-                f"Study(..., budget={len(shared.folds)}): how long to train on each says Supervised(..., "
-                f"epochs={self.epochs})"
+                f"one unit of budget is one of {len(shared.folds)} folds, got budget={budget}; write "
+                f"Study(..., budget={len(shared.folds)}) (the epochs per fold are set by Supervised(..., "
+                f"epochs={self.epochs}))"
             )
 
     def fingerprint_of(self, shared: Prepared) -> str | None:
@@ -175,8 +198,8 @@ class Supervised(Objective):
         return shared.fingerprint
 
     def summary_of(self, shared: Prepared) -> str | None:
-        """How much data there is, what of it was cleaned (for the first fold, where there are any), and whether it
-        streams from files, in one line.
+        """One line about the data: its size, what was cleaned (in the first fold, if there are several), the number of
+        folds, and whether it is streamed from files.
         """
         told = [] if shared.cleaning is None else [str(shared.cleaning)]
         if shared.others:
@@ -187,13 +210,16 @@ class Supervised(Objective):
         return "; ".join(told) or None
 
     def costs(self, config: Config, shared: Prepared) -> Costs:
-        """What a trial of the config costs. Raises what goes wrong when its network is built or takes samples.
+        """The costs of a trial of the config: parameters, operations and memory.
 
-        Of folds, the network is that of the first; the data of all of them is held at once.
+        With several folds, the network is that of the first one, and the data of all folds is in memory at once.
+
+        Raises:
+            Exception: Any error while the network is built or called.
         """
         parts = [part for fold in shared.folds for part in (fold.train, fold.validation)]
         arrays = [array for part in parts for array in (part.inputs, part.targets)]
-        mapped = sum(part.inputs.nbytes for part in shared.streamed)  # the system's cache, which gives way
+        mapped = sum(part.inputs.nbytes for part in shared.streamed)  # in the page cache, which the system can reclaim
         sizes: dict[str, Any] = {
             "batch_size": config["batch_size"],
             "optimizer_copies": MEMORY_COPIES.get(str(config["optimizer"]), OWN_MEMORY_COPIES),
@@ -203,34 +229,46 @@ class Supervised(Objective):
         return replace(self._network_costs(config, inputs, shared.outputs), **sizes)
 
     def rehearse(self, config: Config, shared: Prepared) -> None:
-        """Builds the config's network for two training samples. Raises what goes wrong, as its trial would."""
+        """Build the config's network and call it on two training samples; also try custom functions and techniques.
+
+        Raises:
+            Exception: Any error that a trial of the config would raise there.
+        """
         batch: Any = config["batch_size"]
         inputs = reduced_inputs(shared.inputs, *reduction_of(config))
         samples = torch.tensor(shared.train.inputs[: min(batch, 2)])
         if inputs != shared.inputs:
-            samples = torch.zeros(len(samples), *inputs.shape)  # to reduce them here would take a worker's time
+            samples = torch.zeros(len(samples), *inputs.shape)  # a real reduction would take as long as in a trial
         rehearse(self.network, config, inputs, shared.outputs, samples)
         if self.recipe.has_own_parts:
             tensors = Tensors.from_samples(samples, shared, inputs)
             rehearse_training(self.network, self.recipe, config, tensors)
 
     def attach(self, shared: Prepared) -> None:
-        """The data for all coming trials in this process. The arrays are shared, not copied, and never written to."""
+        """Set the data for all following trials in this process. The arrays are not copied, and never written to."""
         keep_freed_memory()
         self._attached.clear()
         self._attached["prepared"] = shared
 
     def release(self) -> None:
-        """Removes the files that `prepare` has made for data larger than memory; no trial can follow then."""
+        """Remove the files that `prepare` created for data larger than memory. No trial can run afterwards."""
         for scratch in self._scratch:
             if scratch.folder is not None:
-                self._attached.clear()  # a map would keep the disk's room taken
+                self._attached.clear()  # an open memory map would keep the disk space in use
                 scratch.remove()
 
     def __call__(self, trial: TrialContext) -> Iterator[Metrics]:
-        """The metrics of one trial after each epoch, or fold.
+        """Train one trial.
 
-        Raises Diverged when its training comes to nothing, and MemoryError when the device has no room for it.
+        Args:
+            trial: The trial, with its config, budget, seed and device.
+
+        Yields:
+            The metrics after each epoch, or after each fold.
+
+        Raises:
+            Diverged: The loss is NaN, infinite, or too large.
+            MemoryError: The device is out of memory.
         """
         try:
             for (result,) in self.run_stack([trial]):
@@ -241,28 +279,38 @@ class Supervised(Objective):
             return
         except torch.OutOfMemoryError as error:
             said = str(error).splitlines()[0]
-        # Out here the exception is gone, and with it the frames that held the trial's tensors.
+        # Outside of the except block, the exception and the frames that referenced the tensors have been released.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise MemoryError(f"out of memory on {trial.device}; make the network or its batch smaller ({said})")
 
     def stack_key(self, config: Config) -> Hashable | None:
-        """Trials with equal keys (and budgets, and devices) can train as one stack; None trains alone."""
+        """Trials with equal keys, budgets and devices can train as one stack; a trial with key None trains alone."""
         key = stack_key(self.network, config)
         return (key, recipe_key(config)) if key is not None and self.recipe.stacks(config) else None
 
     def run_stack(self, trials: Sequence[TrialContext]) -> Iterator[Sequence[Result]]:
-        """The metrics of each trial after each epoch, or fold; once, Diverged, where it comes to nothing; None after
-        its end.
+        """Train several trials as one stack.
 
-        Raises SpecError for a budget that cannot be, and ValueError for trials that do not share budget and device.
+        Args:
+            trials: The trials, with equal `stack_key`, budget and device.
+
+        Yields:
+            After each epoch, or after each fold, the result of each trial: its metrics; Diverged, once, if its training
+            diverged; None if it ended before.
+
+        Raises:
+            SpecError: The budget is missing or too large.
+            ValueError: The trials do not have the same budget and device.
         """
         settings = {(trial.budget, trial.device) for trial in trials}
         if len(settings) != 1:
-            raise ValueError(f"trials of one stack share budget and device, got {settings}")
+            raise ValueError(
+                f"trials of one stack must share budget and device, got {settings}; run them in separate stacks"
+            )
         ((budget, _),) = settings
         if budget is None:
-            raise SpecError("Supervised needs a budget, got none; say how many epochs: Study(..., budget=30)")
+            raise SpecError("Supervised needs a budget, got None; set the number of epochs: Study(..., budget=30)")
         self.check_budget(budget, self._prepared)
         if self.epochs is None:
             yield from self._train(budget, trials)
@@ -270,7 +318,7 @@ class Supervised(Objective):
             yield from cross_validate(partial(self._train, self.epochs), trials, budget)
 
     def _train(self, epochs: int, trials: Sequence[TrialContext], fold: int = 0) -> Iterator[Sequence[Result]]:
-        """One whole training of each trial, on that fold of the data; of one alone, from its checkpoint on."""
+        """Train the trials on one fold of the data. A single trial resumes from its checkpoint, if it has one."""
         tensors = self._tensors(trials[0].device, trials[0].config, fold)
         constants = [self._constants(trial.config, tensors) for trial in trials]
         names = [name for name in metric_names(tensors.classification, self.metrics) if name not in COSTS]
@@ -287,7 +335,7 @@ class Supervised(Objective):
             yield [{**row, **constant} if isinstance(row, Mapping) else row for row, constant in pairs]
 
     def _constants(self, config: Config, tensors: Tensors) -> Metrics:
-        """The named metrics that do not change while a trial trains."""
+        """The requested metrics that are constant during a trial."""
         named = [name for name in metric_names(tensors.classification, self.metrics) if name in COSTS]
         if not named:
             return {}
@@ -295,7 +343,7 @@ class Supervised(Objective):
         return {name: float(getattr(counted, name)) for name in named}
 
     def _network_costs(self, config: Config, inputs: Inputs, outputs: int) -> Costs:
-        """Counted once for all configs whose networks have the same graph."""
+        """The costs of the config's network, computed once for all configs with the same graph."""
         graph = stack_key(self.network, config)
         if graph is None:
             graph = tuple((name, config[name]) for name in self.network.space if name in config)
@@ -312,7 +360,7 @@ class Supervised(Objective):
         return prepared
 
     def _tensors(self, device: str, config: Config, fold: int) -> Tensors:
-        """That fold of the data on the device as this config wants it; made once."""
+        """One fold of the data on the device, with the config's reduction; cached."""
         key = (device, fold, *reduction_of(config))
         if key not in self._attached:
             self._attached[key] = Tensors.from_prepared(

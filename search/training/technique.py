@@ -1,14 +1,16 @@
-"""Technique: a part of training that acts at fixed moments of it. The loop's own parts and a user's have this one base.
+"""Technique: the base class of the callbacks of the training loop, built-in or custom.
+
+Its methods are called in this order:
 
     training_begins
         epoch_begins
-            step_begins    the gradient is there, the optimizer has not used it yet
-            step_ends      the optimizer has moved the weights
+            step_begins    the gradient has been computed, the optimizer has not used it yet
+            step_ends      the optimizer has updated the weights
         evaluation_begins
         evaluation_ends    in reverse order of the techniques
         epoch_ends         the epoch has been trained and evaluated
 
-Between two epochs, `state` and `restore` are for checkpoints.
+`state` and `restore` are called between two epochs, for checkpoints.
 """
 
 from __future__ import annotations
@@ -27,23 +29,28 @@ from archsearch.spaces import Space
 
 @dataclass(slots=True, eq=False)
 class Training:
-    """The training that a technique takes part in: K networks of one graph side by side, as the rows of a stack.
+    """The state of a training, which the training loop passes to every method of a `Technique`.
+
+    It trains a stack of K >= 1 networks with the same architecture, one per trial, as the K rows of one module. K is 1
+    unless the network, the optimizer and all techniques can be stacked.
 
     Attributes:
-        configs: The parameters of each row, with the recipe's defaults filled in.
-        model: The K networks as one module, from (K, batch, *inputs) to (K, batch, outputs).
-        weights: All trained weights, (K, P): row k is network k. The model's parameters are views of it, so a change
-            in place changes the networks. The end of a row may be padded with zeros.
-        epochs: How many epochs the trial has.
-        steps: Steps of the optimizer in one epoch.
-        samples: Samples in the training part.
-        shape: Of one input.
-        seeds: One of each row.
-        generators: One of each row, on the device that trains, for whatever a technique draws. Their states are part
-            of every checkpoint.
-        epoch: The epoch, counted from 0.
-        step: The step of the epoch, counted from 0.
-        rates: The learning rates of the epoch, by step.
+        configs: The config of each row, K mappings, completed with the recipe's defaults.
+        model: The K networks as one module, from (K, batch, *shape) to (K, batch, outputs).
+        weights: All trainable weights, (K, P): row k is network k. The parameters of `model` are views of this
+            tensor, so an in-place change changes the networks; assigning a new tensor does not. The end of each row may
+            be padded with zeros.
+        epochs: The number of epochs to train.
+        steps: The number of optimizer steps per epoch.
+        samples: The number of training samples.
+        shape: The shape of one input, without the batch axis.
+        seeds: The seed of each row.
+        generators: One random generator per row, on the device of the weights, for anything random in a technique.
+            Drawing from them keeps the result of a row independent of the other rows. They are saved in checkpoints.
+        epoch: The current epoch, counted from 0.
+        step: The current step of the epoch, counted from 0.
+        rates: The learning rates of the current epoch: `rates.at(step)` is (K, 1), or (K, P) if parts of the network
+            have learning rates of their own. Set from `epoch_begins` on.
     """
 
     configs: Sequence[Mapping[str, Any]]
@@ -65,28 +72,28 @@ class Training:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """The device of the weights."""
         return self.weights.device
 
     def end(self, row: int, metrics: Metrics | None = None) -> None:
-        """End this row's trial, as finished, with the present epoch.
+        """End the trial of a row after the current epoch, as finished. Call it in `epoch_ends` or before.
 
         Args:
             row: The row, from 0 to K - 1.
-            metrics: What the last report says in place of the epoch's own numbers, such as those of the best epoch.
+            metrics: Values that replace those of the current epoch in the last report, such as those of the best epoch.
         """
         self._lasts[row] = metrics or {}
 
     def ending(self) -> dict[int, Metrics]:
-        """The rows that end with this epoch, each with what its last report says instead; empties the list."""
+        """Return and clear the rows that end with this epoch, with the values that replace those of their report."""
         lasts, self._lasts = self._lasts, {}
         return lasts
 
 
 class Technique:
-    """A technique of your own: override the moments at which it acts, and pass it as `Recipe(techniques=[...])`.
+    """Base class for training techniques: override the methods you need, and pass `Recipe(techniques=[...])`.
 
-    For example, gradients with noise (Neelakantan et al., 2015, "Adding gradient noise improves learning for very deep
+    For example, gradient noise (Neelakantan et al., 2015, "Adding gradient noise improves learning for very deep
     networks"):
 
         class GradientNoise(Technique):
@@ -96,69 +103,87 @@ class Technique:
                 for row, generator in zip(gradient, training.generators):
                     row += 0.01 * torch.randn(row.shape, generator=generator, device=row.device)
 
-    Every trial works on a deep copy of the object, so attributes set in `training_begins` are the trial's own. All
-    moments are called without gradients being recorded. Techniques of your own act in the order of the list: after
-    clipping, local updates and the norm ball, and before averaging of weights and early stopping.
+    Every training works on a deep copy of the object, so attributes set in `training_begins` are not shared between
+    trials. The methods from `epoch_begins` to `epoch_ends` are called under `torch.no_grad()`. Custom techniques are
+    called in the order of the list: after gradient clipping, local updates and the projection onto the norm ball, and
+    before weight averaging and early stopping.
 
     Attributes:
-        stackable: Whether each row of a stack comes out as it would alone, because the technique treats row by row.
-            False, the default, trains every trial by itself; True lets small networks share a program.
-        space: Parameters of the technique's own, which join those of the recipe: `Space(noise=Float(0, 0.1))`. Each
-            row's values are in `training.configs`.
+        stackable: Whether the technique treats each row of a stack independently, so that each gets the same result as
+            alone. False by default, which is always correct: every trial is then trained by itself. True allows small
+            networks to be trained together, which is faster.
+        space: Parameters of the technique, which are added to those of the recipe, such as `Space(noise=Float(0,
+            0.1))`. Their values for each row are in `training.configs`. Empty by default.
     """
 
     stackable: ClassVar[bool] = False
 
     @property
     def space(self) -> Space:
-        """Parameters of the technique's own; none by default."""
+        """The parameters of the technique; none by default."""
         return Space()
 
     def training_begins(self, training: Training) -> None:
-        """The networks have their first weights. Also called before `restore`."""
-
-    def epoch_begins(self, training: Training) -> None:
-        """Epoch `training.epoch` is about to be trained."""
-
-    def step_begins(self, training: Training, gradient: Tensor) -> None:
-        """The gradient of step `training.step` is known, and the weights have not moved yet.
+        """Called once before the first epoch, with the initial weights. On resuming, `restore` follows.
 
         Args:
-            training: The training, with the weights at which the gradient was taken.
-            gradient: (K, P), as `training.weights`; the optimizer uses what this leaves in it.
+            training: The training. `rates` is not set yet.
+        """
+
+    def epoch_begins(self, training: Training) -> None:
+        """Called before the epoch `training.epoch` is trained.
+
+        Args:
+            training: The training, with the learning rates of this epoch.
+        """
+
+    def step_begins(self, training: Training, gradient: Tensor) -> None:
+        """Called when the gradient of step `training.step` has been computed, before the optimizer uses it.
+
+        Args:
+            training: The training, with the weights at which the gradient was computed.
+            gradient: The gradient of the loss, (K, P) like `training.weights`. Change it in place.
         """
 
     def step_ends(self, training: Training) -> None:
-        """The optimizer has made step `training.step`."""
+        """Called after the optimizer has made step `training.step`.
+
+        Args:
+            training: The training, with the updated weights.
+        """
 
     def evaluation_begins(self, training: Training) -> None:
-        """The epoch's steps are made, and the networks are about to be evaluated with the weights as they are now."""
+        """Called after the last step of an epoch, before the networks are evaluated on the validation data.
+
+        Args:
+            training: The training. The networks are evaluated with the weights as this method leaves them.
+        """
 
     def evaluation_ends(self, training: Training, metrics: Sequence[dict[str, float]]) -> None:
-        """The networks have been evaluated; undo here what `evaluation_begins` has done to the weights.
+        """Called after the evaluation. Undo here any change of the weights made in `evaluation_begins`.
 
         Args:
             training: The training, with the weights that were evaluated.
-            metrics: What each of the K rows reports of its validation, such as "val_loss".
+            metrics: The validation metrics of each of the K rows, such as "val_loss".
         """
 
     def epoch_ends(self, training: Training, metrics: Sequence[dict[str, float]]) -> None:
-        """The epoch has been trained and evaluated.
+        """Called after the epoch has been trained and evaluated.
 
         Args:
-            training: The training; `training.end(row)` makes this epoch the row's last.
-            metrics: What each of the K rows reports.
+            training: The training. `training.end(row)` ends the trial of a row with this epoch.
+            metrics: The metrics that each of the K rows will report, except "train_loss".
         """
 
     def state(self) -> Any:
-        """What `restore` needs between two epochs: plain values and tensors of the technique's own; None by default."""
+        """The state between two epochs, for checkpoints: plain values and tensors. None by default."""
         return None
 
     def restore(self, state: Any) -> None:
-        """Go on from what `state` returned, perhaps in another process.
+        """Continue from a state, possibly in another process. Called after `training_begins`.
 
         Args:
-            state: The state, with its tensors in the host's memory.
+            state: What `state` returned, with its tensors on the CPU.
         """
 
     def __repr__(self) -> str:

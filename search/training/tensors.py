@@ -1,4 +1,4 @@
-"""The prepared data as tensors: what the loop indexes."""
+"""The prepared data as tensors, from which the training loop takes its batches."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from torch import Tensor
 from archsearch.search.training.data import Prepared
 from archsearch.spaces.inputs import Inputs
 
-RESIDENT = 0.5  # of a GPU's free memory may be inputs; the rest is for the networks, and what they compute
+RESIDENT = 0.5  # the maximum fraction of a GPU's free memory for inputs; the rest is for networks and activations
 
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """Train and validation parts, (n, *shape) and (n,) each; on the CPU they share the arrays' memory.
+    """Training and validation data: inputs (n, *shape) and targets (n,) each.
 
-    The targets are on the device that trains. The inputs are too where it has room for them, and on the host otherwise.
-    None is ever written to: the arrays may be mapped into many processes, and from a file.
+    The targets are on the device used for training. The inputs are too if they fit, and otherwise in host memory. On
+    the CPU, the tensors share the memory of the arrays. They must not be written to, because the arrays may be mapped
+    from a file, or into several processes.
     """
 
     train_inputs: Tensor
@@ -32,12 +33,13 @@ class Tensors:
     validation_targets: Tensor
     classification: bool
     outputs: int
-    target_std: float  # of the target in its own units, which the rmse is reported in; 1 for classes
+    target_std: float  # the standard deviation of the target, in its units; 1 for classification
     inputs: Inputs
-    target_mean: float = 0.0  # likewise; 0 for classes
+    target_mean: float = 0.0  # the mean of the target, in its units; 0 for classification
 
     @classmethod
     def from_prepared(cls, device: str, prepared: Prepared) -> Tensors:
+        """The data as tensors for training on a device."""
         train, validation = prepared.train, prepared.validation
         home = device if _has_room(device, train.inputs.nbytes + validation.inputs.nbytes) else "cpu"
         return cls(
@@ -54,12 +56,12 @@ class Tensors:
 
     @classmethod
     def from_samples(cls, samples: Tensor, prepared: Prepared, inputs: Inputs) -> Tensors:
-        """A few samples of the training part, to try things on: they validate too.
+        """A few training samples for a rehearsal, used both for training and for validation.
 
         Args:
-            samples: Inputs (n, *inputs.shape), the first of the training part.
-            prepared: Where they are from.
-            inputs: What one of them looks like.
+            samples: The inputs of the first n training samples, (n, *inputs.shape).
+            prepared: The data that they are taken from.
+            inputs: The description of the inputs.
         """
         targets = torch.tensor(prepared.train.targets[: len(samples)])
         return cls(
@@ -73,15 +75,22 @@ class Tensors:
 
     @property
     def device(self) -> torch.device:
-        """The one that trains."""
+        """The device used for training."""
         return self.train_targets.device
 
     def batches(self, orders: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The training part on the device, batch by batch: (K, batch, *shape) and (K, batch).
+        """Iterate over the training data in batches.
 
-        orders: (K, n) on the host, the places of each row's samples. From the host, inputs go by pinned memory, which
-        the GPU copies from by itself, so that it trains while the next batch is gathered. A mapped file is read like
-        other memory: ahead in a thread, or in the order of the file, was no faster (docs/decisions/0003).
+        Inputs in host memory are copied to a GPU from pinned memory, asynchronously, so that it computes while the next
+        batch is gathered. A memory-mapped file is read like other memory: neither prefetching in a thread nor reading
+        in file order was faster (docs/decisions/0003).
+
+        Args:
+            orders: The indices of each row's samples, in the order of the epoch, (K, n), on the CPU.
+            size: The number of samples per batch.
+
+        Yields:
+            The inputs (K, batch, *shape) and targets (K, batch) of each batch, on the device.
         """
         there = orders.to(self.device)
         here = there if self.train_inputs.device == self.device else orders
@@ -91,14 +100,14 @@ class Tensors:
             yield inputs.view(*index.shape, *inputs.shape[1:]), targets.view(index.shape)
 
     def validation_chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The validation part on the device, so many samples at a time: (chunk, *shape) and (chunk,)."""
+        """Iterate over the validation data on the device: inputs (size, *shape) and targets (size,) at a time."""
         chunks = (torch.split(part, size) for part in (self.validation_inputs, self.validation_targets))
         for inputs, targets in zip(*chunks, strict=True):
             yield inputs.to(self.device), targets
 
 
 def on_host(kept: Any) -> Any:
-    """A copy that shares nothing, with all tensors in it in the host's memory."""
+    """A deep copy, with all tensors in host memory."""
     if isinstance(kept, Tensor):
         return kept.detach().to("cpu", copy=True)
     if type(kept) is dict:
@@ -109,7 +118,7 @@ def on_host(kept: Any) -> Any:
 
 
 def _rows(inputs: Tensor, places: Tensor, device: torch.device) -> Tensor:
-    """The inputs at those places, on the device."""
+    """The inputs at the given indices, on the device."""
     if inputs.device == device:
         return inputs.index_select(0, places)
     gathered = torch.empty((len(places), *inputs.shape[1:]), dtype=inputs.dtype, pin_memory=device.type == "cuda")
@@ -122,12 +131,12 @@ def _has_room(device: str, needed: int) -> bool:
     index = torch.device(device).index
     place = torch.cuda.current_device() if index is None else index
     free, _ = torch.cuda.mem_get_info(place)
-    kept = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)  # torch's own, to be used again
+    kept = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)  # cached by torch for reuse
     return needed <= RESIDENT * (free + kept)
 
 
 def _tensor(array: np.ndarray, device: str) -> Tensor:
     with warnings.catch_warnings():
-        # Ray maps arrays read-only; torch has no such tensors, and warns that a write would be undefined.
+        # Ray maps arrays read-only. torch has no read-only tensors, and warns that writing is undefined behavior.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array).to(device)

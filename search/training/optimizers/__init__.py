@@ -1,8 +1,8 @@
-"""The optimizers over a stack of K trials, on one flat tensor.
+"""Optimizers for a stack of K trials.
 
-All parameters of the stack are views of one tensor (K, P), and a step gathers their gradients into another, so it is
-a handful of operations however many layers there are; and what differs between trials is a column (K, 1). The rules are
-those of torch.optim. A row's numbers do not depend on its neighbours.
+All parameters of the stack are views of one tensor (K, P), and their gradients are gathered into another, so that a
+step is a few operations, regardless of the number of layers. Hyperparameters that differ between trials are columns
+(K, 1). The update rules are those of torch.optim. The result of a row does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ _MAKERS: dict[str, Callable[[Tensor, Configs], OptimizerRule]] = {
     ),
 }
 OPTIMIZERS = tuple(_MAKERS)
-# How many numbers each keeps for each trained weight.
+# The numbers of state and scratch memory per trained weight.
 MEMORY_COPIES = {"adagrad": 2, "adam": 3, "adamw": 3, "lion": 1, "rmsprop": 2, "sgd": 1}
-OWN_MEMORY_COPIES = 3  # assumed of a user's own: as Adam
+OWN_MEMORY_COPIES = 3  # assumed for a custom optimizer: as many as Adam
 
 
 def optimizer_for(
@@ -68,10 +68,10 @@ def optimizer_for(
 
     Args:
         values: The flat weights, (K, P).
-        configs: The parameters of each row, which name the same optimizer.
+        configs: The parameters of each row, with the same optimizer.
         model: The stack, whose parameters are views of the weights.
-        own: The user's optimizer, where it is not one of OPTIMIZERS: a class of OptimizerRule, or a class of
-            torch.optim or a function that returns an object of one.
+        own: A custom optimizer, if it is not one of OPTIMIZERS: a subclass of OptimizerRule, a class of torch.optim, or
+            a function that returns a torch.optim.Optimizer.
     """
     if own is None:
         return _MAKERS[configs[0]["optimizer"]](values, configs)
@@ -82,10 +82,10 @@ def optimizer_for(
 
 
 def stacks(own: object) -> bool:
-    """Whether a user's optimizer can train a stack of more than one network."""
+    """Whether a custom optimizer can train a stack of more than one network."""
     return isinstance(own, type) and issubclass(own, OptimizerRule)
 
 
 def _column(configs: Configs, name: str, like: Tensor) -> Tensor:
-    """That parameter of every config, as (K, 1); 0 where it is not in the config."""
+    """A parameter of all configs, as (K, 1); 0 for configs that do not have it."""
     return like.new_tensor([config.get(name, 0.0) for config in configs]).view(-1, 1)

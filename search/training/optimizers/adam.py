@@ -12,12 +12,15 @@ from archsearch.search.training.optimizers.rule import OptimizerRule
 
 
 class Adam(OptimizerRule):
-    """Adam (Kingma and Ba, 2015, "Adam: A method for stochastic optimization", algorithm 1), with the paper's betas and
-    epsilon, which are torch's too.
+    """Adam (Kingma and Ba, 2015, "Adam: A method for stochastic optimization", algorithm 1) and AdamW.
 
-    decoupled: the weight decay is AdamW's, w ← w - rate · weight_decay · w (Loshchilov and Hutter, 2019, "Decoupled
-    weight decay regularization", algorithm 2); else it is L2, added to the gradient. values: (K, P); weight_decay:
-    (K, 1).
+    The betas and epsilon are those of the paper and of torch.
+
+    Args:
+        values: The flat weights, (K, P); updated in place.
+        weight_decay: The weight decay of each row, (K, 1).
+        decoupled: Whether the weight decay is that of AdamW, w ← w - rate · weight_decay · w (Loshchilov and Hutter,
+            2019, "Decoupled weight decay regularization", algorithm 2). Otherwise it is added to the gradient (L2).
     """
 
     BETAS = (0.9, 0.999)
@@ -27,19 +30,20 @@ class Adam(OptimizerRule):
         self._values, self._weight_decay, self._decoupled = values, weight_decay, decoupled
         self._decays = bool(weight_decay.any())
         self._mean, self._square, self._scratch = (torch.zeros_like(values) for _ in range(3))
-        self._steps = torch.zeros((), dtype=torch.float64)  # steps made before this epoch
+        self._steps = torch.zeros((), dtype=torch.float64)  # the number of steps before the current epoch
 
     @property
     def memory(self) -> Sequence[Tensor]:
         return [self._mean, self._square, self._steps]
 
     def epoch_begins(self, rates: Rates) -> None:
-        # All columns of the epoch at once, in double: at the first steps 1 - beta2 ** step loses four digits in single.
+        # Computed for the whole epoch at once, in float64: in float32, 1 - beta2 ** step loses four digits in the
+        # first steps.
         steps, like = len(rates.table), self._values
         made = (self._steps + torch.arange(1, steps + 1)).view(-1, 1, 1).to(rates.table.device)
         bias1, bias2 = (1 - beta**made for beta in self.BETAS)  # (steps, 1, 1)
         root = bias2.sqrt()
-        # w ← w - rate / bias1 · mean / (√square / root + ε), turned so that it takes the fewest passes over (K, P).
+        # w ← w - rate / bias1 · mean / (√square / root + ε), rearranged for the fewest passes over (K, P).
         self._epsilon = (root * self.EPSILON).to(like.dtype)
         self._divisor = (-bias1 / root / rates.table).to(like.dtype)
         self._shrink = rates.times(self._weight_decay, like)

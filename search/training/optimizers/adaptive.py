@@ -1,4 +1,4 @@
-"""RMSprop and Adagrad: each weight's rate by the size of its own gradients."""
+"""RMSprop and Adagrad: the learning rate of each weight is divided by the magnitude of its past gradients."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from archsearch.search.training.optimizers.rule import OptimizerRule
 
 
 class Adaptive(OptimizerRule):
-    """square ← keep · square + take · g²;  w ← w - rate · g / (√square + ε). The weight decay is L2, added to g.
+    """square ← keep · square + take · g²;  w ← w - rate · g / (√square + ε).
 
-    values: (K, P); weight_decay: (K, 1).
+    Args:
+        values: The flat weights, (K, P); updated in place.
+        weight_decay: The weight decay of each row, (K, 1), added to the gradient g (L2).
+        keep: The factor of the accumulated squares.
+        take: The factor of the new squares.
+        epsilon: Avoids a division by 0.
     """
 
     def __init__(self, values: Tensor, weight_decay: Tensor, *, keep: float, take: float, epsilon: float) -> None:
@@ -39,12 +44,15 @@ class Adaptive(OptimizerRule):
 
 
 def rmsprop(values: Tensor, weight_decay: Tensor) -> Adaptive:
-    """A moving mean of the squares (Tieleman and Hinton, 2012, lecture 6.5), with torch's constants."""
+    """RMSprop, with an exponential moving average of the squares (Tieleman and Hinton, 2012, "Lecture 6.5: rmsprop").
+
+    The constants are those of torch.
+    """
     return Adaptive(values, weight_decay, keep=0.99, take=0.01, epsilon=1e-8)
 
 
 def adagrad(values: Tensor, weight_decay: Tensor) -> Adaptive:
-    """The sum of all squares (Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic
-    optimization", section 1.1), with torch's constants.
+    """Adagrad, with the sum of all squares (Duchi et al., 2011, "Adaptive subgradient methods for online learning and
+    stochastic optimization", section 1.1). The constants are those of torch.
     """
     return Adaptive(values, weight_decay, keep=1.0, take=1.0, epsilon=1e-10)

@@ -1,4 +1,4 @@
-"""The flat tensor: all trained parameters of a stack as one (K, P), and the learning rates over it."""
+"""All trainable parameters of a stack as one flat tensor (K, P), and their learning rates."""
 
 from __future__ import annotations
 
@@ -15,36 +15,57 @@ CACHE_LINE = 16  # floats
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The learning rates of an epoch: `table` (steps, K, 1) in double, times `scales` (1, P) where parts of the network
-    learn at rates of their own.
+    """The learning rates of an epoch.
+
+    Attributes:
+        table: The learning rate of each step and row, (steps, K, 1), in float64.
+        scales: Factors for each weight, (1, P), if parts of the network have learning rates of their own; else None.
     """
 
     table: Tensor
     scales: Tensor | None = None
 
     def times(self, factor: float | Tensor, like: Tensor) -> Rates:
-        """Each rate times the factor, a number or (K, 1), in the type of `like`."""
+        """Multiply the rates.
+
+        Args:
+            factor: A number, or a tensor (K, 1).
+            like: A tensor whose dtype the result gets.
+
+        Returns:
+            The product, with the same scales.
+        """
         return Rates((self.table * factor).to(like.dtype), self.scales)
 
     def at(self, step: int) -> Tensor:
-        """The rates of that step: (K, 1), or (K, P) where there are scales."""
+        """The rates of a step, counted from 0: (K, 1), or (K, P) with scales."""
         return self.table[step] if self.scales is None else self.table[step] * self.scales
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that are trained: all but the frozen ones."""
+    """The trainable parameters: all with requires_grad=True."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def flatten(model: nn.Module, rows: int) -> Tensor:
-    """Moves all trained parameters of the K rows into one tensor (K, P), of which they are views; returns it.
+    """Move all trainable parameters of a stack into one tensor; they become views of it.
 
-    P is rounded up to whole cache lines: at another alignment, BLAS rounds a row otherwise than it would alone.
-    Raises ValueError for a model without any.
+    P is rounded up to whole cache lines, because with another alignment BLAS may round the results of a row differently
+    than if it were alone.
+
+    Args:
+        model: The stack.
+        rows: The number of rows, K.
+
+    Returns:
+        The flat tensor, (K, P).
+
+    Raises:
+        ValueError: The model has no trainable parameters.
     """
     parameters = trained(model)
     if not parameters:
-        raise ValueError("the network has nothing to train: all its parameters are frozen, or it has none; free one")
+        raise ValueError("the network has no trainable parameters; set requires_grad=True for at least one")
     values = flat([parameter.detach() for parameter in parameters], rows)
     start = 0
     for parameter in parameters:
@@ -55,14 +76,17 @@ def flatten(model: nn.Module, rows: int) -> Tensor:
 
 
 def flat(tensors: Sequence[Tensor], rows: int) -> Tensor:
-    """Of K rows each → (K, P), with zeros at the end of the rows."""
+    """Concatenate tensors of K rows each into (K, P), with each row padded with zeros to whole cache lines."""
     tables = [tensor.reshape(rows, -1) for tensor in tensors]
     padding = -sum(table.shape[1] for table in tables) % CACHE_LINE
     return torch.cat([*tables, tables[0].new_zeros(rows, padding)], dim=1)
 
 
 def views(model: nn.Module, values: Tensor) -> list[tuple[str, nn.Parameter]]:
-    """The trained parameters of a stack of one, by name, in the shapes of one network; they share the flat tensor."""
+    """The trainable parameters of a stack of one network, by name, without the axis of the stack.
+
+    They are views of the flat tensor `values`, (1, P).
+    """
     found, start = [], 0
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -74,8 +98,9 @@ def views(model: nn.Module, values: Tensor) -> list[tuple[str, nn.Parameter]]:
 
 
 def rate_scales(model: nn.Module, values: Tensor) -> Tensor | None:
-    """What the learning rate is multiplied by at each of the flat values, (1, P): the model's `rate_scales`, by the
-    names of its parameters, and 1 where nothing is said. None when the model says nothing.
+    """The factor of the learning rate for each of the flat values, (1, P); None if the model does not define any.
+
+    The model defines them in `rate_scales`, a mapping from names of parameters to factors. The default is 1.
     """
     scales = getattr(model, "rate_scales", None)
     if not scales:

@@ -1,4 +1,4 @@
-"""Lion: the sign of a momentum."""
+"""Lion: steps along the sign of the momentum."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from archsearch.search.training.optimizers.rule import OptimizerRule
 class Lion(OptimizerRule):
     """c = 0.9 · m + 0.1 · g;  w ← w - rate · (sign(c) + weight_decay · w);  m ← 0.99 · m + 0.01 · g.
 
-    Chen et al., 2023, "Symbolic discovery of optimization algorithms", algorithm 2. It wants a rate 3 to 10 times
-    smaller than Adam's (section 5). values: (K, P); weight_decay: (K, 1).
+    Chen et al., 2023, "Symbolic discovery of optimization algorithms", algorithm 2. It needs a learning rate 3 to 10
+    times smaller than AdamW (section 5).
+
+    Args:
+        values: The flat weights, (K, P); updated in place.
+        weight_decay: The weight decay of each row, (K, 1).
     """
 
     BETAS = (0.9, 0.99)

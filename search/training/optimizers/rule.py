@@ -1,4 +1,4 @@
-"""OptimizerRule: what the training loop asks of an optimizer."""
+"""OptimizerRule: the interface of optimizers in the training loop."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from archsearch.search.training.tensors import on_host
 
 
 class OptimizerRule:
-    """A rule that moves the weights (K, P) of a stack along their gradients, each row by itself.
+    """Base class for optimizers that update the weights of a stack of K networks, each row independently.
 
-    An optimizer of your own as a class of this kind stacks: `Recipe(optimizer=SignSGD)`. It is made as
-    `SignSGD(weights, weight_decay)`, of (K, P) and (K, 1), and changes `weights` in place. (A `torch.optim.Optimizer`
-    may be given too, and trains each trial alone.)
+    Pass a subclass as `Recipe(optimizer=SignSGD)`. It is created as `SignSGD(weights, weight_decay)`, with the weights
+    (K, P), which it updates in place, and the weight decay of each row, (K, 1). A class of torch.optim works too, but
+    then each trial trains alone instead of in a stack.
 
         class SignSGD(OptimizerRule):
             def __init__(self, weights, weight_decay):
@@ -30,32 +30,37 @@ class OptimizerRule:
     """
 
     def epoch_begins(self, rates: Rates) -> None:
-        """An epoch begins.
+        """Called before the first step of each epoch.
 
         Args:
-            rates: Its learning rates: `rates.at(step)` is (K, 1), in double precision unless `rates.times` converts it.
+            rates: The learning rates of the epoch. `rates.at(step)` is (K, 1), or (K, P) if parts of the network have
+                learning rates of their own; in float64, unless converted with `rates.times`.
         """
         raise NotImplementedError
 
     def step(self, step: int, gradient: Tensor) -> None:
-        """Make one step. Called without gradients being recorded.
+        """Update the weights. Called under `torch.no_grad()`.
 
         Args:
-            step: Of the epoch, counted from 0.
-            gradient: (K, P); may be overwritten.
+            step: The step of the epoch, counted from 0.
+            gradient: The gradient of the loss, (K, P). It may be overwritten.
         """
         raise NotImplementedError
 
     @property
     def memory(self) -> Sequence[Tensor]:
-        """All tensors that are kept from step to step; none by default."""
+        """The tensors that are kept between steps; none by default."""
         return ()
 
     def state(self) -> Any:
-        """What `restore` needs between two epochs: by default a copy of `memory`."""
+        """The state between two epochs, for checkpoints. By default, a copy of `memory` on the CPU."""
         return [on_host(kept) for kept in self.memory]
 
     def restore(self, state: Any) -> None:
-        """Go on from what `state` returned."""
+        """Continue from a state.
+
+        Args:
+            state: What `state` returned.
+        """
         for memory, kept in zip(self.memory, state, strict=True):
             memory.copy_(kept)

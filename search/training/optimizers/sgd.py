@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with momentum or Nesterov's."""
+"""Stochastic gradient descent with momentum or Nesterov momentum."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from archsearch.search.training.optimizers.rule import OptimizerRule
 
 
 class SGD(OptimizerRule):
-    """b ← momentum · b + g + weight_decay · w;  w ← w - rate · b, or by Nesterov w ← w - rate · (g + momentum · b).
+    """g ← g + weight_decay · w;  b ← momentum · b + g;  w ← w - rate · b, or - rate · (g + momentum · b) with Nesterov.
 
-    Nesterov in the form of Sutskever et al. (2013, "On the importance of initialization and momentum in deep learning",
-    section 2). The weight decay is L2, added to the gradient g. values: (K, P); weight_decay, momentum: (K, 1).
+    Nesterov momentum as in Sutskever et al., 2013, "On the importance of initialization and momentum in deep learning",
+    section 2.
+
+    Args:
+        values: The flat weights, (K, P); updated in place.
+        weight_decay: The weight decay of each row, (K, 1), added to the gradient g (L2).
+        momentum: The momentum of each row, (K, 1).
+        nesterov: Whether to use Nesterov momentum.
     """
 
     def __init__(self, values: Tensor, weight_decay: Tensor, momentum: Tensor, *, nesterov: bool = False) -> None:

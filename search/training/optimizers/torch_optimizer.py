@@ -1,4 +1,4 @@
-"""An optimizer of torch.optim, or of its kind, for one network."""
+"""A torch.optim.Optimizer for a single network."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from archsearch.spaces import SpecError
 
 
 class TorchOptimizer(OptimizerRule):
-    """Wraps what `make(params, lr=..., weight_decay=...)` returns, a torch.optim.Optimizer.
+    """Wraps the torch.optim.Optimizer that `make(params, lr=..., weight_decay=...)` returns.
 
-    Its parameters have the shapes that they have in one network, without the axis of the stack. The schedule multiplies
-    the learning rate that each of its parameter groups begins with.
+    Its parameters have their shapes in one network, without the axis of the stack. The schedule multiplies the initial
+    learning rate of each of its parameter groups.
 
     Args:
-        weights: (1, P).
+        weights: The flat weights of one network, (1, P).
         model: The stack of one network, whose parameters are views of the weights.
-        make: A class of torch.optim, or a function that makes an object of one.
+        make: A class of torch.optim, or a function that returns an instance of one. `weight_decay` is only passed if it
+            accepts it.
         config: The trial's parameters.
 
     Raises:
-        ValueError: For a stack of more than one.
-        SpecError: Where `make` returns something else.
+        ValueError: The stack has more than one network.
+        SpecError: `make` returns another type.
     """
 
     def __init__(self, weights: Tensor, model: nn.Module, make: Callable[..., Any], config: Mapping[str, Any]) -> None:
         if len(weights) != 1:
-            raise ValueError(f"an optimizer of torch.optim trains one network, got a stack of {len(weights)}")
+            raise ValueError(
+                f"an optimizer of torch.optim trains one network, got a stack of {len(weights)}; write an OptimizerRule"
+            )
         self._rate = config["learning_rate"]
         named = views(model, weights)
         self._parameters = [parameter for _, parameter in named]
@@ -48,7 +51,7 @@ class TorchOptimizer(OptimizerRule):
         if not isinstance(made, torch.optim.Optimizer):
             raise SpecError(
                 f"Recipe optimizer {config['optimizer']} must return a torch.optim.Optimizer, got {made!r}; write "
-                "def optimizer(params, lr, weight_decay): return torch.optim.SGD(params, lr)"
+                "def optimizer(params, lr, weight_decay): return torch.optim.SGD(params, lr, weight_decay=weight_decay)"
             )
         self._optimizer = made
         self._bases = [group["lr"] for group in made.param_groups]
@@ -74,9 +77,9 @@ class TorchOptimizer(OptimizerRule):
 
 
 def takes(function: Callable[..., Any], argument: str) -> bool:
-    """Whether the function has an argument of this name, or takes any."""
+    """Whether the function has an argument of this name or accepts any keyword argument."""
     try:
         parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some written in C do not say
+    except (TypeError, ValueError):  # some functions written in C have no signature
         return True
     return argument in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())

@@ -159,7 +159,7 @@ def test_bad_input_is_one_message_before_the_first_trial(tmp_path, name):
 def test_a_score_that_is_not_defined_is_told_before_the_first_trial(tmp_path):
     """Three of 103 samples are of the last class, and the five that validate hold none of them."""
     data = arrays(np.eye(103), np.repeat([0, 1, 2], [50, 50, 3]), split=Split(validation=0.05, test=0.05))
-    with pytest.raises(ArchsearchError, match=r"the 5 validation samples have none of class '2'; give more of it"):
+    with pytest.raises(ArchsearchError, match=r"the 5 validation samples have none of class '2'; add samples of it"):
         study(data, metrics=["val_auroc"]).run(tmp_path / "bad.db", quiet=True)
     assert not list(tmp_path.glob("*.db*"))
 

@@ -153,10 +153,13 @@ def test_the_network_of_each_fold_fits_its_own_columns(tmp_path, trial):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"epochs": None}, r"the data is in 3 folds, and nothing says how long .* write Supervised\(..., epochs=20\)"),
-        ({"data": iris()}, r"epochs=2 is for each fold .* drop it, and write Study\(..., budget=2\)"),
+        ({"epochs": None}, r"the data has 3 folds, but epochs is not set; .* Supervised\(..., epochs=20\)"),
+        ({"data": iris()}, r"epochs=2 applies to the folds .* remove it, and write Study\(..., budget=2\)"),
         ({"recipe": Recipe(batch_size=Choice(32, 81))}, "batch_size may be 81, but there are only 80 training samples"),
-        ({"recipe": Recipe(reduction="pca", reduction_dimension=5)}, "reduction_dimension may be 5, and the data has"),
+        (
+            {"recipe": Recipe(reduction="pca", reduction_dimension=5)},
+            "reduction_dimension may be 5, but the data allows",
+        ),
     ],
 )
 def test_what_cannot_be_is_found_before_any_trial(arguments, message):
@@ -187,7 +190,7 @@ def study(**settings: Any) -> Study:
 
 
 def test_a_budget_of_more_folds_than_there_are_is_refused_before_the_first_trial(tmp_path):
-    told = r"a unit of budget is one of 3 folds, got budget=30; write Study\(..., budget=3\): .* epochs=2\)"
+    told = r"one unit of budget is one of 3 folds, got budget=30; write Study\(..., budget=3\) .* epochs=2\)\)"
     with pytest.raises(SpecError, match=told):
         study(budget=30).run(tmp_path / "folds.db", quiet=True)
     assert not (tmp_path / "folds.db").exists()

@@ -137,7 +137,7 @@ def test_frozen_parameters_do_not_move_and_take_no_memory(name):
 
 def test_a_model_that_is_all_frozen_is_told():
     model = stacked_parameters(1).requires_grad_(False)
-    with pytest.raises(ValueError, match="nothing to train: all its parameters are frozen"):
+    with pytest.raises(ValueError, match="no trainable parameters; set requires_grad=True"):
         flatten(model, 1)
 
 

@@ -109,7 +109,7 @@ def test_mixup_and_class_weights_take_the_loss_of_each_sample(reports_of):
     (plain,), (own,) = reports_of(Recipe(), said), reports_of(Recipe(loss=each_loss), said)
     assert plain[-1] == pytest.approx(own[-1], rel=1e-4)
     with pytest.raises(
-        SpecError, match="mean_loss returns one number for the batch, and class_weights needs a loss for"
+        SpecError, match="mean_loss returns one number for the batch, but class_weights needs the loss of"
     ):
         reports_of(Recipe(loss=mean_loss), said)
 
@@ -254,7 +254,7 @@ def one(predictions):
     [
         (
             {"loss": one},
-            r"Recipe loss is called as loss\(predictions, targets\), got one\(predictions\); give it these",
+            r"Recipe loss is called as loss\(predictions, targets\), got one\(predictions\); change it to take",
         ),
         ({"loss": 3}, "Recipe loss must be a name, a Choice of names or a function, got 3; known names: auto"),
         ({"loss": nn.HuberLoss}, r"Recipe loss must be a function, got the class HuberLoss; .* HuberLoss\(\)"),
@@ -262,25 +262,25 @@ def one(predictions):
         ({"optimizer": each_loss}, r"Recipe optimizer is called as optimizer\(params, lr=..., weight_decay=...\), got"),
         (
             {"optimizer": lambda params, lr: None, "weight_decay": 0.1},
-            "weight_decay=0.1 means nothing to the optimizer",
+            "weight_decay=0.1 has no effect, because the optimizer",
         ),
         ({"schedule": lambda epoch: 1.0}, r"Recipe schedule is called as schedule\(epoch, epochs\), got"),
         (
             {"augmentation": lambda inputs: inputs},
             r"Recipe augmentation is called as augmentation\(inputs, generator\)",
         ),
-        ({"functions": {"focal": each_loss}}, "functions has 'focal', which no argument names"),
+        ({"functions": {"focal": each_loss}}, "functions contains 'focal', but no argument names it"),
         (
             {"functions": {"adam": each_loss}},
-            "'adam' is the name of a built-in technique; give your own function another",
+            "'adam' is the name of a built-in technique; rename your function",
         ),
         ({"functions": [each_loss]}, "Recipe functions must be a mapping"),
-        ({"loss": lambda p, t: p, "schedule": lambda e, n: 1.0}, "two functions called <lambda>"),
-        ({"loss": each_loss, "label_smoothing": 0.1}, "label_smoothing is for the loss 'auto', got loss 'each_loss'"),
-        ({"loss": Choice("auto", "other"), "functions": {"each": each_loss}}, "functions has 'each'"),
+        ({"loss": lambda p, t: p, "schedule": lambda e, n: 1.0}, "two functions named <lambda>"),
+        ({"loss": each_loss, "label_smoothing": 0.1}, "label_smoothing needs the loss 'auto', got loss 'each_loss'"),
+        ({"loss": Choice("auto", "other"), "functions": {"each": each_loss}}, "functions contains 'each'"),
     ],
 )
-def test_what_cannot_be_meant_fails_at_the_declaration(arguments, message):
+def test_an_invalid_function_fails_at_the_declaration(arguments, message):
     with pytest.raises((SpecError, SpaceError), match=message):
         Recipe(**arguments)
 
@@ -288,16 +288,22 @@ def test_what_cannot_be_meant_fails_at_the_declaration(arguments, message):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({"loss": lambda p, t: p}, r"must return a loss for each sample, a tensor of shape \(2,\), or their mean"),
-        ({"loss": lambda p, t: 0.5}, r"must return a loss for each sample, .* got 0.5"),
+        ({"loss": lambda p, t: p}, r"must return the loss of each sample, a tensor of shape \(2,\), or their mean"),
+        ({"loss": lambda p, t: 0.5}, r"must return the loss of each sample, .* got 0.5"),
         ({"loss": lambda p, t: each_loss(p, t).detach()}, "returns a tensor without a gradient; compute it from"),
-        ({"loss": lambda p, t: each_loss(p, t) * math.nan}, "is nan for normal random predictions; keep logarithms"),
+        (
+            {"loss": lambda p, t: each_loss(p, t) * math.nan},
+            "is nan for standard normal predictions; keep the arguments of logarithms",
+        ),
         (
             {"augmentation": lambda x, g: x[:, :2]},
-            r"must return inputs of the type and shape .* got torch.float32 \(2, 2\)",
+            r"must return a tensor of the dtype and shape .* got torch.float32 \(2, 2\)",
         ),
-        ({"augmentation": lambda x, g: x.double()}, r"must return inputs of the type and shape .* got torch.float64"),
-        ({"augmentation": lambda x, g: None}, "must return inputs of the type and shape .* got None"),
+        (
+            {"augmentation": lambda x, g: x.double()},
+            r"must return a tensor of the dtype and shape .* got torch.float64",
+        ),
+        ({"augmentation": lambda x, g: None}, "must return a tensor of the dtype and shape .* got None"),
         ({"schedule": lambda e, n: -1.0}, "must return a finite factor of at least 0 .* got -1.0 at epoch 0 of 1"),
         ({"schedule": lambda e, n: "high"}, "must return a finite factor of at least 0 .* got 'high'"),
         ({"optimizer": lambda params, lr: "adam"}, "must return a torch.optim.Optimizer, got 'adam'"),
@@ -398,12 +404,12 @@ def nothing(predictions, targets):
         ((lambda p, t: 1.0,), "a metric needs a name, got <lambda>; write metrics={'my_metric': lambda ...}"),
         (({"accuracy": right},), "'val_accuracy' is the name of a built-in metric"),
         (({"top_3": right},), "'val_top_3' is the name of a built-in metric"),
-        ((right, {"right": nothing}), "two metrics are called 'val_right'"),
-        ({3: right}, "a metric's name must be text, got 3"),
-        (right, "metrics must be names or functions, got <function right"),
+        ((right, {"right": nothing}), "two metrics have the name 'val_right'"),
+        ({3: right}, "the name of a metric must be a string, got 3"),
+        (right, "metrics must be a tuple or list of names or functions, got <function right"),
     ],
 )
-def test_what_is_no_metric_fails_at_the_declaration(metrics, message):
+def test_an_invalid_metric_fails_at_the_declaration(metrics, message):
     with pytest.raises(SpecError, match=message):
         Supervised(iris(), MLP(layers=1, units=4), metrics=metrics)
 
@@ -415,7 +421,7 @@ def test_what_is_no_metric_fails_at_the_declaration(metrics, message):
             nothing,
             r"metric val_nothing fails on .*\(60, 3\) and \(60,\): TypeError: .* must return one number, got None",
         ),
-        (lambda p, t: p, r"must return one number, got a tensor of shape \(60, 3\); return its mean"),
+        (lambda p, t: p, r"must return one number, got a tensor of shape \(60, 3\); return for example their mean"),
         (lambda p, t: math.inf, "is inf on random predictions for the 60 validation samples"),
         (lambda p, t: p[:, 3].mean(), "fails on predictions and targets of shapes .*: IndexError"),
     ],

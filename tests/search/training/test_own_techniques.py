@@ -210,8 +210,8 @@ def test_its_repr_says_what_it_was_made_with():
 @pytest.mark.parametrize(
     ("techniques", "message"),
     [
-        ([Lookahead], r"must hold objects, got <class .*Lookahead'>; write Lookahead\(\)"),
-        ([print], "must hold objects of classes of Technique, got <built-in function print>"),
+        ([Lookahead], r"must be instances of Technique, got <class .*Lookahead'>; write Lookahead\(\)"),
+        ([print], "must be instances of Technique, got <built-in function print>; derive the class"),
         (Lookahead(), r"Recipe techniques must be a list, got Lookahead\(\)"),
     ],
 )

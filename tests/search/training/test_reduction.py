@@ -78,7 +78,7 @@ def test_a_search_over_reductions_trains_and_counts_the_smaller_network(trial):
 
 
 def test_what_the_data_has_no_room_for_is_refused(blobs, objective_on):
-    with pytest.raises(SpecError, match="reduction_dimension may be 6, and the data has room for 5"):
+    with pytest.raises(SpecError, match="reduction_dimension may be 6, but the data allows at most 5"):
         objective_on(blobs(), recipe=Recipe(reduction="pca", reduction_dimension=6))
-    with pytest.raises(SpecError, match="Recipe rotation is for images"):
+    with pytest.raises(SpecError, match="Recipe rotation needs images, but the reduction flattens them; remove it"):
         Supervised(digits(), MLP(layers=1, units=4), Recipe(reduction="pca", rotation=15.0)).prepare()

@@ -92,7 +92,7 @@ def test_a_stack_shares_its_budget(blobs, objective_on, trial):
 
 
 def test_it_says_that_it_needs_a_budget(blobs, objective_on, trial):
-    with pytest.raises(SpecError, match="needs a budget, got none; say how many epochs"):
+    with pytest.raises(SpecError, match="needs a budget, got None; set the number of epochs"):
         list(objective_on(blobs())(trial(budget=None)))
 
 
@@ -201,7 +201,10 @@ def test_every_report_holds_the_named_metrics(blobs, objective_on, trial):
     ("metrics", "message"),
     [
         (("parameter",), "unknown metric 'parameter'; known: .*; did you mean 'parameters'?"),
-        ("parameters", "metrics must be names or functions, got 'parameters'; write \\('parameters',\\)"),
+        (
+            "parameters",
+            "metrics must be a tuple or list of names or functions, got 'parameters'; write \\('parameters',\\)",
+        ),
     ],
 )
 def test_a_metric_that_there_is_not(metrics, message):
@@ -316,8 +319,8 @@ def test_a_trial_that_diverges_fails_with_that_reason_and_the_study_goes_on(tmp_
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({"rotation": 15.0}, "Recipe rotation is for images, and the data has none; leave it out"),
-        ({"flip": Choice(True, False)}, "Recipe flip is for images"),
+        ({"rotation": 15.0}, r"Recipe rotation needs images, but the inputs have shape \(5,\); remove it"),
+        ({"flip": Choice(True, False)}, "Recipe flip needs images"),
     ],
 )
 def test_a_technique_that_the_data_cannot_have_is_found_before_any_trial(blobs, objective_on, recipe, message):
@@ -326,7 +329,7 @@ def test_a_technique_that_the_data_cannot_have_is_found_before_any_trial(blobs, 
 
 
 def test_classes_are_needed_for_label_smoothing(blobs, objective_on):
-    with pytest.raises(SpecError, match="Recipe label_smoothing is for classes, and the data has none"):
+    with pytest.raises(SpecError, match="Recipe label_smoothing needs classes, but the task is regression; remove it"):
         objective_on(blobs(task="regression"), recipe=Recipe(label_smoothing=Float(0, 0.2)))
 
 
