@@ -1,9 +1,9 @@
-"""A CSV file with mixed columns: which clients of a bank subscribe to a deposit?
+"""A CSV file with numeric and categorical columns: predict which clients of a bank subscribe to a deposit.
 
     BANK=/path/to/bank-full.csv archsearch run examples/bank_csv.py
 
-The file is the UCI Bank Marketing data set (45,211 rows, no header): numbers are standardised and categories one-hot
-encoded, both fitted on the training part only.
+The file is the UCI Bank Marketing data set (45,211 rows, no header): numbers are standardized and categories one-hot
+encoded, fitted on the training part only.
 """
 
 import os
@@ -23,11 +23,12 @@ if path is None:
 study = Study(
     name="bank",
     objective=Supervised(
-        data=csv(path, target="y", header=False, names=COLUMNS, drop="duration"),  # known only after the call
+        # The duration of a call is known only after it, so it is dropped.
+        data=csv(path, target="y", header=False, names=COLUMNS, drop="duration"),
         network=MLP(layers=Int(1, 3), units=Choice(16, 32, 64, 128, ordered=True), dropout=Float(0.0, 0.5)),
         recipe=Recipe(learning_rate=Float(1e-4, 1e-2, log=True), batch_size=Choice(128, 256, 512, ordered=True)),
     ),
-    minimize="val_loss",  # nine in ten do not subscribe, so accuracy says little
+    minimize="val_loss",  # only one in ten subscribes, so accuracy says little
     strategy=TPE(),
     pruner=Median(),
     trials=20,

@@ -1,9 +1,9 @@
-"""Which clients of a bank subscribe to a deposit, by vectors that are learned for jobs, months and other categories?
+"""Embeddings of categories: predict which clients of a bank subscribe to a deposit.
 
     BANK=/path/to/bank-full.csv archsearch run examples/bank_embeddings.py
 
-The same data as in bank_csv.py. There each category is an input of its own; here it is a code, and the network learns
-a vector for it, whose width is searched.
+The data is that of bank_csv.py, where each category is one-hot encoded. Here, categories are codes, and the network
+learns an embedding vector for each category. The width of the embeddings is searched.
 """
 
 import os

@@ -10,7 +10,7 @@ from archsearch import Float, Int, Median, Space, Study
 
 
 class Trainer:
-    """Stands for the trainer of a library: it calls its callbacks after each epoch, until `should_stop` is set."""
+    """A stand-in for the trainer of a library: it calls its callbacks after each epoch, until `should_stop` is set."""
 
     def __init__(self, max_epochs, callbacks):
         self.max_epochs, self.callbacks, self.should_stop, self.metrics = max_epochs, callbacks, False, {}
@@ -31,7 +31,7 @@ class Trainer:
 
 
 class ReportToArchsearch:
-    """The callback, one for any library: report the metrics, and stop the trainer when the trial is over."""
+    """The callback, similar for every library: reports the metrics, and stops the trainer when the trial is over."""
 
     def __init__(self, trial):
         self.trial = trial

@@ -1,4 +1,4 @@
-"""Regression: how many points of disease progression is a network off, and does regularisation help on 442 patients?
+"""Regression: predict the progression of diabetes in 442 patients, and find out how much regularization helps.
 
 archsearch run examples/diabetes_regression.py
 """
@@ -17,7 +17,7 @@ study = Study(
             weight_decay=Float(1e-4, 1.0, log=True),
         ),
     ),
-    minimize="val_rmse",  # in the target's own units; always saying the mean is off by about 75
+    minimize="val_rmse",  # in the unit of the target; about 75 if the mean is always predicted
     strategy=Bayes(),
     pruner=Median(),
     trials=40,

@@ -1,10 +1,10 @@
-"""Architecture search: which small graph of operations, repeated, makes the best network for handwritten digits?
+"""Architecture search: find the best cell, a small graph of operations that is repeated, for handwritten digits.
 
     archsearch run examples/digits_cells.py
     archsearch report digits-cells.db
 
-A cell of three nodes has six edges, and each is one of six operations: 46,656 cells, of which the search trains
-sixteen for up to 10 epochs each on scikit-learn's 1,797 digits: a minute on two cores.
+A cell with three nodes has six edges, each with one of six operations, so there are 46,656 cells. The search trains
+sixteen of them on scikit-learn's 1,797 digits, for up to 10 epochs each. This takes a minute on two cores.
 """
 
 from archsearch import TPE, Cells, Choice, Float, Recipe, Study, SuccessiveHalving, Supervised, digits
@@ -15,9 +15,9 @@ study = Study(
         data=digits(),
         network=Cells(
             nodes=3,
-            operation=Choice("conv", "separable", "max_pool", "average_pool", "skip", "none"),  # of each edge
-            cells=1,  # of a stage
-            stages=2,  # of 8x8 and of 4x4 pixels
+            operation=Choice("conv", "separable", "max_pool", "average_pool", "skip", "none"),  # on each edge
+            cells=1,  # per stage
+            stages=2,  # with 8x8 and 4x4 pixels
             channels=16,
         ),
         recipe=Recipe(
@@ -29,8 +29,8 @@ study = Study(
     strategy=TPE(),
     pruner=SuccessiveHalving(),
     trials=16,
-    budget=10,  # epochs of a full trial
+    budget=10,  # epochs per trial
 )
 
-if __name__ == "__main__":  # the same from Python: `python examples/digits_cells.py`
+if __name__ == "__main__":  # to run it with Python: `python examples/digits_cells.py`
     study.run()

@@ -1,9 +1,9 @@
-"""Which convolutional network reads handwritten digits best: plain, residual or separable, how deep, how wide?
+"""Search a convolutional network for handwritten digits: plain, residual or separable blocks, depth and width.
 
     archsearch run examples/digits_cnn.py
     archsearch report digits-cnn.db
 
-Twenty configurations of up to 12 epochs each on scikit-learn's 1,797 digits: a minute on two cores.
+Twenty configurations are trained on scikit-learn's 1,797 digits, for up to 12 epochs each: a minute on two cores.
 """
 
 from archsearch import CNN, TPE, Choice, Float, Int, Recipe, Study, SuccessiveHalving, Supervised, digits
@@ -14,9 +14,9 @@ study = Study(
         data=digits(),
         network=CNN(
             blocks=Int(1, 3),  # each halves the 8x8 pixels
-            channels=Choice(8, 16, 32, ordered=True),  # of each block
+            channels=Choice(8, 16, 32, ordered=True),  # in each block
             block=Choice("plain", "residual", "separable"),
-            convolutions=Int(1, 2),  # of a block
+            convolutions=Int(1, 2),  # per block
             pooling=Choice("max", "stride"),
             norm="batch",
             head="flatten",
@@ -33,8 +33,8 @@ study = Study(
     strategy=TPE(),
     pruner=SuccessiveHalving(),
     trials=20,
-    budget=12,  # epochs of a full trial
+    budget=12,  # epochs per trial
 )
 
-if __name__ == "__main__":  # the same from Python: `python examples/digits_cnn.py`
+if __name__ == "__main__":  # to run it with Python: `python examples/digits_cnn.py`
     study.run()

@@ -1,9 +1,9 @@
-"""How deep and wide should a small network for handwritten digits be?
+"""Search the depth, width and training settings of a small network for handwritten digits.
 
     archsearch run examples/digits_mlp.py
     archsearch report digits-mlp.db
 
-Thirty configurations of up to 20 epochs each on scikit-learn's 1,797 digits: half a minute on two cores.
+Thirty configurations are trained on scikit-learn's 1,797 digits, for up to 20 epochs each: half a minute on two cores.
 """
 
 from archsearch import MLP, TPE, Choice, Float, Int, Recipe, Study, SuccessiveHalving, Supervised, digits
@@ -30,8 +30,8 @@ study = Study(
     strategy=TPE(),
     pruner=SuccessiveHalving(),
     trials=30,
-    budget=20,  # epochs of a full trial
+    budget=20,  # epochs per trial
 )
 
-if __name__ == "__main__":  # the same from Python: `python examples/digits_mlp.py`
+if __name__ == "__main__":  # to run it with Python: `python examples/digits_mlp.py`
     study.run()

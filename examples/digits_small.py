@@ -1,11 +1,11 @@
-"""How small may a network for handwritten digits be, and how good is the best of each size?
+"""Two objectives: a network for handwritten digits with high accuracy and few parameters.
 
     archsearch run examples/digits_small.py
     archsearch best digits-small.db         # the Pareto front
     archsearch report digits-small.db
 
-Two goals pull against each other, so the answer is a front of networks. What has 50,000 parameters or more is of no
-use here, however good. Sixty configurations of up to 15 epochs: a minute on two cores.
+The two goals conflict, so the result is a Pareto front of networks. Networks with 50,000 parameters or more are
+infeasible. Sixty configurations are trained for up to 15 epochs each. This takes a minute on two cores.
 """
 
 from archsearch import MLP, NSGA2, Choice, Float, Int, Recipe, Study, SuccessiveHalving, Supervised, digits
@@ -30,7 +30,7 @@ study = Study(
     minimize="parameters",
     outcome_constraints=["parameters < 50000"],
     strategy=NSGA2(),
-    pruner=SuccessiveHalving(),  # by Pareto fronts among those that came as far
+    pruner=SuccessiveHalving(),  # compares the Pareto fronts of trials at the same step
     trials=60,
     budget=15,
 )

@@ -1,9 +1,9 @@
-"""MNIST, or anything else in its IDX format (Fashion-MNIST, KMNIST, EMNIST), plain or gzip.
+"""MNIST, or another data set in its IDX format (Fashion-MNIST, KMNIST, EMNIST), plain or gzipped.
 
     MNIST=/path/to/folder archsearch run examples/mnist_mlp.py
 
-The folder holds train-images-idx3-ubyte(.gz), train-labels-idx1-ubyte(.gz), and t10k-… for the official test part,
-which a search never touches.
+The folder contains train-images-idx3-ubyte(.gz), train-labels-idx1-ubyte(.gz), and t10k-… with the official test part,
+which the search does not use.
 """
 
 import os

@@ -1,9 +1,10 @@
-"""Your own data source: a class with `load` is all that a search needs to read data in a format of your own.
+"""A data source of your own: a class with the method `load`, for data in any format.
 
     archsearch run examples/own_data_source.py
 
-This one reads JSON lines, one record per line. RECORDS names the file; without it, the example writes 600 made-up
-visits to a web shop, of which a third end with a purchase. Twenty configurations take ten seconds on two cores.
+This one reads JSON Lines, one record per line. The environment variable RECORDS names the file; without it, the example
+generates 600 visits to a web shop, a third of which end with a purchase. Twenty configurations take ten seconds on two
+cores.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Your own loss, optimizer, schedule, augmentation and metric: a function each, where a built-in's name would stand.
+"""A loss, optimizer, schedule, augmentation and metric of your own: functions instead of the names of built-in ones.
 
     archsearch run examples/own_functions.py
 
-Configs and reports show their names. The loss is searched beside the built-in one, so the study says which is better;
-val_loss is that of "auto" for all trials. Twenty configurations on scikit-learn's digits take ten seconds on two cores.
+Configs and reports show their names. The study compares the loss with the built-in one, "auto"; val_loss is always the
+built-in loss. Twenty configurations on scikit-learn's digits take ten seconds on two cores.
 """
 
 import torch
@@ -14,9 +14,9 @@ from archsearch import MLP, TPE, Choice, Float, Recipe, Study, Supervised, digit
 
 
 def focal(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Lin et al. (2017), "Focal loss for dense object detection", eq. 4: easy samples count for less."""
+    """Lin et al. (2017), "Focal loss for dense object detection", eq. 4: easy samples have less weight."""
     loss = cross_entropy(predictions, targets, reduction="none")
-    return (1 - torch.exp(-loss)) ** 2 * loss  # (batch,); their mean would do, too
+    return (1 - torch.exp(-loss)) ** 2 * loss  # (batch,); the mean would also be accepted
 
 
 def nadam(params: list[Tensor], lr: float, weight_decay: float) -> torch.optim.Optimizer:
@@ -24,18 +24,18 @@ def nadam(params: list[Tensor], lr: float, weight_decay: float) -> torch.optim.O
 
 
 def square_root(epoch: float, epochs: int) -> float:
-    """The factor for the learning rate, before every step; epoch is 2.5 in the middle of the third."""
+    """The factor on the learning rate, called before each step; epoch is 2.5 in the middle of the third epoch."""
     return (1 - epoch / epochs) ** 0.5
 
 
 def darker(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image of a batch (batch, 8, 8) loses up to a third of its contrast."""
+    """Reduces the contrast of each image of a batch (batch, 8, 8) by up to a third."""
     share = torch.rand(len(images), 1, 1, generator=generator, device=images.device)
     return images * (1 - share / 3)
 
 
 def confidence(predictions: Tensor, targets: Tensor) -> float:
-    """The mean probability of the right class; predictions (n, classes) are probabilities."""
+    """The mean probability of the correct class; predictions (n, classes) are probabilities."""
     return predictions[torch.arange(len(targets)), targets].mean().item()
 
 
@@ -50,7 +50,7 @@ study = Study(
             schedule=square_root,
             augmentation=darker,
             loss=Choice("auto", "focal"),
-            functions={"focal": focal},  # what a Choice names
+            functions={"focal": focal},  # the functions that a Choice names
         ),
         metrics=(confidence,),  # reported as val_confidence
     ),

@@ -1,4 +1,4 @@
-"""Your own training code: a generator that yields its metrics. Pruning and cleaning up need no line in it.
+"""Training code of your own: a generator that yields its metrics. It needs no code for pruning.
 
 archsearch run examples/own_objective.py
 """
@@ -12,7 +12,7 @@ from archsearch import TPE, Choice, Float, Int, Space, Study, SuccessiveHalving,
 
 
 def moons(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two interleaved half circles: points (400, 2) and their class (400,)."""
+    """Two interleaved half circles: points (400, 2) and their classes (400,)."""
     points, classes = make_moons(400, noise=0.2, random_state=seed)
     return torch.tensor(points, dtype=torch.float32), torch.tensor(classes)
 
@@ -30,7 +30,7 @@ def train(trial):
     points, classes = (tensor.to(trial.device) for tensor in moons(seed=0))
     held_points, held_classes = (tensor.to(trial.device) for tensor in moons(seed=1))
     start = 0
-    if trial.restored:  # this trial's worker has died, and it goes on from its last checkpoint
+    if trial.restored:  # the trial resumes from its last checkpoint
         start, model_state, optimizer_state = trial.restored
         model.load_state_dict(model_state)
         optimizer.load_state_dict(optimizer_state)
@@ -42,7 +42,7 @@ def train(trial):
             optimizer.step()
         with torch.no_grad():
             accuracy = (model(held_points).argmax(1) == held_classes).float().mean()
-        print(f"loss {loss.item():.3f}")  # kept with the trial: archsearch show own-objective.db 3 --log
+        print(f"loss {loss.item():.3f}")  # stored with the trial: archsearch show own-objective.db 3 --log
         if trial.save_due:  # once a minute, unless Study(checkpoint_every=...) says otherwise
             trial.save((epoch + 1, model.state_dict(), optimizer.state_dict()))
         yield {"loss": loss.item(), "accuracy": accuracy.item()}
@@ -54,7 +54,7 @@ study = Study(
         depth=Int(1, 3),
         width=Int(4, 64, log=True),
         optimizer=Choice("sgd", "adam"),
-        momentum=When("optimizer == 'sgd'", Float(0.0, 0.99)),  # exists only where it means something
+        momentum=When("optimizer == 'sgd'", Float(0.0, 0.99)),  # active only with sgd
         lr=Float(1e-3, 1.0, log=True),
     ),
     objective=train,

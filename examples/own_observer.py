@@ -1,4 +1,4 @@
-"""Your own observer: each new best trial becomes a line of bests.csv, in the folder where the study runs.
+"""An observer of your own: writes each new best trial to bests.csv, in the current folder.
 
 archsearch run examples/own_observer.py
 """
@@ -15,7 +15,7 @@ class BestsInCsv(Observer):
     """Appends the time, the number, the value and the configuration of each new best trial."""
 
     def __init__(self, path: str) -> None:
-        self.path = Path(path)  # opened in the methods: each worker executes this file too
+        self.path = Path(path)  # not opened here, because each worker executes this file too
 
     def on_new_best(self, trial, history):
         with self.path.open("a", newline="") as file:
@@ -23,7 +23,7 @@ class BestsInCsv(Observer):
 
     def on_study_end(self, history):
         reason = history.session_ended.reason
-        print(f"{reason}; the bests are in {self.path}", file=sys.stderr)  # stdout is for the command's answer
+        print(f"{reason}; the bests are in {self.path}", file=sys.stderr)  # stdout is for the result of the command
 
 
 study = Study(

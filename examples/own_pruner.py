@@ -30,7 +30,7 @@ class FarFromBest(Pruner):
     warmup_steps: int = 2
 
     def judge(self, trial: Trial, history: History) -> Continue | Stop:
-        """Compares the last report; a trial at its budget has finished, and goes on."""
+        """Compares the last report. At its last step a trial is complete, so it is not stopped."""
         budget, step = trial.proposal.budget, trial.step
         own = history.objectives_at(trial, step)
         if own is None or step <= self.warmup_steps or (budget is not None and step >= budget):

@@ -1,4 +1,4 @@
-"""A strategy of your own: simulated annealing, which walks from the best configuration in ever smaller company.
+"""A strategy of your own: simulated annealing, which mutates finished trials and becomes greedier over time.
 
 archsearch run examples/own_strategy.py
 """
@@ -12,20 +12,20 @@ from archsearch import MLP, Choice, Float, History, Int, Proposal, Recipe, Strat
 
 @dataclass(frozen=True)
 class Annealing(Strategy):
-    """Mutates one of the best finished trials: any of them at first, the best alone at the end."""
+    """Mutates one of the best finished trials: any of them at the beginning, only the best at the end."""
 
     start: int = 5
     cooling: float = 0.9
 
     def propose(self, history: History, rng: np.random.Generator) -> Proposal:
-        """Whatever is proposed is made legal, and never a configuration that was tried already."""
+        """The base class repairs illegal configurations, and asks again for those that were tried before."""
         space, finished = history.study.space, history.in_state("finished")
         if len(finished) < self.start:
-            return Proposal(space.sample(rng), reason="first a few at random", drawn_at_random=True)
+            return Proposal(space.sample(rng), reason="start-up trial", drawn_at_random=True)
         ranked = sorted(finished, key=lambda trial: (history.loss(trial), trial.number))
         temperature = self.cooling ** len(finished)
         parent = ranked[int(rng.random() * temperature * len(ranked))]
-        reason = f"a change of trial {parent.number} at temperature {temperature:.2f}"
+        reason = f"mutation of trial {parent.number} at temperature {temperature:.2f}"
         return Proposal(mutate(space, parent.config, rng), reason=reason, state={"parent": parent.number})
 
 

@@ -1,5 +1,5 @@
-"""Your own technique: one class, and one line in the recipe. This one is lookahead (Zhang et al., 2019): every few
-steps the weights go back part of the way to where they were. How far is searched with everything else.
+"""A technique of your own: one class, and one line in the recipe. This one is lookahead (Zhang et al., 2019): every few
+steps, the weights are moved back part of the way to their earlier values. The share is a parameter of the search.
 
     archsearch run examples/own_technique.py
 """
@@ -8,7 +8,7 @@ from archsearch import MLP, TPE, Float, Recipe, Space, Study, Supervised, Techni
 
 
 class Lookahead(Technique):
-    stackable = True  # every row of the weights (K, P) comes out as it would alone
+    stackable = True  # each row of the weights (K, P) is treated independently
 
     def __init__(self, steps: int = 5) -> None:
         self.steps = steps

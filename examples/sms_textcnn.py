@@ -1,9 +1,9 @@
-"""Texts from a file: which short messages are spam, told by a convolutional network?
+"""Text classification: detect spam among short messages with a convolutional network.
 
     SMS=/path/to/SMSSpamCollection.txt archsearch run examples/sms_textcnn.py
 
-The file is the UCI SMS Spam Collection (5,574 messages, each line `label<TAB>text`, no header). Words become numbers by
-their frequency in the training part. Twelve configurations take a minute on two cores.
+The file is the UCI SMS Spam Collection (5,574 messages, each line `label<TAB>text`, no header). Words are
+numbered by their frequency in the training part. Twelve configurations take a minute on two cores.
 """
 
 import os
@@ -36,7 +36,7 @@ study = Study(
             weight_decay=Float(1e-3, 1e0, log=True),
         ),
     ),
-    minimize="val_loss",  # seven in eight are no spam, so accuracy says less
+    minimize="val_loss",  # only one in eight is spam, so accuracy is less informative
     strategy=TPE(),
     pruner=SuccessiveHalving(min_steps=1),
     trials=12,

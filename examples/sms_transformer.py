@@ -1,9 +1,9 @@
-"""The messages of sms_textcnn.py, read by a transformer.
+"""Text classification with a transformer, on the messages of sms_textcnn.py.
 
     SMS=/path/to/SMSSpamCollection.txt archsearch run examples/sms_transformer.py
 
-The width of the network is heads * head_width, so that any two of them fit. Twelve configurations take a minute on two
-cores.
+The width of the network is heads * head_width, so that all combinations are valid. Twelve configurations take a
+minute on two cores.
 """
 
 import os
@@ -48,7 +48,7 @@ study = Study(
             weight_decay=Float(1e-3, 1e0, log=True),
         ),
     ),
-    minimize="val_loss",  # seven in eight are no spam, so accuracy says less
+    minimize="val_loss",  # only one in eight is spam, so accuracy is less informative
     strategy=TPE(),
     pruner=SuccessiveHalving(min_steps=1),
     trials=12,
