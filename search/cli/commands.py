@@ -56,7 +56,9 @@ _debug = click.option(
 )
 _session = _options(
     *(click.option(each.option, type=each.type, metavar=each.metavar, help=each.help) for each in LIMITS.values()),
-    click.option("--workers", type=int, metavar="N", help="Number of trials at a time; default: by cores and GPUs."),
+    click.option(
+        "--workers", type=int, metavar="N", help="Trials that run at the same time; default: by cores and GPUs."
+    ),
     click.option("--executor", metavar="ray|inline", help="Where trials run; default: the spec's executor."),
     click.option("--address", metavar="HOST:PORT", help="Address of an existing Ray cluster, or `auto`."),
     click.option("--ray-log", is_flag=True, help="Show Ray's log on the terminal."),
@@ -100,7 +102,7 @@ def run(
 @_store
 @_session
 def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
-    """Continue a study after any kind of stop, or extend it with more trials or time."""
+    """Continue a study, or extend it with more trials or time."""
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import stored
 
@@ -120,7 +122,7 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
 @_json
 @_debug
 def check(spec: Path, samples: int, as_json: bool) -> None:
-    """Check what SPEC.py would try, without training: its space, its networks and their costs."""
+    """Check a spec without training: its space, networks and costs."""
     from archsearch.search.cli.preflight_table import preflight_table
     from archsearch.search.engine.preflight import preflight
     from archsearch.search.engine.spec import SpecFile

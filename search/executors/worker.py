@@ -141,7 +141,9 @@ class _Attempt:
             numbers = checked_metrics(metrics, self._step, self._job.metric)
         except Exception as error:  # noqa: BLE001 - a metric may be any object, whose methods may raise anything
             self.close()
-            ours = isinstance(error, TypeError | ValueError)  # raised by checked_metrics itself
+            ours = isinstance(
+                error, TypeError | ValueError
+            )  # usually raised by checked_metrics, with a text for the user
             return [Ended(UNSTAMPED, number, Failed(_text(error) if ours else _one_line(error)))]
         saved = "" if self._checkpoint_writer is None else self._checkpoint_writer.reported(self._step)
         try:

@@ -344,7 +344,8 @@ def test_paused_trials_are_shown_and_copied_with_their_checkpoints(tmp_path: Pat
     paused = told(tmp_path / "s.db")[0].in_state("paused")
     text = archsearch("show", "s.db").stdout
     assert f"{len(paused)} paused trials that may continue, most steps first" in text
-    assert "paused: continues if it is among the best at this step" in archsearch("show", "s.db", paused[0].number).stdout
+    shown = archsearch("show", "s.db", paused[0].number).stdout
+    assert "paused: continues if it is among the best at this step" in shown
     assert archsearch("list").stdout.count("6/6") == 1
     archsearch("copy", "s.db", "t.db")
     names = [
