@@ -1,7 +1,7 @@
-"""A table from names to classes, for the command line and for lists; nothing is imported before it is asked for.
+"""A registry of classes by name, which imports a class only when it is used.
 
-A spec file is imported by every worker, and only the driver needs strategies and pruners: scikit-optimize alone takes
-1.5 s to import.
+Each worker imports the spec file, but only the driver needs strategies and pruners, which are slow to import:
+scikit-optimize alone takes 1.5 s.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ from archsearch.spaces.errors import SpecError, unknown
 
 
 class Registry(Mapping[str, str]):
-    """`Registry("strategy", {"tpe": "archsearch.search.strategies.tpe:TPE"})`: name → module:class."""
+    """A mapping from names to classes, each given as "module:class".
+
+        Registry("strategy", {"tpe": "archsearch.search.strategies.tpe:TPE"})
+
+    Args:
+        what: What the classes are, such as "strategy"; used in error messages.
+        places: The place of each class by its name.
+    """
 
     def __init__(self, what: str, places: Mapping[str, str]) -> None:
         self._what = what
         self._places = places
 
     def make(self, name: str) -> Any:
-        """The named thing with its defaults.
+        """Create an instance of a class with its default arguments.
 
         Args:
-            name: As in the table, or the name of the class; the case of letters, `-` and `_` do not matter.
+            name: The name in the registry, or the name of the class. Case, `-` and `_` are ignored.
 
         Raises:
-            SpecError: There is none, with the nearest name.
+            SpecError: The name is unknown; the message suggests the closest one.
         """
         places = {_plain(place.partition(":")[2]): place for place in self._places.values()}
         places |= {_plain(known): place for known, place in self._places.items()}
@@ -51,5 +58,5 @@ class Registry(Mapping[str, str]):
 
 
 def _plain(name: str) -> str:
-    """`CMA-ES` and `cma_es` → `cmaes`."""
+    """The name without case and separators: `cmaes` for `CMA-ES` and `cma_es`."""
     return name.lower().replace("-", "").replace("_", "")

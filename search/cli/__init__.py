@@ -1,1 +1,1 @@
-"""The command line: commands, the live display, tables."""
+"""The command line: its commands, the live display and the tables."""

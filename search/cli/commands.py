@@ -1,7 +1,7 @@
 """The commands: thin layers over the driver, the store and the reports.
 
-Exit codes: 0 success, 1 a failed study, 2 a mistake in the call or the spec, 130 after Ctrl-C (143 after SIGTERM).
-Heavy imports happen inside the commands, so that `--help` is instant.
+Exit status: 0 for success, 1 for a failed study, 2 for an error in the arguments or the spec, 130 after Ctrl-C and 143
+after SIGTERM. Slow modules are imported inside the commands, so that `--help` is instant.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ PIPED_WIDTH = 10_000  # columns
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="archsearch")
 def cli() -> None:
-    """Search for the best network that your hours can buy.
+    """Search for network architectures and hyperparameters.
 
     \b
-    archsearch check SPEC.py       see what a spec file would try, and what it costs
+    archsearch check SPEC.py       show what a spec file would try, and its costs
     archsearch run SPEC.py         run a search from a Python spec file
-    archsearch resume STUDY.db     go on after any kind of stop
-    archsearch report STUDY.db     one HTML page that compares the trials
+    archsearch resume STUDY.db     continue a search after any kind of stop
+    archsearch report STUDY.db     write an HTML page that compares the trials
     """
 
 
@@ -50,17 +50,19 @@ def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 
 _store = click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
-_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON on stdout.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 _debug = click.option(
-    "--debug", is_flag=True, expose_value=False, is_eager=True, help="Show the traceback of an error."
+    "--debug", is_flag=True, expose_value=False, is_eager=True, help="Show the traceback if there is an error."
 )
 _session = _options(
     *(click.option(each.option, type=each.type, metavar=each.metavar, help=each.help) for each in LIMITS.values()),
-    click.option("--workers", type=int, metavar="N", help="Trials at a time; default: what the machine carries."),
-    click.option("--executor", metavar="ray|inline", help="Where trials run; default: as the spec says."),
-    click.option("--address", metavar="HOST:PORT", help="An existing Ray cluster, or `auto`."),
-    click.option("--ray-log", is_flag=True, help="Let Ray log to the terminal."),
-    click.option("--quiet", is_flag=True, help="No progress, only the result."),
+    click.option(
+        "--workers", type=int, metavar="N", help="Trials that run at the same time; default: by cores and GPUs."
+    ),
+    click.option("--executor", metavar="ray|inline", help="Where trials run; default: the spec's executor."),
+    click.option("--address", metavar="HOST:PORT", help="Address of an existing Ray cluster, or `auto`."),
+    click.option("--ray-log", is_flag=True, help="Show Ray's log on the terminal."),
+    click.option("--quiet", is_flag=True, help="Show no progress, only the result."),
     _json,
     _debug,
 )
@@ -69,10 +71,10 @@ _session = _options(
 @cli.command()
 @click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
 @click.option(
-    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Where to keep it; default: NAME.db here."
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="File to store the study in; default: ./NAME.db."
 )
-@click.option("--seed", type=int, metavar="N", help="Of every random choice; default: as the spec says.")
-@click.option("--strategy", metavar="NAME", help="Such as tpe or random, with its defaults, instead of the spec's.")
+@click.option("--seed", type=int, metavar="N", help="Seed of all random choices; default: the spec's seed.")
+@click.option("--strategy", metavar="NAME", help="Strategy, such as tpe or random; default: the spec's strategy.")
 @_session
 def run(
     spec: Path, store: Path | None, seed: int | None, strategy: str | None, quiet: bool, as_json: bool, **session: Any
@@ -92,7 +94,7 @@ def run(
         _work(driver, driver.run, as_json)
     except StoreExistsError as error:
         raise StoreError(
-            f"{error}; resume it: archsearch resume {error.path}, or name another file: --store"
+            f"{error}; resume it with: archsearch resume {error.path}, or choose another file with --store"
         ) from error
 
 
@@ -100,7 +102,7 @@ def run(
 @_store
 @_session
 def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
-    """Go on with a study after any kind of stop, or extend it with more trials or time."""
+    """Continue a study, or extend it with more trials or time."""
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import stored
 
@@ -111,12 +113,16 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
 @cli.command()
 @click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
 @click.option(
-    "--samples", type=click.IntRange(min=1), default=1000, metavar="N", help="Configurations to look at; default: 1000."
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1000,
+    metavar="N",
+    help="Number of configurations to check; default: 1000.",
 )
 @_json
 @_debug
 def check(spec: Path, samples: int, as_json: bool) -> None:
-    """Look at what SPEC.py would try, without training: its space, its networks, what they cost."""
+    """Check a spec without training: its space, networks and costs."""
     from archsearch.search.cli.preflight_table import preflight_table
     from archsearch.search.engine.preflight import preflight
     from archsearch.search.engine.spec import SpecFile
@@ -131,11 +137,11 @@ def check(spec: Path, samples: int, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("stores", metavar="STORE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT.html", help="Default: STORE.html here.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT.html", help="Default: ./STORE.html.")
 @_json
 @_debug
 def report(stores: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
-    """Write one offline HTML page about a study, or comparing several."""
+    """Write an offline HTML page about one study, or comparing several."""
     from archsearch.studies.reports import write
     from archsearch.studies.stored_study import open_study
 
@@ -144,7 +150,7 @@ def report(stores: tuple[Path, ...], output: Path | None, as_json: bool) -> None
     try:
         written = write([each.history for each in studies], output, metadata=[each.made_with for each in studies])
     except OSError as error:
-        raise ArchsearchError(f"cannot write {output}: {error.strerror}; name a file elsewhere with -o") from error
+        raise ArchsearchError(f"cannot write {output}: {error.strerror}; choose another file with -o") from error
     _answer({"report": str(written)}, f"report: {written}", as_json)
 
 
@@ -153,7 +159,7 @@ def report(stores: tuple[Path, ...], output: Path | None, as_json: bool) -> None
 @_json
 @_debug
 def list_stores(folder: Path, as_json: bool) -> None:
-    """List the stores in FOLDER (here by default)."""
+    """List the stores in FOLDER; default: the current folder."""
     from archsearch.search.cli import tables
 
     rows = tables.stores(folder)
@@ -163,7 +169,7 @@ def list_stores(folder: Path, as_json: bool) -> None:
 @cli.command()
 @_store
 @click.argument("trial", required=False, type=int)
-@click.option("--log", is_flag=True, help="What the trial printed, and the traceback if it failed.")
+@click.option("--log", is_flag=True, help="Show the trial's output, and its traceback if it failed.")
 @_json
 @_debug
 def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
@@ -172,20 +178,21 @@ def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
     from archsearch.studies.store import Store
 
     if log and trial is None:
-        raise click.UsageError("--log needs a trial's number: archsearch show STORE TRIAL --log")
+        raise click.UsageError("--log needs the number of a trial: archsearch show STORE TRIAL --log")
     with Store.open(store) as opened:
         history = opened.history()
         if trial is None:
             _answer(tables.study_json(history), tables.study_table(history), as_json)
         elif log:
             text = opened.log(tables.trial_of(history, trial).number)
-            nothing = f"trial {trial} has printed nothing; see the trial itself: archsearch show {store} {trial}"
+            nothing = f"trial {trial} has no output; show the trial itself with: archsearch show {store} {trial}"
             _answer({"trial": trial, "log": text}, text.rstrip("\n") or nothing, as_json)
         else:
             found = tables.trial_of(history, trial)
             shown = tables.trial_table(history, found)
             if found.state == "failed":
-                shown = tables.with_hint(shown, f"its output and traceback: archsearch show {store} {trial} --log")
+                hint = f"show its output and traceback with: archsearch show {store} {trial} --log"
+                shown = tables.with_hint(shown, hint)
             _answer(tables.trial_json(history, found), shown, as_json)
 
 
@@ -194,7 +201,7 @@ def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
 @_json
 @_debug
 def best(store: Path, as_json: bool) -> None:
-    """Show the best trial: its value and its configuration; with several goals also the Pareto front."""
+    """Show the best trial, and with several goals also the Pareto front."""
     from archsearch.search.cli import tables
     from archsearch.studies.best import without_best
     from archsearch.studies.store import Store
@@ -212,7 +219,7 @@ def best(store: Path, as_json: bool) -> None:
 @_json
 @_debug
 def copy(store: Path, destination: Path, as_json: bool) -> None:
-    """Copy a whole study to DEST, also while it runs."""
+    """Copy a study to DEST; it may be running."""
     from archsearch.studies.store import Store
 
     with Store.open(store) as opened:
@@ -221,7 +228,7 @@ def copy(store: Path, destination: Path, as_json: bool) -> None:
 
 
 def _settings(**options: Any) -> Settings:
-    """Of the options by their names in Python."""
+    """The settings of the session from the options, by their names in Python."""
     from archsearch.search.engine.driver import Settings
 
     others = {name: value for name, value in options.items() if name not in LIMITS}
@@ -229,19 +236,20 @@ def _settings(**options: Any) -> Settings:
 
 
 def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None:
+    """Run a session of the driver and print its result."""
     from archsearch.search.cli import tables
 
     try:
         history = session()
     except KeyboardInterrupt:
-        kept = f"nothing is lost, go on with: archsearch resume {driver.store_path}"
-        click.echo(f"stopped; {kept if driver.store_path.exists() else 'nothing had begun'}", err=True)
+        text = f"nothing is lost; continue with: archsearch resume {driver.store_path}"
+        click.echo(f"interrupted; {text if driver.store_path.exists() else 'no trial had started'}", err=True)
         raise
     _answer(tables.study_json(history), tables.result(history, driver.store_path), as_json)
 
 
 def _answer(data: Any, shown: Any, as_json: bool) -> None:
-    """The answer on stdout, for a program or for a person."""
+    """Print a result on stdout: `data` as JSON, or `shown` as text or a table."""
     if as_json:
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
@@ -251,7 +259,7 @@ def _answer(data: Any, shown: Any, as_json: bool) -> None:
     if console.is_terminal:
         console.print(shown, markup=False, soft_wrap=isinstance(shown, str))
         return
-    # For another program: nothing is wrapped to a screen that is not there, or padded to its width.
+    # Output to a pipe or file is not wrapped, or padded, to the width of a terminal.
     console = Console(highlight=False, width=PIPED_WIDTH)
     with console.capture() as captured:
         console.print(shown, markup=False)
@@ -259,7 +267,7 @@ def _answer(data: Any, shown: Any, as_json: bool) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command and exit with its code; errors that are the user's are one line, without a traceback."""
+    """Run the command and exit with its status. The user's errors are printed in one line, without a traceback."""
     debug = "--debug" in sys.argv
     try:
         cli.main(standalone_mode=False)
@@ -268,7 +276,7 @@ def main() -> NoReturn:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
-        code = getattr(error.__cause__ or error, "exit_code", 130)  # click raises Abort from the interrupt
+        code = getattr(error.__cause__ or error, "exit_code", 130)  # click raises Abort from the KeyboardInterrupt
     except StudyFailed as error:
         code = _failed(error, debug, 1)
     except (ArchsearchError, OSError) as error:

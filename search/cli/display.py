@@ -1,6 +1,6 @@
-"""What a person sees while a study runs: a live panel on a terminal, plain lines elsewhere, nothing when quiet.
+"""Shows the progress of a study: a live panel on a terminal, plain lines elsewhere, nothing if quiet.
 
-Everything goes to stderr: stdout is for the answer, which a program may read.
+All of it is written to stderr, since another program may read the result from stdout.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ from archsearch.studies.formatting import count, duration, number, one_line
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, Lost, Paused, SessionStarted, Trial
 
-RUNNING_SHOWN = 8  # rows; more workers than that are counted
+RUNNING_SHOWN = 8  # rows; of further running trials, only the number is shown
 
 
 def progress(*, quiet: bool) -> ShowProgress:
-    """The display that suits the terminal."""
+    """Choose the progress display.
+
+    Args:
+        quiet: Show nothing.
+
+    Returns:
+        A function that creates the display; see `archsearch.search.protocols.ShowProgress`.
+    """
     return _silent if quiet else _on_terminal
 
 
@@ -36,14 +43,14 @@ def _silent(store: Path, history: History, session: SessionStarted) -> Silent:
 
 
 def _on_terminal(store: Path, history: History, session: SessionStarted) -> Panel | Lines:
-    # The console keeps the real stderr: an inline trial's output is recorded by swapping sys.stderr.
+    # Pass the real stderr, since sys.stderr is replaced while the output of an inline trial is captured.
     console = Console(file=sys.stderr, highlight=False)
     _announce(console, store, history, session)
     return Panel(console, history, session) if console.is_terminal else Lines(console, session)
 
 
 class Lines(Silent):
-    """One line for each trial that ends, or pauses and does not go on at once."""
+    """Prints a line for each trial that ends, and for each that pauses and is not continued at once."""
 
     def __init__(self, console: Console, session: SessionStarted) -> None:
         self._console = console
@@ -60,20 +67,20 @@ class Lines(Silent):
             elif isinstance(event, Lost) and event.blame == "worker":
                 self._line(f"trial {event.trial} lost its worker: {event.reason}")
             elif isinstance(event, Lost) and event.blame == "checkpoint":
-                self._line(f"trial {event.trial} begins anew: {event.reason}")
+                self._line(f"trial {event.trial} starts from the beginning: {event.reason}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
 
 class Panel:
-    """Progress, best so far and the running trials, redrawn in place."""
+    """Shows the progress, the best trial so far and the running trials, and redraws them in place."""
 
     def __init__(self, console: Console, history: History, session: SessionStarted) -> None:
         self._history = history
         self._session = session
         self._began = time.monotonic()
-        self._working_since: float | None = None  # the workers' start is not part of the pace
+        self._working_since: float | None = None  # the time to start the workers does not count for the pace
         self._settled_before = history.settled
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
@@ -135,7 +142,17 @@ class Panel:
 
 
 def _time_left(history: History, session: SessionStarted, settled_here: int, worked_s: float) -> float | None:
-    """By the pace of this session, and at most what the time-out leaves. Paused trials that go on are not foreseen."""
+    """Estimate the remaining time in seconds, from the pace of this session and the timeout.
+
+    Args:
+        history: The study so far.
+        session: The settings of this session.
+        settled_here: The number of trials that have ended or paused in this session.
+        worked_s: The seconds since this session's first trial started.
+
+    Returns:
+        The estimate, which ignores that paused trials may continue; None if it is unknown.
+    """
     bounds = []
     if session.stopping.trials is not None and settled_here > 0:
         bounds.append((session.stopping.trials - history.settled) * worked_s / settled_here)
@@ -148,9 +165,9 @@ def _announce(console: Console, store: Path, history: History, session: SessionS
     stopping = session.stopping
     trials = count(stopping.trials, "trial") if stopping.trials else "trials"
     within = f" within {duration(stopping.timeout_s)}" if stopping.timeout_s else ""
-    done = f", {history.settled} done before" if history.settled else ""
+    done = f", {history.settled} already done" if history.settled else ""
     on = "in this process" if session.executor == "inline" else f"on {count(session.workers, 'Ray worker')}"
-    text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; kept in {store}"
+    text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; stored in {store}"
     console.print(text, markup=False, soft_wrap=True)
 
 
@@ -160,8 +177,8 @@ def _outcome(history: History, trial: Trial) -> str:
     runs = len(trial.values(history.study.goal.metric))
     mean = f" (mean of {count(runs, 'run')})" if runs > 1 else ""
     why = f" ({trial.reason})" if trial.reason else ""
-    breaks = f", breaks {', '.join(map(str, broken))}" if (broken := history.broken(trial)) else ""
-    return f"trial {trial.number} {trial.state}{shown}{mean} after {count(trial.step, 'step')}{why}{breaks}"
+    violates = f", violates {', '.join(map(str, broken))}" if (broken := history.broken(trial)) else ""
+    return f"trial {trial.number} {trial.state}{shown}{mean} after {count(trial.step, 'step')}{why}{violates}"
 
 
 def _best(history: History) -> str:

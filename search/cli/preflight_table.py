@@ -1,4 +1,4 @@
-"""What `archsearch check` shows a person: the space, what trials cost, and what is wrong, within 80 columns."""
+"""The output of `archsearch check`, at most 80 columns wide: the space, the costs, the failures and the warnings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from archsearch.spaces import Choice, Domain
 from archsearch.studies.formatting import count, file_size, magnitude, percent
 
 FAILURES_SHOWN = 10
-TITLES = {"parameters": "parameters", "flops": "FLOPs, a sample", "memory_bytes": "memory, training"}
+TITLES = {"parameters": "parameters", "flops": "FLOPs per sample", "memory_bytes": "training memory"}
 
 
 def preflight_table(found: Preflight) -> RenderableType:
-    """The space, the costs, the failures and the warnings, one under another."""
+    """The space, the costs, the failures and the warnings of a preflight, one below the other."""
     return Group(
         *_head(found), Text(), _parameters(found), Text(), *_costs(found), *_failures(found), *_warnings(found)
     )
@@ -31,11 +31,11 @@ def _head(found: Preflight) -> Iterator[RenderableType]:
         many = "infinitely many configurations"
     else:
         many = count(int(size), "configuration") if size < 1e9 else f"1e{len(str(int(size))) - 1} configurations"
-    yield Text.assemble((found.study, "bold"), f": {many}, {found.configs:,} looked at")
+    yield Text.assemble((found.study, "bold"), f": {many}, {found.configs:,} checked")
     if found.data is not None:
         yield Text(f"data: {found.data}")
     if found.rejected_by:
-        yield Text(f"its constraints reject {percent(min(found.rejected, MAX_REJECTION_SHOWN))} of all draws:")
+        yield Text(f"the constraints reject {percent(min(found.rejected, MAX_REJECTION_SHOWN))} of all draws:")
         yield from (_indented(f"{percent(share):>6}  {name}") for name, share in found.rejected_by.items())
 
 
@@ -53,12 +53,12 @@ def _parameters(found: Preflight) -> RenderableType:
 
 def _costs(found: Preflight) -> Iterator[RenderableType]:
     if found.costs is None:
-        yield Text("this objective does not say what a trial costs, so only its space was checked")
+        yield Text("the objective provides no costs, so only the space was checked")
         return
     if not found.costs:
         return
-    table = _table("a trial's")
-    for name in ("least", "median", "most"):
+    table = _table("costs of a trial")
+    for name in ("min", "median", "max"):
         table.add_column(name, justify="right")
     for name, numbers in found.costs.items():
         shown = file_size if name == "memory_bytes" else magnitude
@@ -66,9 +66,9 @@ def _costs(found: Preflight) -> Iterator[RenderableType]:
     yield table
     most: dict[str, list[str]] = {}
     for name, numbers in found.costs.items():
-        most.setdefault(free_values(numbers.config, found.space), []).append(TITLES[name].split(",")[0])
+        most.setdefault(free_values(numbers.config, found.space), []).append(TITLES[name])
     for config, names in most.items():
-        yield Text(f"\nmost {', '.join(names)}:")
+        yield Text(f"\nlargest by {', '.join(names)}:")
         yield _indented(config)
 
 
@@ -89,7 +89,7 @@ def _warnings(found: Preflight) -> Iterator[RenderableType]:
 
 
 def _values(domain: Domain) -> str:
-    """`1 … 4`, `0.0001 … 0.1 log`, `relu, elu`."""
+    """The values of a domain: `1 … 4`, `0.0001 … 0.1 log` or `relu, elu`."""
     if isinstance(domain, Choice):
         return ", ".join(map(str, domain.values))
     low, high = (f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (domain.low, domain.high))
@@ -105,5 +105,5 @@ def _table(*columns: str) -> Table:
 
 
 def _indented(text: str | Text, by: int = 2) -> Padding:
-    # As Text, since rich would read [a tag] into what a person wrote.
+    # As Text, so that rich does not interpret [brackets] in it as markup.
     return Padding(Text(text) if isinstance(text, str) else text, (0, 0, 0, by))

@@ -1,4 +1,4 @@
-"""What the commands answer about stores, studies and trials: as JSON for programs, as tables for people."""
+"""The output of the commands about stores, studies and trials: JSON for programs, tables for people."""
 
 from __future__ import annotations
 
@@ -18,15 +18,26 @@ from archsearch.studies.formatting import count, duration, number, one_line
 from archsearch.studies.goals import OutcomeConstraint, best_first
 from archsearch.studies.history import History
 from archsearch.studies.records import Report, Trial
-from archsearch.studies.stopping_criteria import option_to_resume
+from archsearch.studies.stopping_criteria import TRIALS_DONE, option_to_resume
 from archsearch.studies.store import Store
 
-BEST_SHOWN = 10
+BEST_SHOWN = 10  # rows
+FAILURES_SHOWN = 3  # rows
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRow:
-    """One store of a folder; `error` says why it could not be read."""
+    """One store of a folder.
+
+    Attributes:
+        store: The path of the store.
+        name: The name of its study.
+        goal: The goal of the study, such as "maximize accuracy".
+        trials: The number of trials that it will have, or has if this is not known.
+        ended: The number of trials that have ended or paused.
+        best: The best value; None if there is none.
+        error: The reason why the store cannot be read; "" if it can.
+    """
 
     store: str
     name: str = ""
@@ -41,9 +52,13 @@ class StoreRow:
 
 
 def stores(folder: Path) -> list[StoreRow]:
-    """The `.db` files of a folder that are stores, or look like damaged ones, by name."""
+    """The stores of a folder, sorted by name: a row for each `.db` file, also if it cannot be read.
+
+    Raises:
+        StoreError: There is no such folder.
+    """
     if not folder.is_dir():
-        raise StoreError(f"no folder at {folder}; give one that holds stores")
+        raise StoreError(f"no folder at {folder}; give a folder that contains stores")
     return [_store_row(path) for path in sorted(folder.glob("*.db"))]
 
 
@@ -54,18 +69,16 @@ def _store_row(path: Path) -> StoreRow:
     except ArchsearchError as error:
         return StoreRow(str(path), error=str(error))
     best = history.best
-    asked = (
-        history.session_started.stopping.trials
-        if history.session_started and history.session_started.stopping.trials
-        else len(history.trials)
-    )
+    session = history.session_started
+    trials = session.stopping.trials if session is not None and session.stopping.trials else len(history.trials)
     value = None if best is None else history.value(best)
-    return StoreRow(str(path), history.study.name, history.study.aim, asked, history.settled, value)
+    return StoreRow(str(path), history.study.name, history.study.aim, trials, history.settled, value)
 
 
 def store_table(rows: list[StoreRow], folder: Path) -> RenderableType:
+    """The stores of a folder as a table, or a sentence if there are none."""
     if not rows:
-        return f"no stores in {folder}; archsearch run SPEC.py makes one"
+        return f"no stores in {folder}; create one with: archsearch run SPEC.py"
     table = _table("store", "study", "goal", "trials", "best")
     for row in rows:
         if row.error:
@@ -78,6 +91,7 @@ def store_table(rows: list[StoreRow], folder: Path) -> RenderableType:
 
 
 def study_json(history: History) -> dict[str, Any]:
+    """A study: its settings, the number of trials in each state, its best trial and its Pareto front."""
     study = history.study
     return {
         "name": study.name,
@@ -98,84 +112,95 @@ def study_json(history: History) -> dict[str, Any]:
 
 
 def study_table(history: History) -> RenderableType:
-    """The study, and its best trials: with several goals those on the Pareto front."""
+    """A study with its best trials (the Pareto front, if it has several goals), its paused and its failed ones."""
     study = history.study
-    counts = ", ".join(f"{count} {state}" for state, count in history.counts().items()) or "none yet"
+    counts = _counts(history) or "none yet"
     facts = _facts(
         ("study", study.name),
         ("goals" if len(study.goals) > 1 else "goal", study.aim),
         ("strategy", study.strategy),
         ("pruner", study.pruner),
         ("trials", counts),
-        ("worked", duration(history.elapsed_s)),
-        ("last session", history.session_ended.reason if history.session_ended else "still open, or killed"),
+        ("run time", duration(history.elapsed_s)),
+        ("last session", history.session_ended.reason if history.session_ended else "running, or killed"),
     )
-    holding = sorted(history.open_trials("paused"), key=lambda trial: (-trial.step, history.loss(trial), trial.number))
+    paused = sorted(history.open_trials("paused"), key=lambda trial: (-trial.step, history.loss(trial), trial.number))
+    title = f"{count(len(paused), 'paused trial')} that may continue, most steps first"
     failed = history.in_state("failed")
-    notes = [Text(f"trial {trial.number} failed: {trial.reason}", style="red") for trial in failed[:3]]
-    if len(failed) > 3:
-        notes.append(Text(f"and {len(failed) - 3} more failed", style="red"))
-    held = f"{len(holding)} paused, which may yet go on; those that came furthest"
-    return Group(facts, *_leaders(history), *_ranking(history, holding[:BEST_SHOWN], held), *notes)
+    notes = [Text(f"trial {trial.number} failed: {trial.reason}", style="red") for trial in failed[:FAILURES_SHOWN]]
+    if (more := len(failed) - FAILURES_SHOWN) > 0:
+        notes.append(Text(f"and {more} more failed", style="red"))
+    return Group(facts, *_best_trials(history), *_ranking(history, paused[:BEST_SHOWN], title), *notes)
 
 
-def _leaders(history: History) -> list[RenderableType]:
-    """The front, where there are several goals, or the finished trials, the best first, as far as they are shown.
+def _best_trials(history: History) -> list[RenderableType]:
+    """The Pareto front if there are several goals, else the finished trials, best first; at most `BEST_SHOWN`.
 
-    Those that break an outcome constraint come last, the nearest to keeping it before the others.
+    Trials that violate an outcome constraint come last, the closest to satisfying it first.
     """
     if len(history.study.goals) > 1 and history.front:
         return front_table(history, BEST_SHOWN)
     finished = ranked(history)
     title = f"best {min(BEST_SHOWN, len(finished))} of {len(finished)} finished"
     if history.best is None:
-        title = f"{without_best(history)}; those that come nearest"
+        title = f"{without_best(history)}; the closest ones"
     return _ranking(history, finished[:BEST_SHOWN], title)
 
 
 def front_table(history: History, most: int | None = None) -> list[RenderableType]:
-    """The Pareto front, by the first goal; where it is longer than `most`, so many that lie far apart on it."""
+    """The Pareto front, sorted by the first goal.
+
+    Args:
+        history: The study.
+        most: The maximum number of trials. If the front is longer, trials that lie far apart on it are chosen. None for
+            all.
+    """
     front = [(vector, trial) for trial in history.front if (vector := history.objectives(trial)) is not None]
     chosen = [front[place] for place in best_first([vector for vector, _ in front])[:most]]
     title = f"Pareto front: {len(front)} of {history.counts().get('finished', 0)} finished"
     if len(chosen) < len(front):
-        title += f"; {len(chosen)} that lie apart, and all of them with: archsearch best"
+        title += f"; {len(chosen)} spread along it, see all with: archsearch best"
     return _ranking(history, [trial for _, trial in sorted(chosen, key=lambda each: each[0])], title)
 
 
 def _ranking(history: History, trials: Sequence[Trial], title: str) -> list[RenderableType]:
-    """The trials under a title; nothing where there are none."""
+    """A table of trials under a title; nothing if there are no trials."""
     if not trials:
         return []
-    rows = [_ranked(history, trial, breaks=any(map(history.broken, trials))) for trial in trials]
+    rows = [_cells(history, trial, violations=any(map(history.broken, trials))) for trial in trials]
     table = _table(*(column for column, _ in rows[0]))
     for row in rows:
         table.add_row(*(cell for _, cell in row))
     return [Text(f"\n{title}"), table]
 
 
-def _ranked(history: History, trial: Trial, *, breaks: bool) -> list[tuple[str, str]]:
-    """A trial's columns and cells; with what it breaks, where one of those shown with it breaks something."""
+def _cells(history: History, trial: Trial, *, violations: bool) -> list[tuple[str, str]]:
+    """A row of `_ranking` as pairs of column and cell; with the constraints that the trial violates if `violations`."""
     study = history.study
     cells = [("trial", str(trial.number)), *((metric, number(trial.value(metric))) for metric in study.metrics)]
     cells.append(("steps", str(trial.step)))
     if study.repeats > 1:
         cells.append(("runs", str(len(trial.values(study.goal.metric)))))
-    if breaks:
-        cells.append(("breaks", _listed(history.broken(trial))))
+    if violations:
+        cells.append(("violates", _listed(history.broken(trial))))
     free = (parameter.name for parameter in study.space.free)
     return [*cells, ("config", one_line({name: trial.config[name] for name in free if name in trial.config}))]
 
 
 def trial_of(history: History, number: int) -> Trial:
-    """Trial `number`; StoreError when the study has none such."""
+    """The trial with this number.
+
+    Raises:
+        StoreError: There is no such trial.
+    """
     if not 0 <= number < len(history.trials):
-        have = f"it has 0 to {len(history.trials) - 1}" if history.trials else "it has none yet"
-        raise StoreError(f"the study has no trial {number}; {have}")
+        known = f"its trials are 0 to {len(history.trials) - 1}" if history.trials else "it has no trials yet"
+        raise StoreError(f"the study has no trial {number}; {known}")
     return history.trials[number]
 
 
 def trial_json(history: History, trial: Trial) -> dict[str, Any]:
+    """A trial with all of its reports."""
     return {
         "number": trial.number,
         "state": trial.state,
@@ -200,24 +225,24 @@ def _reports_json(reports: Sequence[Report]) -> list[dict[str, Any]]:
 
 
 def best_json(history: History, best: Trial) -> dict[str, Any]:
-    """The best trial; where there are several goals, with the trials on the Pareto front in short."""
-    told = trial_json(history, best)
+    """The best trial, and with several goals the number, values and config of each trial on the Pareto front."""
+    body = trial_json(history, best)
     if len(history.study.goals) == 1:
-        return told
+        return body
     front = [trial_json(history, trial) for trial in history.front]
-    return {**told, "front": [{name: trial[name] for name in ("number", "values", "config")} for trial in front]}
+    return {**body, "front": [{name: trial[name] for name in ("number", "values", "config")} for trial in front]}
 
 
 def best_table(history: History, best: Trial) -> RenderableType:
-    """The same for people."""
-    told = trial_table(history, best)
-    return told if len(history.study.goals) == 1 else Group(told, *front_table(history))
+    """The best trial, and with several goals the Pareto front."""
+    table = trial_table(history, best)
+    return table if len(history.study.goals) == 1 else Group(table, *front_table(history))
 
 
 def hint_without_best(history: History, store: Path) -> str:
-    """What to look at where there is no best trial, to be put behind `without_best`."""
+    """What to look at if there is no best trial, to be appended to `without_best`."""
     if paused := len(history.open_trials("paused")):
-        return f"; {paused} paused: archsearch show {store}"
+        return f"; see its {count(paused, 'paused trial')}: archsearch show {store}"
     failed = history.in_state("failed")
     if failed and not history.in_state("finished"):
         return f"; see its log: archsearch show {store} {failed[-1].number} --log"
@@ -225,21 +250,22 @@ def hint_without_best(history: History, store: Path) -> str:
 
 
 def with_hint(shown: RenderableType, hint: str) -> RenderableType:
-    """A table, and below it what to do next."""
+    """A table with a hint below it about what to do next."""
     return Group(shown, Text(f"\n{hint}"))
 
 
 def trial_table(history: History, trial: Trial) -> RenderableType:
+    """A trial: its state, last metrics, configuration and proposer."""
     last = trial.reports[-1].metrics if trial.reports else {}
     metrics = dict.fromkeys((*history.study.metrics, *last))
     broken = history.broken(trial)
-    reason = "among the best at this step it goes on" if trial.state == "paused" else trial.reason
+    reason = "continues if it is among the best at this step" if trial.state == "paused" else trial.reason
     free = {parameter.name for parameter in history.study.space.free}
     constants = {name: value for name, value in trial.config.items() if name not in free}
     return _facts(
         ("trial", f"{trial.number}, {trial.state}" + (f": {reason}" if reason else "")),
         *((metric, _mean(values)) for metric in metrics if (values := trial.values(metric))),
-        *([("breaks", _listed(broken))] if broken else []),
+        *([("violates", _listed(broken))] if broken else []),
         ("steps", str(trial.step)),
         *((name, number(value)) for name, value in trial.config.items() if name in free),
         *([("constant", one_line(constants))] if constants else []),
@@ -253,10 +279,9 @@ def _proposer(trial: Trial) -> str:
 
 
 def result(history: History, store: Path) -> RenderableType:
-    """What a run or resume ends with."""
-    reason = history.session_ended.reason if history.session_ended else "every trial is done"
-    counts = ", ".join(f"{count} {state}" for state, count in history.counts().items())
-    head = Text(f"{history.study.name}: {reason}; {counts}; worked {duration(history.elapsed_s)}")
+    """The result of `archsearch run` or `archsearch resume`."""
+    reason = history.session_ended.reason if history.session_ended else TRIALS_DONE
+    head = Text(f"{history.study.name}: {reason}; {_counts(history)}; run time {duration(history.elapsed_s)}")
     parts: list[RenderableType] = [head]
     if history.best is not None:
         parts.append(trial_table(history, history.best))
@@ -264,16 +289,21 @@ def result(history: History, store: Path) -> RenderableType:
     elif history.in_state("finished"):
         parts.append(Text(without_best(history)))
     option = option_to_resume(reason)
-    # Where a limit ended it, those that hold might have gone on.
+    # If a limit ended the session, paused trials might have continued too.
     waiting = len(history.unfinished if option else history.open_trials("waiting", "running"))
     if waiting or option:
         what = f"{waiting} waiting; " if waiting else ""
-        parts.append(Text(f"{what}go on with: archsearch resume {store} {option or ''}".rstrip()))
+        parts.append(Text(f"{what}continue with: archsearch resume {store} {option or ''}".rstrip()))
     return Group(*parts, Text(f"store: {store}"))
 
 
+def _counts(history: History) -> str:
+    """`12 finished, 3 pruned`; "" if there are no trials."""
+    return ", ".join(f"{n:,} {state}" for state, n in history.counts().items())
+
+
 def _mean(values: Sequence[float]) -> str:
-    """The value, and of a trial with repeats what it is the mean of."""
+    """The value of a metric; for a trial with repeats, the mean with the values of its runs."""
     if len(values) == 1:
         return number(values[0])
     return f"{number(fmean(values))}, mean of {count(len(values), 'run')}: {' '.join(map(number, values))}"

@@ -34,9 +34,7 @@ from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import FORMAT, Store
 from archsearch.studies.transfer import best_configs
 
-WARM_START_CONFIGS = (
-    5  # configurations of each earlier study; few, since they come before anything is learnt about this one
-)
+WARM_START_CONFIGS = 5  # of each earlier study; few, since they are tried before anything is learnt about this one
 
 NO_CHANGE = StoppingCriteria()
 

@@ -242,7 +242,7 @@ def _make_importable(folder: Path) -> None:
 def _study_of(namespace: Mapping[str, Any], name: str) -> Declaration:
     if "study" not in namespace:
         others = [key for key, value in namespace.items() if isinstance(value, Declaration)]
-        hint = f"; it has a Study named '{others[0]}': call that study" if others else "; add study = Study(...)"
+        hint = f"; it has a Study named '{others[0]}'; rename it to study" if others else "; add study = Study(...)"
         raise SpecError(f"{name} defines no `study`{hint}")
     study = namespace["study"]
     if not isinstance(study, Declaration):

@@ -11,6 +11,7 @@ from typing import TypeVar
 from archsearch.search.engine.stopping import attribute_errors
 from archsearch.search.protocols import Strategy
 from archsearch.spaces import SpecError
+from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import STARTED_WITH, Extension, Proposal
 
@@ -96,7 +97,7 @@ class Suggester:
     def _check_proposals(self, history: History, proposals: list[Proposal], n: int) -> list[Proposal]:
         """Check the proposals, since the strategy may be the user's own."""
         if len(proposals) > n:
-            raise SpecError(f"it returned {len(proposals)} proposals, but {n} were requested")
+            raise SpecError(f"it returned {count(len(proposals), 'proposal')}, but at most {n} may be returned")
         for proposal in proposals:
             history.study.space.check(proposal.config)
             json.dumps(dict(proposal.state), allow_nan=False)
@@ -120,7 +121,7 @@ def _check_extensions(history: History, extensions: Sequence[Extension], free: i
     numbers = [extension.trial for extension in extensions]
     paused = {trial.number: trial for trial in history.open_trials("paused")}
     if len(numbers) > free or len(set(numbers)) < len(numbers):
-        raise SpecError(f"it promoted trials {numbers}, but at most {free} different ones may be promoted")
+        raise SpecError(f"it promoted trials {numbers}, but at most {free} may be promoted, each once")
     for extension in extensions:
         trial, most = paused.get(extension.trial), history.study.budget
         if trial is None or most is None or not trial.step < extension.budget <= most:

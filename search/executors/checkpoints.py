@@ -1,11 +1,12 @@
 """Checkpoints of trials: saved with `trial.save(state)`, and loaded as `trial.restored` when a trial continues.
 
-One file holds one state, under the name of its trial, attempt and step. It is written whole before the report that it
-belongs to, and counts from the moment that report is in the store: whatever is killed, a name in the store names a
-whole file. An attempt's number is in the name since the worker of a killed driver lives on for some seconds.
+Each state is a file, named after its trial, attempt and step. A worker writes it before the report of that step, and it
+is valid once the report, which contains its name, is in the store. So a name in the store always belongs to a complete
+file, whichever process is killed. The name contains the attempt, since the worker of a killed driver runs on for some
+seconds.
 
-Workers write and read, the driver clears away. On a cluster all machines must see the store's folder; where one does
-not, a trial that comes there begins anew.
+Workers read and write checkpoints, and the driver deletes them. On a cluster, all machines must share the folder of the
+store; on one that does not, a trial starts from the beginning.
 """
 
 from __future__ import annotations
@@ -26,34 +27,56 @@ from archsearch.studies.store import files_beside
 
 
 class CheckpointError(ArchsearchError):
-    """A checkpoint cannot be read: its file is gone or damaged, or lies on another machine."""
+    """A checkpoint cannot be read: its file is missing or damaged, or is on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """folder: absolute, beside the store. every_s: a trial keeps its state at most so often, in seconds."""
+    """The checkpoint files of a study.
+
+    Attributes:
+        folder: The absolute path of their folder.
+        every_s: The minimum time in seconds between two checkpoints of a trial.
+    """
 
     folder: Path
     every_s: float
 
     @classmethod
     def from_store(cls, store: Path, every_s: float) -> Checkpoints:
-        """Those of the study in this store."""
+        """The checkpoints of the study in a store, which are in a folder beside it."""
         return cls(files_beside(store), every_s)
 
     def read(self, name: str) -> Any:
-        """The state, its tensors in the host's memory. Raises CheckpointError."""
-        import torch  # here, not above: the driver reads none
+        """Load a state, with its tensors on the CPU.
+
+        Args:
+            name: The name of the checkpoint, as in its report.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        import torch  # not at the top, since the driver never needs it
 
         try:
-            # The study's own file, with its own classes. On the host: the state is there as long as the attempt.
+            # weights_only=False: the file was written by this study, and may contain objects of any class.
+            # On the CPU, since the state stays in memory as long as the attempt runs.
             return torch.load(self.folder / name, map_location="cpu", weights_only=False)
-        except Exception as error:  # to read it runs code of whatever was saved
+        except Exception as error:  # unpickling may run the user's code
             raise CheckpointError(f"its checkpoint {name} cannot be read: {type(error).__name__}: {error}") from error
 
     def write(self, name: str, state: object) -> None:
-        """Whole or not at all. Raises SpecError for a state that cannot be pickled, OSError from a full disk."""
-        import torch  # likewise
+        """Save a state: the complete file, or none.
+
+        Args:
+            name: The name of the checkpoint.
+            state: Any object that can be pickled.
+
+        Raises:
+            SpecError: The state cannot be pickled.
+            OSError: The file cannot be written, for example because the disk is full.
+        """
+        import torch  # see read
 
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,9 +87,9 @@ class Checkpoints:
             draft.replace(path)
         except OSError:
             raise
-        except Exception as error:  # to write it runs code of whatever is saved
+        except Exception as error:  # pickling may run the user's code
             raise SpecError(
-                f"trial.save got a state that cannot be kept ({type(error).__name__}: {error}); save tensors, "
+                f"trial.save got a state that cannot be pickled ({type(error).__name__}: {error}); save tensors, "
                 "state_dict()s and plain values"
             ) from error
         finally:
@@ -75,7 +98,12 @@ class Checkpoints:
 
 
 class FileCheckpointWriter(CheckpointWriter):
-    """Writes the checkpoints of one attempt to files. `due` tells whether a state saved now would be written."""
+    """Writes the checkpoints of one attempt.
+
+    Args:
+        checkpoints: The checkpoint files of the study.
+        job: The attempt.
+    """
 
     def __init__(self, checkpoints: Checkpoints, job: Job) -> None:
         self._checkpoints = checkpoints
@@ -86,46 +114,63 @@ class FileCheckpointWriter(CheckpointWriter):
 
     @property
     def due(self) -> bool:
-        """Has enough time passed since the last? Always where the trial pauses, never where it ends."""
-        coming = self._step + 1
-        if coming == self._job.last_step:
-            return coming != self._job.budget
+        """Whether a state saved now would be written: if `every_s` have passed since the last one.
+
+        Always true before the report at which the trial pauses, and never before its last one.
+        """
+        step = self._step + 1
+        if step == self._job.last_step:
+            return step != self._job.budget
         return time.monotonic() - self._last_s >= self._checkpoints.every_s
 
     def save(self, state: object) -> None:
-        """Write it, if it is due, for the report that comes next. A disk that has no room is the log's business."""
+        """Write a state for the next report, if it is due. A disk error is logged, and does not fail the trial."""
         if not self.due:
             return
         name = f"trial-{self._job.number}/attempt-{self._job.attempt}-step-{self._step + 1}.pt"
         try:
             self._checkpoints.write(name, state)
         except OSError as error:
-            print(f"no checkpoint at step {self._step + 1}: {error}")
+            print(f"cannot save the checkpoint of step {self._step + 1}: {error}")
             return
         self._saved, self._last_s = name, time.monotonic()
 
     def reported(self, step: int) -> str:
-        """The name of the checkpoint that belongs to this report, "" for none."""
+        """Note that the trial has made a report.
+
+        Returns:
+            The name of the checkpoint that was saved for this report; "" if there is none.
+        """
         saved, self._saved, self._step = self._saved, "", step
         return saved
 
 
 class CheckpointCleanup:
-    """Deletes, in the driver, the checkpoints that are no longer needed."""
+    """Deletes checkpoints that are no longer needed. Used in the driver.
+
+    On creation, it deletes those that killed drivers and their workers have left.
+
+    Args:
+        checkpoints: The checkpoint files of the study.
+        history: The study so far.
+    """
 
     def __init__(self, checkpoints: Checkpoints, history: History) -> None:
-        """With what killed drivers and their workers have left behind."""
         self._folder = checkpoints.folder
         unfinished = history.open_trials("waiting", "running", "paused")
         self._current = {trial.number: last.checkpoint for trial in unfinished if (last := trial.resumable) is not None}
         for file in self._folder.glob("trial-*/*"):
             if str(file.relative_to(self._folder)) not in self._current.values():
-                with suppress(OSError):  # a worker of a killed driver may hold it yet
+                with suppress(OSError):  # a worker of a killed driver may still have it open
                     file.unlink()
         self.close()
 
     def after(self, events: Sequence[Event]) -> None:
-        """Once these are in the store: a newer checkpoint replaces the last, and an ended trial needs none."""
+        """Delete what is not needed after these events: replaced checkpoints, and all of trials that have ended.
+
+        Args:
+            events: Events that are in the store already.
+        """
         for event in events:
             match event:
                 case Reported(_, number, report) if report.checkpoint:
@@ -133,16 +178,16 @@ class CheckpointCleanup:
                     self._current[number] = report.checkpoint
                 case Ended(_, number):
                     self._current.pop(number, None)
-                    # With what was saved for a report that never came.
+                    # The whole folder, which may contain a state whose report was never made.
                     shutil.rmtree(self._folder / f"trial-{number}", ignore_errors=True)
 
     def close(self) -> None:
-        """Without the folders that are empty."""
+        """Delete the folders that are empty."""
         for folder in (*self._folder.glob("trial-*"), self._folder):
-            with suppress(OSError):  # not empty, or not there
+            with suppress(OSError):  # it is not empty, or does not exist
                 folder.rmdir()
 
     def _drop(self, number: int) -> None:
         if number in self._current:
-            with suppress(OSError):  # the next session tries again
+            with suppress(OSError):  # the next session will try again
                 (self._folder / self._current.pop(number)).unlink()

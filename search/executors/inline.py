@@ -1,4 +1,4 @@
-"""Trials in this very process, one at a time: for tests, debuggers, and machines without Ray."""
+"""The inline executor: runs trials in this process, one at a time, for tests, debuggers and machines without Ray."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from archsearch.studies.records import Event
 
 
 class InlineExecutor(Executor):
-    """One slot, in this process, with as many torch threads as a worker of `cpus` has, so that results agree.
+    """Runs one trial at a time in this process.
 
-    What a trial prints is kept with it, as on a worker.
+    Its output is captured, and torch uses `cpus` threads, as on a Ray worker, so that both give the same results.
+
+    Args:
+        objective: Trains a trial.
+        device: The device for training, as torch names it.
+        cpus: The number of torch threads.
+        checkpoints: Where trials save their states; None if they do not.
     """
 
     capacity = 1
@@ -28,20 +34,20 @@ class InlineExecutor(Executor):
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self._worker = Worker(objective, device, interruptible=True, checkpoints=checkpoints)
-        self._order: Job | None = None
+        self._queued: Job | None = None
         self._stop = False
         self._threads_before = use_threads(cpus)
 
     def submit(self, job: Job) -> str:
-        if self._order is not None:
-            raise ExecutionError("the inline executor has one slot, and it is taken")
-        self._order = job
+        if self._queued is not None:
+            raise ExecutionError("no worker is free; the inline executor runs one trial at a time")
+        self._queued = job
         return "inline"
 
     def wait(self, timeout_s: float | None) -> list[Event]:
-        order, stop = self._order, self._stop
-        self._order, self._stop = None, False
-        return self._worker.advance(order, stop)
+        job, stop = self._queued, self._stop
+        self._queued, self._stop = None, False
+        return self._worker.advance(job, stop)
 
     def stop(self, trial: int) -> None:
         self._stop = True

@@ -1,8 +1,9 @@
-"""Trials on Ray: persistent actors, one a slot, started once (the only file that imports ray).
+"""The Ray executor: runs trials on persistent actors, one for each slot. The only file that imports ray.
 
-A trial costs one actor call a report. One call in flight per worker carries the stop of the last trial and the start of
-the next, goes on to the next report and returns the events; the driver sleeps in `ray.wait`, and nothing polls. A
-worker that dies makes its trial Lost and is replaced; one that a trial may have left unclean is replaced too.
+Each report costs one actor call. A call stops the previous trial if necessary, starts the next one or continues the
+current one, runs it up to its next report, and returns the events. Each worker has at most one call in flight, and the
+driver sleeps in `ray.wait`, without polling. If a worker dies, its trial is Lost, and the worker is replaced. A worker
+that a trial may have left in an unclean state is replaced too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Before ray is imported: both are read then. No usage reports; no accelerator variables changed behind the user's back.
+# Ray reads both on import: send no usage reports, and do not change CUDA_VISIBLE_DEVICES of workers without GPUs.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
@@ -36,11 +37,11 @@ from archsearch.studies.formatting import count, number
 from archsearch.studies.records import Ended, Event, Logged, Lost
 
 _REACH_TIMEOUT_S = 5.0
-_CLOSE_TIMEOUT_S = 3.0  # for the objectives' `finally` when the session ends
+_CLOSE_TIMEOUT_S = 3.0  # for the `finally` blocks of the objectives when the session ends
 
 
 class _Actor:
-    """What runs on the Ray worker: a Worker, in the folder where the user started the study."""
+    """The actor on a Ray worker: a Worker, in the folder in which the user started the study."""
 
     def __init__(
         self,
@@ -53,15 +54,15 @@ class _Actor:
         crash: str,
     ) -> None:
         capture = None
-        with suppress(OSError):  # on another machine of the cluster none of these need exist
-            self._crash = Path(crash).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
+        with suppress(OSError):  # these files and folders may not exist on another machine of the cluster
+            self._crash = Path(crash).open("w", encoding="utf-8")  # noqa: SIM115 - stays open until the process ends
             faulthandler.enable(self._crash)
             capture = _output_file(Path(crash)).open("w", encoding="utf-8", errors="surrogatepass")
         with suppress(OSError):
             os.chdir(folder)
             sys.path.append(folder)
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        import torch  # noqa: F401 - so that a trial's seed and threads hold where an objective imports it late
+        import torch  # noqa: F401 - so that seed and threads are set even if the objective imports it later
 
         objective = make_objective()
         use_threads(threads)
@@ -69,10 +70,14 @@ class _Actor:
         self._worker = Worker(objective, device, capture=capture, checkpoints=checkpoints)
 
     def ready(self) -> None:
-        """Answers once the objective is loaded."""
+        """Return as soon as the objective is loaded."""
 
     def advance(self, start: Job | None, stop: bool) -> tuple[list[Event], bool, bool]:
-        """The events; whether the worker is clean; whether `start` was begun, which an unclean worker does not."""
+        """Like `Worker.advance`, but an unclean worker starts no job.
+
+        Returns:
+            The events, whether the worker is clean, and whether `start` was started.
+        """
         events = self._worker.advance(None, stop=True) if stop else []
         if not self._worker.clean:
             return events, False, False
@@ -81,24 +86,35 @@ class _Actor:
 
 @dataclass
 class _Slot:
+    """A slot for one trial, with its worker."""
+
     name: str
     actor: Any
-    crash: Path  # where faulthandler writes when the process dies
+    crash: Path  # faulthandler writes here when the process dies
     call: Any = None  # the call in flight
     trial: int | None = None
-    order: Job | None = None  # to be sent with the next call
-    sent: Job | None = None  # with the call in flight
-    stop: bool = False  # likewise
+    queued: Job | None = None  # the job to send with the next call
+    sent: Job | None = None  # the job that was sent with the call in flight
+    stop: bool = False  # whether the next call stops the trial of the worker
 
 
 class RayExecutor(Executor):
-    """`workers` slots on a local Ray, or on the cluster at `address`.
+    """Runs trials on a local Ray, or on an existing Ray cluster.
 
-    make_objective: called on each worker. shared: the objective's data, put once into the object store and mapped by
-    the workers without a copy. cpus, gpus: of each worker; a fraction of a GPU is shared. checkpoints: where trials
-    keep their states.
+    Args:
+        make_objective: Creates the objective; called on each worker.
+        shared: The data of the objective. It is put into the object store once, and the workers map it without a copy.
+        workers: The number of workers, each of which runs one trial at a time.
+        cpus: The number of CPUs of each worker.
+        gpus: The number of GPUs of each worker; workers share a GPU if it is below 1.
+        checkpoints: Where trials save their states; None if they do not.
+        address: The address of an existing cluster; None to start a local Ray. Ignored if this process has already
+            started Ray.
+        ray_log: Whether Ray may log to the terminal.
 
-    Raises ExecutionError when the cluster cannot be reached or has not what was asked for.
+    Raises:
+        ExecutionError: The cluster cannot be reached, has too few CPUs or GPUs, or its workers cannot load the
+            objective.
     """
 
     def __init__(
@@ -130,29 +146,29 @@ class RayExecutor(Executor):
     def submit(self, job: Job) -> str:
         slot = next((slot for slot in self._slots if slot.trial is None), None)
         if slot is None:
-            raise ExecutionError(f"all {self.capacity} workers are taken")
-        slot.trial, slot.order = job.number, job
+            raise ExecutionError(f"no worker is free; the capacity is {self.capacity}")
+        slot.trial, slot.queued = job.number, job
         return slot.name
 
     def stop(self, trial: int) -> None:
         for slot in self._slots:
             if slot.trial == trial:
-                slot.trial, slot.order, slot.stop = None, None, True
+                slot.trial, slot.queued, slot.stop = None, None, True
 
     def wait(self, timeout_s: float | None) -> list[Event]:
         for slot in self._slots:
             if slot.call is None and (slot.trial is not None or slot.stop):
-                slot.call = slot.actor.advance.remote(slot.order, slot.stop)
-                slot.sent, slot.order, slot.stop = slot.order, None, False
+                slot.call = slot.actor.advance.remote(slot.queued, slot.stop)
+                slot.sent, slot.queued, slot.stop = slot.queued, None, False
         by_call = {slot.call: slot for slot in self._slots if slot.call is not None}
         ready, rest = ray.wait(list(by_call), num_returns=1, timeout=timeout_s)
         if rest:
             ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
-        # By slot, not by arrival within the batch: fewer orders in which the same things can happen.
+        # In the order of the slots, not of arrival, so that results depend less on timing.
         return [event for slot in self._slots if slot.call in ready for event in self._collect(slot)]
 
     def close(self) -> None:
-        """Every objective is closed, so that its `finally` runs, unless it takes too long to its next report."""
+        """Close every objective, so that its `finally` blocks run, unless its next report takes too long."""
         busy = [slot for slot in self._slots if slot.stop or slot.call is not None or slot.trial is not None]
         with suppress(RayError):
             calls = [slot.actor.advance.remote(None, True) for slot in busy]
@@ -160,7 +176,10 @@ class RayExecutor(Executor):
         self._release()
 
     def _await_workers(self) -> None:
-        """No trial's time holds a worker's start, and a spec that fails to load there is told before the first."""
+        """Wait until all workers have loaded the objective, so that errors are found before the first trial starts.
+
+        It also keeps the start of a worker out of the duration of its first trial.
+        """
         for slot in self._slots:
             try:
                 ray.get(slot.actor.ready.remote())
@@ -174,7 +193,7 @@ class RayExecutor(Executor):
         except RayError as error:
             if isinstance(error, RayActorError) and error.actor_init_failed:
                 raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
-            if slot.trial is not None and slot.order is None:  # an order that was not sent is sent to the next worker
+            if slot.trial is not None and slot.queued is None:  # a queued job is sent to the new worker instead
                 yield from _remaining_output(slot)
                 yield Lost(UNSTAMPED, slot.trial, f"{slot.name} died: {_death_reason(slot, error)}", "worker")
                 slot.trial = None
@@ -184,12 +203,12 @@ class RayExecutor(Executor):
         if any(isinstance(event, Ended | Lost) for event in events):
             slot.trial = None
         if not started and slot.sent is not None:
-            slot.order = slot.sent
-        if not clean and (slot.trial is None or slot.order is not None):
+            slot.queued = slot.sent
+        if not clean and (slot.trial is None or slot.queued is not None):
             self._replace_worker(slot)
 
     def _replace_worker(self, slot: _Slot) -> None:
-        """Another process for the slot; what was ordered and not begun goes there."""
+        """Start another process for the slot. It gets the queued job."""
         ray.kill(slot.actor)
         fresh = self._new_slot(slot.name)
         slot.actor, slot.crash, slot.stop = fresh.actor, fresh.crash, False
@@ -209,15 +228,23 @@ class RayExecutor(Executor):
 
 
 def start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
-    """A local Ray that carries `cpus` workers of one CPU, or a connection to the cluster at `address`; quietly.
+    """Start a local Ray, or connect to a cluster.
 
-    An executor does this by itself, and stops it again, unless Ray runs already.
+    A `RayExecutor` does this itself if Ray is not running yet, and then stops it when it is closed.
+
+    Args:
+        address: The address of an existing cluster; None to start a local Ray.
+        cpus: The minimum number of CPUs that a local Ray offers.
+        ray_log: Whether Ray may log to the terminal.
+
+    Raises:
+        ExecutionError: Ray cannot be started or reached.
     """
     if address is not None:
         _check_reachable(address)
     level = logging.INFO if ray_log else logging.ERROR
     logging.getLogger("ray").setLevel(level)
-    # More workers than cores are the user's choice, and share them.
+    # If the user wants more workers than cores, they share the cores.
     size = {} if address else {"num_cpus": max(cpus, os.cpu_count() or 1)}
     try:
         ray.init(
@@ -229,13 +256,13 @@ def start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
             **size,
         )
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-        where = f"the Ray cluster at {address}" if address else "a local Ray"
-        fix = "a cluster with a token needs RAY_AUTH_MODE=token set" if address else "or use --executor inline"
-        raise ExecutionError(f"cannot start or reach {where}: {error}; {fix}") from error
+        action = f"connect to the Ray cluster at {address}" if address else "start Ray"
+        fix = "if it requires a token, set RAY_AUTH_MODE=token" if address else "fix this, or use the inline executor"
+        raise ExecutionError(f"cannot {action}: {error}; {fix}") from error
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself would try for minutes; a machine that answers does so within seconds. `auto` is Ray's to find."""
+    """Check that something listens at a `HOST:PORT` address, since Ray itself would try to connect for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or "://" in address:
         return
@@ -243,26 +270,28 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_REACH_TIMEOUT_S).close()
     except (OSError, ValueError) as error:
         raise ExecutionError(
-            f"no Ray cluster answers at {address}: {error}; start one there (`ray start --head`) or correct the address"
+            f"no Ray cluster at {address}: {error}; start one there with `ray start --head`, or fix the address"
         ) from error
 
 
 def _check_resources(workers: int, cpus: int, gpus: float) -> None:
+    """Check that the cluster has enough CPUs and GPUs, since Ray would wait for missing ones forever."""
     have = ray.cluster_resources()
     for unit, each in (("GPU", gpus), ("CPU", float(cpus))):
         got = have.get(unit, 0.0)
-        # A fraction is of one GPU: of 0.6 each, two GPUs carry two.
+        # A fraction belongs to one GPU: two workers of 0.6 GPUs need two GPUs.
         need = math.ceil(workers / int(1 / each)) if 0 < each < 1 else workers * each
         if need > got:
             raise ExecutionError(
                 f"{count(workers, 'worker')} of {count(each, unit)} each: {count(need, unit)} needed, "
-                f"{number(got)} available; use fewer --workers or fewer {unit.lower()}s a trial"
+                f"{number(got)} available; use fewer workers, or fewer {unit}s per trial"
             )
 
 
 def _actor_maker(
     make_objective: Callable[[], Objective], shared: Any, cpus: int, gpus: float, checkpoints: Checkpoints | None
 ) -> Callable[[str], Any]:
+    """A function that starts an actor, given the path of its crash file."""
     actor = ray.remote(_Actor).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)
     device = "cuda" if gpus else "cpu"
     folder = str(Path.cwd())
@@ -274,7 +303,7 @@ def _output_file(crash: Path) -> Path:
 
 
 def _remaining_output(slot: _Slot) -> Iterator[Event]:
-    """What the trial printed since its last report, and the traceback of a crash in native code."""
+    """The output of the trial since its last report, and the traceback if it crashed in native code."""
     texts = []
     for path in (_output_file(slot.crash), slot.crash):
         with suppress(OSError):
@@ -284,7 +313,7 @@ def _remaining_output(slot: _Slot) -> Iterator[Event]:
 
 
 def _death_reason(slot: _Slot, error: RayError) -> str:
-    """Where the process was when it died if faulthandler could tell, else what Ray says."""
+    """The first line that faulthandler wrote when the process died, or else Ray's message."""
     with suppress(OSError):
         if lines := slot.crash.read_text(encoding="utf-8").splitlines():
             return lines[0]
@@ -292,5 +321,5 @@ def _death_reason(slot: _Slot, error: RayError) -> str:
 
 
 def _last_line(error: RayError) -> str:
-    """`ImportError: …`, from below the worker's traceback."""
+    """The last line of the worker's traceback, such as `ImportError: …`."""
     return str(error).strip().splitlines()[-1].strip()

@@ -1,13 +1,13 @@
-"""Trials replayed in virtual time: a study of days takes no longer than its decisions do.
+"""The simulated executor: replays known learning curves in virtual time, to compare strategies and pruners.
 
-For comparing strategies and pruners on known curves. The engine is the real one; only the training and the clock are
-made up, so it is given both:
+A study of days takes only as long as its decisions. The engine is the real one; the training and the clock are
+simulated:
 
     executor = SimulatedExecutor(curve, capacity=4)
     Engine(..., executor=executor, clock=executor.clock)
 
-Syne Tune's simulator does the same for its own tuner (Salinas et al. 2022, "Syne Tune: A Library for Large Scale
-Hyperparameter Tuning and Reproducible Research").
+Modelled on the simulator of Syne Tune (Salinas et al. 2022, "Syne Tune: A Library for Large Scale Hyperparameter Tuning
+and Reproducible Research").
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from archsearch.spaces import ExecutionError
 from archsearch.studies.records import Ended, Event, Failed, Finished, Metrics, Report, Reported
 
 Curve = Callable[[Job], Iterable[tuple[float, Metrics]]]
-"""What a trial would report: for each step from 1 on, the seconds that it takes and its metrics.
+"""The reports of a trial: for each step from 1, its duration in seconds and its metrics.
 
-It may be longer than the job, and says the same whatever step the job goes on from. A metric that is not
-finite fails the trial, as on a real worker.
+It always starts at step 1, even if the job continues from a later step, and may be longer than the job. A metric that
+is not finite fails the trial, as on a real worker.
 """
 
-TimedEvents = tuple[float, list[Event]]  # when, and what
+TimedEvents = tuple[float, list[Event]]  # the virtual time, and the events at that time
 
 
 @dataclass(slots=True)
 class _Replay:
-    """A trial on its worker."""
+    """A trial that is running on a worker."""
 
     worker: str
     next: TimedEvents
@@ -41,30 +41,37 @@ class _Replay:
 
 
 class SimulatedExecutor(Executor):
-    """`capacity` workers whose reports take the time that `curve` says, on a clock that begins at 0.
+    """Replays the curves of trials on `capacity` simulated workers.
 
-    The clock moves while the executor waits, to the next report: deciding takes no virtual time, and nothing depends on
-    how fast this machine is. What happens at one moment is told at once, in the order in which the trials were
-    submitted. An exception of the curve passes through: it is no trial's failure.
+    The clock starts at 0. It advances to the next report when the executor waits, so decisions take no virtual time,
+    and results do not depend on the speed of this machine. Events at the same time are returned together, in the order
+    in which their trials were submitted. An exception raised by the curve is propagated, and does not fail a trial.
+
+    Args:
+        curve: Returns the reports of a trial.
+        capacity: The number of workers.
+
+    Raises:
+        ExecutionError: `capacity` is less than 1.
     """
 
     def __init__(self, curve: Curve, capacity: int = 1) -> None:
         if capacity < 1:
-            raise ExecutionError(f"the simulated executor needs a capacity of at least 1, got {capacity}")
+            raise ExecutionError(f"capacity must be at least 1, got {capacity}")
         self.capacity = capacity
         self._curve = curve
         self._now = 0.0
-        self._replays: dict[int, _Replay] = {}  # by trial, in the order of submission
+        self._replays: dict[int, _Replay] = {}  # by trial number, in the order of submission
 
     def clock(self) -> float:
-        """Virtual seconds since the executor was made."""
+        """The virtual time in seconds since the executor was created."""
         return self._now
 
     def submit(self, job: Job) -> str:
         taken = {replay.worker for replay in self._replays.values()}
         free = [worker for slot in range(self.capacity) if (worker := f"worker-{slot}") not in taken]
         if not free:
-            raise ExecutionError(f"all {self.capacity} slots of the simulated executor are taken")
+            raise ExecutionError(f"no worker is free; the capacity is {self.capacity}")
         timed_events = _timed_events(job, self._curve(job), self._now)
         self._replays[job.number] = _Replay(free[0], next(timed_events), timed_events)
         return free[0]
@@ -98,9 +105,9 @@ class SimulatedExecutor(Executor):
 
 
 def _timed_events(job: Job, curve: Iterable[tuple[float, Metrics]], began: float) -> Iterator[TimedEvents]:
-    """The job's reports, from the step after `from_step` to its last; the trial's end comes with that one.
+    """The reports of a job, from the step after `from_step` to its last step, together with which the trial ends.
 
-    Each has a checkpoint, which is but a name: a curve can be entered anywhere.
+    The name of their checkpoint is a placeholder: a curve can be continued from any step.
     """
     finished = Ended(UNSTAMPED, job.number, Finished())
     steps = list(islice(curve, job.from_step, job.last_step))
@@ -109,12 +116,14 @@ def _timed_events(job: Job, curve: Iterable[tuple[float, Metrics]], began: float
     worked_s = 0.0
     for step, (seconds, metrics) in enumerate(steps, start=job.from_step + 1):
         if not 0 <= seconds < math.inf:
-            raise ExecutionError(f"trial {job.number} takes {seconds} s for step {step}; give a time from 0")
+            raise ExecutionError(
+                f"step {step} of trial {job.number} takes {seconds} s; the curve must give a finite time of at least 0"
+            )
         worked_s += seconds
-        wrong = next((name for name, value in metrics.items() if not math.isfinite(value)), None)
-        if wrong is not None:
-            # With its number, for an engine takes first trials that all fail with one error for a broken objective.
-            failed = Failed(f"metric {wrong!r} of trial {job.number} is {metrics[wrong]} at step {step}")
+        invalid = next((name for name, value in metrics.items() if not math.isfinite(value)), None)
+        if invalid is not None:
+            # With the trial's number, since the engine stops a study whose first trials all fail with the same error.
+            failed = Failed(f"metric {invalid!r} of trial {job.number} is {metrics[invalid]} at step {step}")
             yield began + worked_s, [Ended(UNSTAMPED, job.number, failed)]
             return
         report = Report(step, metrics, job.worked_s + worked_s, checkpoint="virtual")

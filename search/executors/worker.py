@@ -1,7 +1,7 @@
 """A worker: runs trials of one objective, one at a time, report by report.
 
-The inline executor has one in this process; each Ray actor has one in its own. Whatever the objective does, an advance
-returns events: an exception is the trial's failure, never the worker's.
+The inline executor has one in this process, and each Ray actor has one in its own. An exception in the objective fails
+the trial, never the worker: `Worker.advance` always returns events.
 """
 
 from __future__ import annotations
@@ -26,21 +26,27 @@ from archsearch.search.executors.checkpoints import CheckpointError, Checkpoints
 from archsearch.search.protocols import UNSTAMPED, Job, Objective, TrialContext
 from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Report, Reported
 
-_END = object()  # what an exhausted iterator gives; None may be a user's mistake
+_END = object()  # stands for the end of an iterator, since the objective may yield None by mistake
 
-# True where what is printed is not a trial's: in the threads of observers, who act while a trial trains here.
+# True in the threads of observers, whose output does not belong to the trial that is running in this process.
 unrecorded: contextvars.ContextVar[bool] = contextvars.ContextVar("unrecorded", default=False)
 
-REASON_LIMIT = 500  # characters
-LOG_LIMIT_BYTES = 2**20  # of one trial; beyond it a chatty objective would swell the store
+REASON_LIMIT = 500  # characters of a failure's reason
+LOG_LIMIT_BYTES = 2**20  # of the output of one attempt, so that a verbose objective does not bloat the store
 
 
 class Worker:
-    """Advances trials of one objective, one at a time. `clean` turns false when a trial may have left a mess.
+    """Runs trials of one objective, one at a time.
 
-    interruptible: a KeyboardInterrupt is the person's, and passes through. capture: a file that holds what was printed
-    since the last report, for whoever comes when this process has died. checkpoints: where trials keep their states;
-    None: they keep none.
+    Args:
+        objective: Trains a trial.
+        device: The device for training, as torch names it.
+        interruptible: Whether a KeyboardInterrupt comes from the user and is propagated, instead of failing the trial.
+        capture: A file for the output since the last report, which can be read even if this process has died.
+        checkpoints: Where trials save their states; None if they do not.
+
+    Attributes:
+        clean: False if a trial could not be closed properly, so that this process should not run another one.
     """
 
     def __init__(
@@ -56,12 +62,20 @@ class Worker:
         self._checkpoints = checkpoints
         self._capture = _OutputCapture(capture)
         self._device = device
-        self._interruptible = interruptible  # a KeyboardInterrupt is the user's, and not the objective's failure
+        self._interruptible = interruptible
         self._attempt: _Attempt | None = None
         self.clean = True
 
     def advance(self, start: Job | None, stop: bool) -> list[Event]:
-        """Close the present trial if `stop`, begin `start` if there is one, and go on to the next report."""
+        """Run the current trial up to its next report, or its end.
+
+        Args:
+            start: The job to start; None to continue the current trial.
+            stop: Whether to close the current trial first.
+
+        Returns:
+            Reported, Ended, Lost and Logged events.
+        """
         events: list[Event] = []
         if stop and self._attempt is not None:
             self.clean &= self._attempt.close()
@@ -81,7 +95,7 @@ class Worker:
 
 
 class _Attempt:
-    """One trial in progress: the objective's iterator, its step count, its clock, and what it prints."""
+    """One attempt at a trial: the iterator of its reports, its steps, its working time and its output."""
 
     def __init__(
         self,
@@ -106,7 +120,7 @@ class _Attempt:
         self.clean = True
 
     def next(self) -> list[Event]:
-        """The next report, and the end if this was it; Lost where the trial cannot go on from its checkpoint."""
+        """The next report, and the end if it was the last one; Lost if the checkpoint of the trial cannot be read."""
         number = self._job.number
         began = time.perf_counter()
         try:
@@ -114,8 +128,8 @@ class _Attempt:
                 report = self._advance()
         except CheckpointError as error:
             return [Lost(UNSTAMPED, number, _text(error), "checkpoint")]
-        except BaseException as error:  # noqa: BLE001 - `_raised` lets a Ctrl-C through
-            return [self._raised(error)]
+        except BaseException as error:  # noqa: BLE001 - `_failure` propagates a Ctrl-C
+            return [self._failure(error)]
         self._worked_s += time.perf_counter() - began
         if report is _END:
             return [Ended(UNSTAMPED, number, Finished())]
@@ -125,30 +139,32 @@ class _Attempt:
             self._step += 1
         try:
             numbers = checked_metrics(metrics, self._step, self._job.metric)
-        except Exception as error:  # noqa: BLE001 - a metric may be any object, and raise when it is looked at
+        except Exception as error:  # noqa: BLE001 - a metric may be any object, whose methods may raise anything
             self.close()
-            mistake = isinstance(error, TypeError | ValueError)
-            return [Ended(UNSTAMPED, number, Failed(_text(error) if mistake else _one_line(error)))]
+            ours = isinstance(
+                error, TypeError | ValueError
+            )  # usually raised by checked_metrics, with a text for the user
+            return [Ended(UNSTAMPED, number, Failed(_text(error) if ours else _one_line(error)))]
         saved = "" if self._checkpoint_writer is None else self._checkpoint_writer.reported(self._step)
         try:
-            numbers |= self._returned_at_its_budget()
-        except BaseException as error:  # noqa: BLE001 - likewise
-            return [self._raised(error)]
+            numbers |= self._returned_at_budget()
+        except BaseException as error:  # noqa: BLE001 - as above
+            return [self._failure(error)]
         events: list[Event] = [Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s, saved))]
         if self._step == self._job.last_step or returned:
             self.close()
             events.append(Ended(UNSTAMPED, number, Finished()))
         return events
 
-    def _raised(self, error: BaseException) -> Ended:
-        """The trial's failure, by what its objective has just raised. A person's Ctrl-C passes through."""
+    def _failure(self, error: BaseException) -> Ended:
+        """The failure of the trial by the exception that its objective has just raised; a Ctrl-C is propagated."""
         if self._interruptible and isinstance(error, KeyboardInterrupt):
             raise error
         self._capture.write(traceback.format_exc())
         return Ended(UNSTAMPED, self._job.number, Failed(_one_line(error)))
 
-    def _returned_at_its_budget(self) -> dict[str, float]:
-        """What a function that reports returns when it is told that its budget is used up."""
+    def _returned_at_budget(self) -> dict[str, float]:
+        """The metrics that a function with `trial.report` returns when it learns that its budget is used up."""
         if self._step != self._job.budget or not isinstance(self._reports, PushedReports):
             return {}
         with self._capture.recording():
@@ -156,12 +172,13 @@ class _Attempt:
         return {} if returned is None else checked_metrics(returned, self._step, self._job.metric)
 
     def _advance(self) -> object:
-        """What the objective gives next, _END at the end."""
+        """The next report of the objective; `_END` if there is none."""
         if self._reports is None:
-            self._reports = reports_of(self._objective, self._running())
+            self._reports = reports_of(self._objective, self._context())
         return next(self._reports, _END)
 
-    def _running(self) -> TrialContext:
+    def _context(self) -> TrialContext:
+        """The argument of the objective. Loads its checkpoint and seeds the global random generators."""
         job = self._job
         trial = TrialContext(job.number, job.attempt, dict(job.config), job.budget, job.seed, self._device)
         if self._checkpoints is not None and self._checkpoint_writer is not None:
@@ -171,7 +188,11 @@ class _Attempt:
         return trial
 
     def close(self) -> bool:
-        """End the objective, so that its `finally` runs; true when nothing went wrong there."""
+        """Close the objective, so that its `finally` blocks run.
+
+        Returns:
+            Whether that succeeded.
+        """
         close = getattr(self._reports, "close", None)
         if close is not None:
             try:
@@ -185,12 +206,17 @@ class _Attempt:
         return self.clean
 
     def printed(self) -> list[Event]:
+        """The output since the last call, as an event; empty if there is none."""
         text = self._capture.take()
         return [Logged(UNSTAMPED, self._job.number, text)] if text else []
 
 
 class _OutputCapture(io.TextIOBase):
-    """Keeps what is printed while it records, up to a limit for each trial; also in `file`, until it is taken."""
+    """Records output, up to `LOG_LIMIT_BYTES` for each attempt.
+
+    Args:
+        file: A file that contains a copy of the output until it is taken; None for no copy.
+    """
 
     def __init__(self, file: TextIO | None) -> None:
         self._parts: list[str] = []
@@ -198,7 +224,7 @@ class _OutputCapture(io.TextIOBase):
         self._file = file
 
     def rewind(self) -> None:
-        """Another trial begins."""
+        """Start to record another attempt."""
         self._left = LOG_LIMIT_BYTES
 
     def writable(self) -> bool:
@@ -214,10 +240,11 @@ class _OutputCapture(io.TextIOBase):
                 self._file.write(kept)
                 self._file.flush()
             if self._left == 0:
-                self._parts.append(f"\n[more than {LOG_LIMIT_BYTES:,} bytes: the rest was not kept]\n")
+                self._parts.append(f"\n[output truncated after {LOG_LIMIT_BYTES:,} bytes]\n")
         return len(text)
 
     def take(self) -> str:
+        """Return the output since the last call."""
         text = "".join(self._parts)
         self._parts.clear()
         if text and self._file is not None:
@@ -226,6 +253,7 @@ class _OutputCapture(io.TextIOBase):
         return text
 
     def recording(self) -> AbstractContextManager[object]:
+        """A context in which the standard output and error streams are recorded."""
         stack = ExitStack()
         stack.enter_context(redirect_stdout(_RedirectedStream(self, sys.stdout)))
         stack.enter_context(redirect_stderr(_RedirectedStream(self, sys.stderr)))
@@ -233,12 +261,12 @@ class _OutputCapture(io.TextIOBase):
 
 
 def _utf8(text: str) -> bytes:
-    """As it is written to the store, where a lone surrogate is an escape."""
+    """The bytes as the store contains them, with lone surrogates escaped."""
     return text.encode("utf-8", "backslashreplace")
 
 
 class _RedirectedStream(io.TextIOBase):
-    """Writes to the capture what trials print, and leaves to its stream what others do meanwhile."""
+    """Writes the output of trials to the capture, and other output, such as that of observers, to the stream."""
 
     def __init__(self, capture: _OutputCapture, stream: TextIO) -> None:
         self._capture = capture
@@ -256,15 +284,16 @@ class _RedirectedStream(io.TextIOBase):
 
 
 def checked_metrics(metrics: object, step: int, metric: str | None = None) -> dict[str, float]:
-    """The metrics as plain floats.
+    """Convert the metrics of a report to plain floats. The errors are worded for the user.
 
     Args:
-        metrics: What the objective gave: names and numbers, which may be numpy's or one-element tensors.
-        step: Of the report, for the message.
-        metric: The name of a number without one; None: every number needs one.
+        metrics: A mapping from names to numbers, which may be NumPy scalars or tensors with one element.
+        step: The step of the report, for the error message.
+        metric: The name to use if `metrics` is a single number; None if it must be a mapping.
 
     Raises:
-        TypeError: It is something else. ValueError: A number is not finite. Both texts are meant for the user.
+        TypeError: It is not a mapping from names to numbers.
+        ValueError: A number is not finite.
     """
     if metric is not None and _is_number(metrics):
         metrics = {metric: metrics}
@@ -287,10 +316,10 @@ def checked_metrics(metrics: object, step: int, metric: str | None = None) -> di
 
 
 def _is_number(value: object) -> bool:
-    """An int or float, also numpy's, or an array or tensor of one element; a flag or a text is a mistake."""
+    """Whether it is an int, a float, or an array or tensor with one element, but not a bool."""
     try:
         value = _item(value)
-    except (TypeError, ValueError, RuntimeError):  # an array of several elements
+    except (TypeError, ValueError, RuntimeError):  # an array with several elements
         return False
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -300,32 +329,37 @@ def _float(value: Any) -> float:
 
 
 def _item(value: Any) -> Any:
-    """The one element of an array or tensor, as Python's own number; anything else as it is."""
+    """The element of an array or tensor with one element as a Python number; any other value unchanged."""
     return value.item() if hasattr(value, "item") else value
 
 
 def _one_line(error: BaseException) -> str:
+    """`ValueError: the message`."""
     text = _text(error)
     if isinstance(error, MemoryError) and text:
-        return text  # "out of memory on cuda; …": it names itself
+        return text  # "out of memory on cuda; …" needs no class name
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _shown(value: object) -> str:
-    """Its repr, cut: a user may have yielded a million numbers."""
+    """The repr of a value, shortened, since it may be a list of a million numbers."""
     return reprlib.repr(value)
 
 
-def _text(thing: object) -> str:
-    """Its text in one line, of bearable length, also when it cannot be shown."""
+def _text(error: BaseException) -> str:
+    """The message of an exception in one line of at most `REASON_LIMIT` characters."""
     try:
-        return " ".join(str(thing)[: 2 * REASON_LIMIT].split())[:REASON_LIMIT]
-    except Exception as error:  # noqa: BLE001 - a user's own __str__ or __repr__
-        return f"(its text cannot be had: {type(error).__name__})"
+        return " ".join(str(error)[: 2 * REASON_LIMIT].split())[:REASON_LIMIT]
+    except Exception as failure:  # noqa: BLE001 - the __str__ of a user's own class
+        return f"(its __str__ raised {type(failure).__name__})"
 
 
 def use_threads(threads: int) -> int | None:
-    """Give torch so many threads, if it is loaded; returns how many it had. One more thread changes the last bits."""
+    """Set the number of threads of torch, if it is loaded, since results differ in the last bits with another number.
+
+    Returns:
+        The previous number; None if torch is not loaded.
+    """
     if (torch := sys.modules.get("torch")) is None:
         return None
     before: int = torch.get_num_threads()
@@ -334,7 +368,10 @@ def use_threads(threads: int) -> int | None:
 
 
 def _seed_globals(seed: int) -> None:
-    """So that an objective that names no seed is repeatable too: one trial at a time owns the global generators."""
+    """Seed the global random generators, so that objectives that use them are reproducible too.
+
+    This is safe because a process runs only one trial at a time.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)
     if (torch := sys.modules.get("torch")) is not None:

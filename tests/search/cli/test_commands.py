@@ -53,7 +53,10 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
 
     again = archsearch("run", spec)
     assert again.returncode == 2
-    assert "tiny.db already exists; resume it: archsearch resume tiny.db, or name another file: --store" in again.stderr
+    assert (
+        "tiny.db already exists; resume it with: archsearch resume tiny.db, or choose another file with --store"
+        in again.stderr
+    )
 
     extended = archsearch("resume", "tiny.db", "--trials", 6, "--json", "--quiet")
     assert extended.returncode == 0
@@ -211,14 +214,14 @@ BAD_CALLS = {
     "no folder": (["run", "tiny.py", "--store", "no/such/x.db"], ["the folder", "does not exist", "mkdir -p"]),
     "no store": (["resume", "nosuch.db"], ["no store at nosuch.db"]),
     "not a store": (["report", "tiny.py"], ["tiny.py is not an archsearch store"]),
-    "no such trial": (["show", "seed.db", "9"], ["the study has no trial 9; it has 0 to 3"]),
+    "no such trial": (["show", "seed.db", "9"], ["the study has no trial 9; its trials are 0 to 3"]),
     "option": (["run", "tiny.py", "--trial", "3"], ["No such option"]),
     "command": (["rnu", "tiny.py"], ["No such command 'rnu'"]),
-    "log of what": (["show", "seed.db", "--log"], ["--log needs a trial's number"]),
+    "log of what": (["show", "seed.db", "--log"], ["--log needs the number of a trial"]),
     "list nowhere": (["list", "nosuch"], ["no folder at nosuch"]),
     "report nowhere": (
         ["report", "seed.db", "-o", "no/such/x.html"],
-        ["cannot write no/such/x.html: No such file or directory; name a file elsewhere with -o"],
+        ["cannot write no/such/x.html: No such file or directory; choose another file with -o"],
     ),
 }
 
@@ -264,7 +267,7 @@ def test_a_failed_study_exits_with_1_and_says_where_to_look(archsearch: Any, tmp
     assert "the first 5 trials all failed with: KeyError: 'col'" in ran.stderr
     assert "KeyError: 'col'" in archsearch("show", "tiny.db", 4, "--log").stdout
     shown = archsearch("show", "tiny.db", 4).stdout
-    assert shown.endswith("its output and traceback: archsearch show tiny.db 4 --log\n")
+    assert shown.endswith("\nshow its output and traceback with: archsearch show tiny.db 4 --log\n")
     best = archsearch("best", "tiny.db")
     assert best.returncode == 1
     assert best.stderr == (
@@ -276,7 +279,7 @@ def test_the_log_of_a_trial_that_printed_nothing_says_so(archsearch: Any, spec: 
     spec.write_text(GOOD.replace('    print("hello from", trial.number)', ""))
     assert archsearch("run", spec, "--trials", 1, "--quiet").returncode == 0
     text = archsearch("show", "tiny.db", 0, "--log").stdout
-    assert text == "trial 0 has printed nothing; see the trial itself: archsearch show tiny.db 0\n"
+    assert text == "trial 0 has no output; show the trial itself with: archsearch show tiny.db 0\n"
     assert "--log" not in archsearch("show", "tiny.db", 0).stdout
     assert json.loads(archsearch("show", "tiny.db", 0, "--log", "--json").stdout) == {"trial": 0, "log": ""}
 
@@ -308,7 +311,7 @@ def test_ctrl_c_exits_with_130_and_the_study_can_go_on(
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "go on with: archsearch resume tiny.db" in stderr
+    assert "interrupted; nothing is lost; continue with: archsearch resume tiny.db" in stderr
     assert "Traceback" not in stderr
     assert archsearch("resume", "tiny.db", "--quiet").returncode == 0
     assert read(tmp_path / "tiny.db", "SELECT state, count(*) FROM trials GROUP BY state") == [("finished", 4)]
@@ -466,7 +469,7 @@ def test_a_check_reports_what_cannot_be_built(archsearch: Any, tmp_path: Path) -
     assert f"\n{error[1]} of 101 configurations cannot be built:\n" in told.stdout
     assert re.search(r"\n +\d+x +ValueError: width (\d) is too much\n +width=\1 kind=", told.stdout)
     assert re.search(r"\n +\d+x +RuntimeError: .* \[2, \d\] X .*; in Linear '1'\n +width=\d kind=narrow ", told.stdout)
-    assert re.search(r"\nits constraints reject \d+\.\d% of all draws:\n +\d+\.\d% +width < 9\n", told.stdout)
+    assert re.search(r"\nthe constraints reject \d+\.\d% of all draws:\n +\d+\.\d% +width < 9\n", told.stdout)
     assert "building" not in told.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.py"]
 
@@ -477,7 +480,7 @@ def test_a_check_without_networks_loads_no_torch(archsearch: Any, spec: Path) ->
     )
     told = archsearch("check", spec)
     assert (told.returncode, told.stderr) == (0, "False\n")
-    assert "so only its space was checked" in told.stdout
+    assert "so only the space was checked" in told.stdout
     body = json.loads(archsearch("check", spec, "--json", "--samples", 10).stdout)
     assert (body["study"], body["configs"], body["costs"], body["failures"]) == ("tiny", 12, None, [])
     assert archsearch("run", spec, "--quiet").stderr == "False\n"

@@ -59,7 +59,7 @@ def test_one_of_a_kind_is_in_the_singular(session: Any, capsys: pytest.CaptureFi
     Lines(Console(file=out, width=200), started).show(history, [Ended(0.0, 0, Finished())])
     assert " after 1 step  " in out.getvalue()
     progress(quiet=False)(Path("s.db"), history, started)
-    assert "small: 1 trial on 1 Ray worker, 1 done before; " in capsys.readouterr().err
+    assert "small: 1 trial on 1 Ray worker, 1 already done; " in capsys.readouterr().err
 
 
 def test_markup_in_a_study_is_text(session: Any) -> None:
@@ -124,7 +124,7 @@ def test_lines_of_several_goals_a_constraint_and_repeats(two_goals: History) -> 
     best = "front of 1; best accuracy 0.625 (trial 0)"
     assert out.getvalue().splitlines() == [
         f"3/3  trial 0 finished accuracy 0.625, size 10 (mean of 2 runs) after 3 steps  {best}",
-        f"3/3  trial 1 finished accuracy 0.9, size 1000000 after 3 steps, breaks size < 100  {best}",
+        f"3/3  trial 1 finished accuracy 0.9, size 1000000 after 3 steps, violates size < 100  {best}",
         f"3/3  trial 2 failed after 0 steps (ValueError: no)  {best}",
     ]
 
@@ -147,7 +147,7 @@ def test_all_goals_and_constraints_are_announced(two_goals: History, capsys: pyt
     progress(quiet=False)(
         Path("s.db"), two_goals, SessionStarted(0.0, StoppingCriteria(trials=3), 1, "inline", "host", 1)
     )
-    assert "; maximize accuracy, minimize size subject to size < 100; kept in s.db" in capsys.readouterr().err
+    assert "; maximize accuracy, minimize size subject to size < 100; stored in s.db" in capsys.readouterr().err
 
 
 def test_quiet_shows_nothing(session: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,7 +116,7 @@ class TestSeveralGoals:
     def test_a_long_front_is_shown_in_part_with_its_ends(self) -> None:
         long = history(*(once(i / 100, 100.0 * i) for i in range(1, 31)), goals=(ACCURACY, PARAMETERS))
         lines = shown(study_table(long))
-        assert "Pareto front: 30 of 30 finished; 10 that lie apart, and all of them with: archsearch best" in lines
+        assert "Pareto front: 30 of 30 finished; 10 spread along it, see all with: archsearch best" in lines
         numbers = [int(line.split()[0]) for line in lines[-10:]]
         assert numbers == sorted(numbers, reverse=True)
         assert {numbers[0], numbers[-1]} == {29, 0}
@@ -127,11 +127,11 @@ class TestSeveralGoals:
 
 
 class TestConstraints:
-    def test_who_breaks_one_comes_last_and_is_marked(self) -> None:
+    def test_a_trial_that_violates_one_comes_last_and_is_marked(self) -> None:
         lines = shown(study_table(history(*TRIALS, constraints=(SMALL,))))
         assert lines[-7:] == [
             "best 5 of 5 finished",
-            "trial accuracy parameters steps breaks config",
+            "trial accuracy parameters steps violates config",
             "2 0.9 50000 1 x=0.2",
             "0 0.8 20000 1 x=0",
             "3 0.7 30000 1 x=0.3",
@@ -139,18 +139,18 @@ class TestConstraints:
             "1 0.98 2000000 1 parameters < 1e+06 x=0.1",
         ]
 
-    def test_a_trial_says_what_it_breaks(self) -> None:
+    def test_a_trial_shows_what_it_violates(self) -> None:
         held = history(*TRIALS, constraints=(SMALL,))
         assert [trial_json(held, trial)["breaks"] for trial in held.trials[:2]] == [[], ["parameters < 1e+06"]]
-        assert "breaks parameters < 1e+06" in shown(trial_table(held, held.trials[1]))
-        assert not any(line.startswith("breaks") for line in shown(trial_table(held, held.trials[0])))
+        assert "violates parameters < 1e+06" in shown(trial_table(held, held.trials[1]))
+        assert not any(line.startswith("violates") for line in shown(trial_table(held, held.trials[0])))
 
     @pytest.mark.parametrize("goals", [(ACCURACY,), (ACCURACY, PARAMETERS)])
-    def test_where_every_trial_breaks_one(self, goals: tuple[Goal, ...]) -> None:
+    def test_where_every_trial_violates_one(self, goals: tuple[Goal, ...]) -> None:
         tight = history(*TRIALS[1:3], goals=goals, constraints=(OutcomeConstraint.from_text("parameters < 10"),))
         assert without_best(tight) == "none of the 2 finished trials satisfies parameters < 10"
         lines = shown(study_table(tight))
-        assert lines[-4] == "none of the 2 finished trials satisfies parameters < 10; those that come nearest"
+        assert lines[-4] == "none of the 2 finished trials satisfies parameters < 10; the closest ones"
         assert [line.split()[0] for line in lines[-2:]] == ["1", "0"]
         assert "none of the 2 finished trials satisfies parameters < 10" in shown(result(tight, Path("s.db")))
 

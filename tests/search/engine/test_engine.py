@@ -344,7 +344,7 @@ def fail(proposals: list[Any]) -> Any:
     ("how", "message"),
     [
         (fail, r"the strategy Breaks\(\) failed: RuntimeError\('no model'\)"),
-        (lambda ps: [*ps, *ps], r"it returned 2 proposals, but 1 were requested"),
+        (lambda ps: [*ps, *ps], r"it returned 2 proposals, but at most 1 may be returned"),
         (
             lambda ps: [replace(ps[0], config={**ps[0].config, "lr": 99})],
             r"parameter 'lr' is 99, which is not in Float",

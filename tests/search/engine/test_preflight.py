@@ -160,7 +160,7 @@ def test_an_objective_that_tells_no_costs_has_its_space_checked():
     result = found(train, space=SPACE)
     assert result.costs is None
     assert result.to_json()["costs"] is None
-    assert "does not say what a trial costs, so only its space was checked" in shown(result)
+    assert "the objective provides no costs, so only the space was checked" in shown(result)
     assert rehearse(study_of(train, space=SPACE), None) is None
 
 
@@ -173,7 +173,7 @@ def test_constraints_and_what_they_reject():
     assert result.configs == 2000  # neither corner is legal
     assert result.warnings == []
     text = shown(result)
-    assert f"its constraints reject {result.rejected:.1%} of all draws" in text
+    assert f"the constraints reject {result.rejected:.1%} of all draws" in text
     assert f"{result.rejected_by['width > 1']:.1%}  width > 1" in text
 
 
@@ -377,7 +377,7 @@ def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
     result = preflight(study_of(Costly()), 300, limit_s=50)
     assert result.configs == 50
     assert result.warnings == ["stopped after 50s, with 50 of 302 configurations counted"]
-    assert "50 looked at" in shown(result)
+    assert "50 checked" in shown(result)
 
 
 @pytest.mark.parametrize(

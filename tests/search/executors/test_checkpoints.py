@@ -283,7 +283,7 @@ def test_a_state_that_does_not_pickle_fails_its_trial_with_what_to_save(tmp_path
 
     (ended,) = [event for event in worker(wrong, tmp_path).advance(job(), stop=False) if isinstance(event, Ended)]
     assert isinstance(ended.outcome, Failed)
-    assert "trial.save got a state that cannot be kept" in ended.outcome.error
+    assert "trial.save got a state that cannot be pickled" in ended.outcome.error
     assert ended.outcome.error.endswith("save tensors, state_dict()s and plain values")
     assert not list(tmp_path.rglob("*.*"))  # no half-written file
 
@@ -294,7 +294,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(tmp_path: Path, monk
 
     monkeypatch.setattr(Checkpoints, "write", full)
     events = to_the_end(worker(counting, tmp_path), job())
-    assert "no checkpoint at step 2: [Errno 28] No space left on device" in printed(events)
+    assert "cannot save the checkpoint of step 2: [Errno 28] No space left on device" in printed(events)
     assert [report.checkpoint for report in reports(events)] == [""] * 5
 
 

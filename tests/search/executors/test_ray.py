@@ -327,7 +327,7 @@ def test_the_executor_alone() -> None:
         assert executor.capacity == 2
         assert executor.submit(Job(7, 1, {"x": 0.5}, 10**6, 0)) == "worker-0"
         assert executor.submit(Job(8, 1, {"x": 0.25}, 2, 0)) == "worker-1"
-        with pytest.raises(ExecutionError, match="all 2 workers are taken"):
+        with pytest.raises(ExecutionError, match="no worker is free; the capacity is 2"):
             executor.submit(Job(9, 1, {"x": 0.5}, 2, 0))
         events: list[Any] = []
         while len({e.trial for e in events if isinstance(e, Reported)}) < 2:

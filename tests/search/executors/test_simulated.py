@@ -190,10 +190,10 @@ def test_a_curve_may_end_before_the_budget() -> None:
 def test_a_slot_that_is_taken_and_a_time_that_is_none_are_refused() -> None:
     executor = SimulatedExecutor(paced)
     executor.submit(job(0))
-    with pytest.raises(ExecutionError, match="all 1 slots of the simulated executor are taken"):
+    with pytest.raises(ExecutionError, match="no worker is free; the capacity is 1"):
         executor.submit(job(1))
     executor.stop(0)
-    with pytest.raises(ExecutionError, match=r"trial 1 takes -1.0 s for step 1; give a time from 0"):
+    with pytest.raises(ExecutionError, match=r"step 1 of trial 1 takes -1.0 s; the curve must give a finite"):
         executor.submit(replace(job(1), config={"x": -1.0}))
-    with pytest.raises(ExecutionError, match="a capacity of at least 1, got 0"):
+    with pytest.raises(ExecutionError, match="capacity must be at least 1, got 0"):
         SimulatedExecutor(paced, capacity=0)

@@ -343,8 +343,9 @@ def test_paused_trials_are_shown_and_copied_with_their_checkpoints(tmp_path: Pat
     study(ASHA(Random()), trials=6).run(tmp_path / "s.db", quiet=True)
     paused = told(tmp_path / "s.db")[0].in_state("paused")
     text = archsearch("show", "s.db").stdout
-    assert f"{len(paused)} paused, which may yet go on; those that came furthest" in text
-    assert "paused: among the best at this step it goes on" in archsearch("show", "s.db", paused[0].number).stdout
+    assert f"{len(paused)} paused trials that may continue, most steps first" in text
+    shown = archsearch("show", "s.db", paused[0].number).stdout
+    assert "paused: continues if it is among the best at this step" in shown
     assert archsearch("list").stdout.count("6/6") == 1
     archsearch("copy", "s.db", "t.db")
     names = [
