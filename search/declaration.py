@@ -122,7 +122,7 @@ class Declaration:
         space = self.space or Space()
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
-        whole = translate_config(config, space)
+        whole = space.as_declared(translate_config(config, space))
         if changed := [name for name, value in config.items() if name not in whole or whole[name] != value]:
             name = changed[0]
             if name not in whole:

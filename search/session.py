@@ -17,9 +17,11 @@ from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.provenance import origin
 from archsearch.search.engine.stopping import StopSession
-from archsearch.search.executors.worker import checked_metrics
+from archsearch.search.executors.worker import checked_metrics, one_line
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
 from archsearch.spaces import Constraint, Space, SpecError, StoreError
+from archsearch.spaces.argument_checks import whole_number
+from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.history import History
 from archsearch.studies.records import (
     Ended,
@@ -132,12 +134,18 @@ class Session:
         self._lock = threading.RLock()
         self._closed = False
         self._stopped_trials: list[Asked] = []  # by a report, and not told yet
-        self._store = None if store is None else _open_store(Path(store), record)
-        history = History(record)
-        if self._store is not None:
-            history = replace(self._store.history(), study=record)
         self._executor = _CallerExecutor()
-        self._engine = Engine(
+        self._store = None if store is None else _open_store(Path(store), record)
+        try:
+            stored = History(record) if self._store is None else self._store.history()
+            self._engine = self._start(declared, replace(stored, study=record))
+        except BaseException:
+            if self._store is not None:
+                self._store.close()
+            raise
+
+    def _start(self, declared: Declaration, history: History) -> Engine:
+        engine = Engine(
             history,
             SessionStarted(time.time(), declared.stopping, 1, "session", socket.gethostname(), os.getpid()),
             strategy=declared.strategy,  # type: ignore[arg-type]  # names were resolved at construction
@@ -146,8 +154,9 @@ class Session:
             commit=self._append,
             retries=0,
         )
-        self._engine.open()
-        self._engine.commit()
+        engine.open()
+        engine.commit()
+        return engine
 
     @property
     def history(self) -> History:
@@ -186,13 +195,14 @@ class Session:
                 return None
             return Asked(job.number, dict(job.config), job.last_step, job.seed, job.from_step, job.attempt)
 
-    def report(self, trial: Asked, step: int, metrics: Mapping[str, float]) -> bool:
+    def report(self, trial: Asked, step: int, metrics: Mapping[str, float] | float) -> bool:
         """Report the metrics of a trial after a step.
 
         Args:
             trial: The trial that `ask` returned.
             step: The step, from 1. Steps may be skipped.
-            metrics: The values of the metrics by name. A value that is not finite fails the trial.
+            metrics: The values of the metrics by name; in a session with one metric, the number alone is enough. A
+                value that is not finite fails the trial.
 
         Returns:
             Whether to continue the trial: False if the pruner has stopped it, it has made all its steps, or it failed.
@@ -203,7 +213,12 @@ class Session:
         with self._lock:
             running = self._running_trial(trial)
             before = running.run[-1].step if running.run else 0
-            if isinstance(step, bool) or not isinstance(step, int) or not before < step <= (trial.steps or math.inf):
+            try:
+                step = whole_number(step, "step", least=before + 1)
+                legal = step <= (trial.steps or math.inf)
+            except ArgumentError:
+                legal = False
+            if not legal:
                 most = "" if trial.steps is None else f", and at most {trial.steps}"
                 raise SpecError(f"trial {trial.number} reported step {step!r}; the next is {before + 1}{most}")
             self._record(trial, step, metrics, None)
@@ -212,13 +227,19 @@ class Session:
                 self._stopped_trials.append(trial)
             return going and step != trial.steps
 
-    def tell(self, trial: Asked, metrics: Mapping[str, float] | None = None, *, failed: str | None = None) -> None:
+    def tell(
+        self,
+        trial: Asked,
+        metrics: Mapping[str, float] | float | None = None,
+        *,
+        failed: str | BaseException | None = None,
+    ) -> None:
         """End a trial with its result. For a trial that `report` has already ended, this has no effect.
 
         Args:
             trial: The trial that `ask` returned.
-            metrics: The final metrics. None: those of its last report.
-            failed: The reason why the trial failed. None: it has not failed.
+            metrics: The final metrics, as in `report`. None: those of its last report.
+            failed: The reason why the trial failed, as text or as the exception. None: it has not failed.
 
         Raises:
             SpecError: The trial has already ended, or a metric that the study needs is missing. In the latter case the
@@ -232,8 +253,12 @@ class Session:
             before = running.run[-1].step if running.run else 0
             # If this attempt made no report, the metrics belong to its last step.
             last = before if before > running.from_step else trial.steps or 1
+            if isinstance(failed, BaseException):
+                failed = one_line(failed)
+            if not isinstance(failed, str | None):
+                raise SpecError(f"failed must be a text or an exception, got {failed!r}")
             if failed is None:
-                self._check_reported(trial, metrics or {})
+                self._check_reported(trial, metrics)
             self._record(trial, last, metrics, Finished() if failed is None else Failed(failed))
 
     def close(self) -> None:
@@ -242,9 +267,11 @@ class Session:
             if self._closed:
                 return
             self._closed = True
-            self._engine.close("the session was closed")
-            if self._store is not None:
-                self._store.close()
+            try:
+                self._engine.close("the session was closed")
+            finally:
+                if self._store is not None:
+                    self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -254,11 +281,13 @@ class Session:
     ) -> None:
         self.close()
 
-    def _record(self, trial: Asked, step: int, metrics: Mapping[str, float] | None, outcome: Outcome | None) -> None:
+    def _record(
+        self, trial: Asked, step: int, metrics: Mapping[str, float] | float | None, outcome: Outcome | None
+    ) -> None:
         events: list[Event] = []
         if metrics is not None:
             try:
-                numbers = checked_metrics(metrics, step)
+                numbers = checked_metrics(metrics, step, self._only_metric)
             except TypeError as error:
                 raise SpecError(str(error)) from error
             except ValueError as error:  # not finite: the training's fault, as on a worker
@@ -281,14 +310,23 @@ class Session:
         finally:
             self._engine.commit()
 
-    def _check_reported(self, trial: Asked, metrics: Mapping[str, float]) -> None:
+    @property
+    def _only_metric(self) -> str | None:
+        """The name of the session's one metric; None if it has several."""
+        metrics = self.history.study.metrics
+        return metrics[0] if len(metrics) == 1 else None
+
+    def _check_reported(self, trial: Asked, metrics: Mapping[str, float] | float | None) -> None:
         """Check that no metric is missing: a misspelt name must not cost a trained trial."""
+        if metrics is not None and not isinstance(metrics, Mapping):
+            return  # a plain number, or a mistake that `_record` refuses
+        told = [] if metrics is None else list(metrics)
         reported = {name for report in self._trial(trial).run for name in report.metrics}
         for metric in self.history.study.metrics:
-            if metric not in reported and metric not in metrics:
+            if metric not in reported and metric not in told:
                 raise SpecError(
                     f"trial {trial.number} was told without the study's metric '{metric}', and did not report it; tell "
-                    f"it with {{'{metric}': ...}}" + (f", not {', '.join(metrics)}" if metrics else "")
+                    f"it with {{'{metric}': ...}}" + (f", not {', '.join(map(str, told))}" if told else "")
                 )
 
     def _check_open(self) -> None:
@@ -363,6 +401,9 @@ def _open_store(path: Path, record: StudyRecord) -> Store:
         meta = {"format": FORMAT, "source": {"kind": "session"}, "overrides": {}, **origin(None, gpus=False)}
         return Store.create(path, record, meta)
     store = Store.open(path, write=True)
+    if store.meta["source"]["kind"] != "session":
+        store.close()
+        raise StoreError(f"{path} belongs to a Study, not to a Session; use another file, or resume the study")
     if changes := store.study.changes_to(record):
         store.close()
         lines = "".join(f"\n  {change}" for change in changes)

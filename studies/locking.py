@@ -38,8 +38,8 @@ class StoreLock:
         """Release the lock and remove its file."""
         _held.discard(self._store)
         # Remove the file before the lock is released. If another process has opened the file by then, it acquires a
-        # lock on a deleted file, which filelock (since 3.25) detects. Windows cannot remove an open file; there,
-        # filelock removes it after the release.
+        # lock on a deleted file, which filelock detects. Windows cannot remove an open file; there, filelock removes it
+        # after the release. On other systems it must not: the file may be that of the next driver (filelock < 4.0).
         with suppress(OSError):
             Path(self._lock.lock_file).unlink()
         self._lock.release()

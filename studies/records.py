@@ -16,6 +16,7 @@ import numpy as np
 from archsearch.spaces import Config, Space
 from archsearch.spaces.domains import tupled
 from archsearch.studies.goals import Goal, OutcomeConstraint
+from archsearch.studies.read_only import ReadOnlyDict
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Metrics = Mapping[str, float]
@@ -145,6 +146,10 @@ class Proposal:
     drawn_at_random: bool = False
     state: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if type(self.config) is not ReadOnlyDict:
+            object.__setattr__(self, "config", ReadOnlyDict(self.config))
+
 
 @dataclass(frozen=True, slots=True)
 class Extension:
@@ -178,6 +183,10 @@ class Report:
     metrics: Metrics
     seconds: float
     checkpoint: str = ""
+
+    def __post_init__(self) -> None:
+        if type(self.metrics) is not ReadOnlyDict:
+            object.__setattr__(self, "metrics", ReadOnlyDict(self.metrics))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A function as an objective: it gets the trial, and the data that the function `load` has loaded once for all workers.
+"""A function as an objective. It gets the trial and the data that the function `load` has loaded once.
 
     def load(): return np.load("inputs.npy"), np.load("targets.npy")
 
@@ -6,7 +6,7 @@
 
     study = Study(objective=train, shared=load, ...)
 
-On Ray the arrays lie in its object store, once per machine, and are read-only.
+On Ray, arrays are in its object store, once per machine, and read-only.
 """
 
 from __future__ import annotations
@@ -21,24 +21,19 @@ from archsearch.spaces import ArchsearchError, SpecError
 
 @dataclass(frozen=True)
 class FunctionObjective(Objective):
-    """The objective that calls `function`, and gives it what `load` returned as `trial.shared`. Pickles without that.
+    """The objective that calls `function`. Its pickle does not contain the data.
 
     Args:
-        function: Of the trial; it yields its metrics, or reports them with `trial.report`, or returns them.
-        load: Of no arguments; returns the data. None: there is none.
+        function: A function of the trial that yields its metrics, reports them with `trial.report`, or returns them.
+        load: A function without arguments whose return value is `trial.shared`. None: there is no data.
     """
 
     function: Callable[[TrialContext], Iterator[Metrics | float] | Metrics | float | None]
     load: Callable[[], Any] | None = None
     _attached: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    @property
-    def __wrapped__(self) -> Callable[..., Any]:
-        """So that `inspect.unwrap` finds the function."""
-        return self.function
-
     def prepare(self) -> Any:
-        """What `load` returns. Raises SpecError when it fails."""
+        """The return value of `load`. Raises SpecError if it fails."""
         if self.load is None:
             return None
         try:
@@ -49,7 +44,7 @@ class FunctionObjective(Objective):
             raise SpecError(f"Study shared={self.load!r} failed: {type(error).__name__}: {error}; fix it") from error
 
     def attach(self, shared: Any) -> None:
-        """That, for all coming trials in this process."""
+        """Keep the data for the trials in this process."""
         self._attached[:] = [shared]
 
     def __call__(self, trial: TrialContext) -> Iterator[Metrics | float] | Metrics | float | None:

@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from archsearch.search.adapters.function_thread import FunctionThread, idle_thread
+from archsearch.search.adapters.functions import FunctionObjective
 from archsearch.search.protocols import Reporter, TrialContext, TrialStopped
 
 GRACE_S = 30.0  # to return after `trial.report` has returned False: time to save a model, not to train one
@@ -47,7 +48,7 @@ def reports_of(objective: Callable[[TrialContext], Any], trial: TrialContext) ->
 
 def _yields(objective: Callable[..., Any]) -> bool:
     """Is it a generator function, or an object whose call is one?"""
-    function = inspect.unwrap(objective)
+    function = objective.function if isinstance(objective, FunctionObjective) else objective
     return inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(type(function).__call__)
 
 
@@ -85,7 +86,8 @@ class PushedReports:
             self._channel.yields = True
             self._returned = value
             return next(value)
-        if value is None and self._reported:
+        # A trial that is resumed after its last report has nothing left to report.
+        if value is None and (self._reported or self._trial.restored is not None):
             raise StopIteration
         return Returned(value, joins=self._reported)
 
@@ -108,7 +110,7 @@ class PushedReports:
             return
         if self._channel.stop() and self._ended_within(GRACE_S):
             return
-        # It goes on computing, or was not waiting in a report: a Ctrl-C comes while it trains.
+        # It goes on computing, or does not know: a Ctrl-C comes while it trains.
         self._thread.interrupt(TrialStopped)
         if not self._ended_within(UNWIND_S):
             self._end()
@@ -218,12 +220,12 @@ class _Channel(Reporter):
         self._answers.put(True)
 
     def stop(self) -> bool:
-        """The trial is over. Returns whether the function waits in a report, and so learns it at once."""
+        """The trial is over. Returns whether the function knows, by a report that returned or now returns False."""
         with self._state:
             waiting, self._waiting, self._stopped = self._waiting, False, True
         if waiting:
             self._answers.put(False)
-        return waiting
+        return waiting or self._function_knows
 
 
 def _run(

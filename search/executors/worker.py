@@ -144,7 +144,7 @@ class _Attempt:
             ours = isinstance(
                 error, TypeError | ValueError
             )  # usually raised by checked_metrics, with a text for the user
-            return [Ended(UNSTAMPED, number, Failed(_text(error) if ours else _one_line(error)))]
+            return [Ended(UNSTAMPED, number, Failed(_text(error) if ours else one_line(error)))]
         saved = "" if self._checkpoint_writer is None else self._checkpoint_writer.reported(self._step)
         try:
             numbers |= self._returned_at_budget()
@@ -161,7 +161,7 @@ class _Attempt:
         if self._interruptible and isinstance(error, KeyboardInterrupt):
             raise error
         self._capture.write(traceback.format_exc())
-        return Ended(UNSTAMPED, self._job.number, Failed(_one_line(error)))
+        return Ended(UNSTAMPED, self._job.number, Failed(one_line(error)))
 
     def _returned_at_budget(self) -> dict[str, float]:
         """The metrics that a function with `trial.report` returns when it learns that its budget is used up."""
@@ -333,7 +333,7 @@ def _item(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """`ValueError: the message`."""
     text = _text(error)
     if isinstance(error, MemoryError) and text:

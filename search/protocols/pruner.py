@@ -58,5 +58,5 @@ class Pruner:
         return []
 
     def __repr__(self) -> str:
-        """The class and its public attributes; it is recorded in the store."""
+        """The class and its settings; see `Strategy.__repr__`."""
         return settings_repr(self)

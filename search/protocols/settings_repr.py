@@ -1,8 +1,22 @@
-"""The repr of parts that are recorded in the store by it."""
+"""The default repr of strategies and pruners, which is recorded in the store and compared when a study is continued."""
 
 from __future__ import annotations
 
+import inspect
+
 
 def settings_repr(part: object) -> str:
-    settings = (f"{name}={value!r}" for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_")
-    return f"{type(part).__name__}({', '.join(settings)})"
+    """The class, and the arguments of its constructor that are attributes of the same names, as in scikit-learn.
+
+    Other attributes are left out: a cache changes while the study runs.
+    """
+    names = inspect.signature(type(part)).parameters
+    settings = ((name, getattr(part, name)) for name in names if hasattr(part, name))
+    return f"{type(part).__name__}({', '.join(f'{name}={_stable(value)}' for name, value in settings)})"
+
+
+def _stable(value: object) -> str:
+    """The repr, but with the elements of a set in the same order in every process."""
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__name__}([{', '.join(sorted(map(repr, value)))}])"
+    return repr(value)

@@ -107,7 +107,10 @@ class Strategy:
         return []
 
     def __repr__(self) -> str:
-        """The class and its public attributes; it is recorded in the store, and compared when a `Session` goes on."""
+        """The class and its settings: the arguments of its constructor, as attributes of the same names.
+
+        It is recorded in the store, and compared when a study is continued.
+        """
         return settings_repr(self)
 
     def _new(self, history: History, rng: np.random.Generator) -> Proposal | None:
@@ -127,7 +130,7 @@ class Strategy:
         first = next(drawn, None)
         if first is None:
             return None
-        if sure_to_be_new(space, first):
+        if made[0].drawn_at_random and sure_to_be_new(space, first):
             return made[0]
         config = untried(space, [trial.config for trial in history.trials], chain([first], drawn))
         found = next((proposal for proposal in made if proposal.config is config), made[0])

@@ -212,8 +212,9 @@ class Mine(Strategy):
         return history.study.space.sample(rng)
 
 class Patient(Pruner):
-    def __init__(self):
-        self.helper = Plain()
+    def __init__(self, helper=None):
+        self.helper = helper or Plain()
+        self.cache = []
 
     def judge(self, trial, history):
         return Continue()

@@ -145,17 +145,27 @@ def test_a_wrong_argument_of_resume_leaves_the_store_as_it_was(
 class Noisy(Strategy):
     """One without a repr of its own but the base's, holding an object that has none."""
 
-    def __init__(self) -> None:
-        self.part = object()
+    def __init__(self, part: object = None, names: Any = ()) -> None:
+        self.part = part or object()
+        self.names = names
+        self.cache: dict[int, Any] = {}
 
     def propose(self, history: Any, rng: Any) -> Any:
-        return history.study.space.sample(rng)
+        return self.cache.setdefault(len(history.trials), history.study.space.sample(rng))
 
 
 def test_no_address_reaches_the_store(tmp_path: Path) -> None:
     study(strategy=Noisy()).run(tmp_path / "s.db", quiet=True)
     with Store.open(tmp_path / "s.db") as store:
-        assert store.study.strategy == "Noisy(part=object)"
+        assert store.study.strategy == "Noisy(part=object, names=())"
+
+
+def test_the_repr_of_ones_own_strategy_is_that_of_its_settings(tmp_path: Path) -> None:
+    """A cache changes while the study runs, and the order of a set from process to process."""
+    declared = study(strategy=Noisy(names={"b", "a", "c"}))
+    assert repr(declared.strategy) == f"Noisy(part={declared.strategy.part!r}, names=set(['a', 'b', 'c']))"
+    declared.run(tmp_path / "s.db", quiet=True)
+    assert declared.run(tmp_path / "s.db", quiet=True, resume=True).counts() == {"finished": 4}
 
 
 def test_run_and_resume_from_python(tmp_path: Path) -> None:

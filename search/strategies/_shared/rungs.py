@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from archsearch.search.protocols import Strategy
+from archsearch.search.validation import check_part
 from archsearch.spaces import SpecError
 from archsearch.studies.goals import best_first
 from archsearch.studies.history import History
@@ -89,9 +90,10 @@ def _as_pruned(trial: Trial, steps: list[int]) -> Trial:
 
 
 def check_wrapped(strategy: Strategy) -> None:
-    """Raise SpecError if the wrapped object is not a strategy, or is a strategy that pauses trials itself."""
+    """Raise SpecError if the wrapped object is not a valid strategy, or is a strategy that pauses trials itself."""
     name, inner = type(strategy).__name__, getattr(strategy, "strategy", None)
     if not isinstance(inner, Strategy) or type(inner).promote is not Strategy.promote:
         raise SpecError(
             f"{name} wraps a strategy that does not pause trials itself, got {inner!r}; write {name}(TPE())"
         )
+    check_part("strategy", inner, Strategy, required=("propose", "ask"), example="TPE()")
