@@ -367,4 +367,5 @@ def test_best_says_that_trials_are_paused_where_none_has_finished(tmp_path: Path
 
     with pytest.raises(KeyboardInterrupt):
         study(TopK(Random(), keep=1), slow, trials=3).run(tmp_path / "s.db", quiet=True)
-    assert "s.db: no trial has finished yet; 2 paused: archsearch show s.db" in archsearch("best", "s.db").stderr
+    error = archsearch("best", "s.db").stderr
+    assert "s.db: no trial has finished yet; see its 2 paused trials: archsearch show s.db" in error
