@@ -415,6 +415,13 @@ class Objective(ABC):
         """
         return None
 
+    def peek_metrics(self) -> Sequence[str] | None:
+        """The names that it may report, as far as a small part of the data tells. By default, `known_metrics()`.
+
+        Called by the driver right before `prepare`: a study about another metric is refused before all data is read.
+        """
+        return self.known_metrics()
+
     def metrics_of(self, shared: Any) -> Sequence[str] | None:
         """The names that it reports, so that a misspelt goal is found before the first trial. None: not known."""
         return None

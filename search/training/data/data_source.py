@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 
+import numpy.typing as npt
+
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.streaming import Allocate
 from archsearch.spaces.errors import DataError
@@ -58,6 +60,20 @@ class DataSource:
         """
         return self.load()
 
+    def load_targets(self) -> npt.ArrayLike | None:
+        """Read only the targets, if that is much faster than `load`; None, the default, if it is not.
+
+        Called before `load`, unless the source has an attribute `task` that is not None: the targets tell the task, and
+        a study with a metric of the other task is then refused before the inputs are read.
+
+        Returns:
+            The targets of `load`, including those of an official test part; or None.
+
+        Raises:
+            DataError: As in `load`.
+        """
+        return None
+
     def __str__(self) -> str:
         """How error messages name the source."""
         return type(self).__name__
@@ -81,10 +97,11 @@ def check_source(source: object) -> None:
     kind = type(source)
     if kind.load is DataSource.load:
         raise DataError(_missing_load(kind))
-    # Below 0.85 there are honest names, such as load_one.
-    misspelt = difflib.get_close_matches("load_into", _own_methods(kind), n=1, cutoff=0.85)
-    if misspelt and kind.load_into is DataSource.load_into:
-        raise DataError(f"{kind.__name__} has no member load_into, but {misspelt[0]}; did you mean 'load_into'?")
+    for name in ("load_into", "load_targets"):
+        # Below 0.85 there are honest names, such as load_one.
+        misspelt = difflib.get_close_matches(name, _own_methods(kind), n=1, cutoff=0.85)
+        if misspelt and getattr(kind, name) is getattr(DataSource, name):
+            raise DataError(f"{kind.__name__} has no member {name}, but {misspelt[0]}; did you mean '{name}'?")
 
 
 def _missing_load(kind: type) -> str:

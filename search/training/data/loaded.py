@@ -15,7 +15,7 @@ from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples, Texts
 from archsearch.search.training.data.streaming import Allocate
-from archsearch.search.training.data.targets import check_task
+from archsearch.search.training.data.targets import check_task, infer_task
 from archsearch.spaces.errors import DataError
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -47,6 +47,23 @@ def load_checked(source: DataSource, allocate: Allocate = np.empty) -> LoadedDat
         return _checked(samples)
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
+
+
+def load_task(source: DataSource) -> Task | None:
+    """The task, as the source declares it or as its targets imply it; None if only `load` can tell.
+
+    Raises:
+        DataError: The targets cannot be used.
+    """
+    declared: Task | None = getattr(source, "task", None)
+    if declared is not None or (values := source.load_targets()) is None:
+        return declared
+    try:
+        targets = checked_targets(as_array(values, "targets"))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    # A fault in the values is reported with its row when everything is loaded.
+    return infer_task(targets) if len(targets) and all_finite(targets) else None
 
 
 def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str = "") -> Pair:

@@ -17,7 +17,7 @@ from archsearch.search.training.data.blocks import row_blocks
 from archsearch.search.training.data.columns import Table
 from archsearch.search.training.data.data_source import DataSource, check_source
 from archsearch.search.training.data.fingerprint import fingerprint
-from archsearch.search.training.data.loaded import LoadedData, load_checked
+from archsearch.search.training.data.loaded import LoadedData, load_checked, load_task
 from archsearch.search.training.data.prepared import Cleaning, Part, Prepared, Task
 from archsearch.search.training.data.samples import Texts
 from archsearch.search.training.data.scaling import Scaling, fit_images
@@ -68,6 +68,14 @@ class Data:
             raise DataError(unknown("categories", str(self.categories), get_args(CategoryEncoding)))
         if self.scaling not in get_args(Scaling):
             raise DataError(unknown("scaling", str(self.scaling), get_args(Scaling)))
+
+    def task(self) -> Task | None:
+        """The task, read from the targets alone if the source does not declare it; None if only `prepare` can tell.
+
+        Raises:
+            DataError: The targets cannot be used.
+        """
+        return load_task(self.source)
 
     def prepare(self) -> Prepared:
         """Load, check, split and preprocess the data. The same samples and settings give the same arrays.
