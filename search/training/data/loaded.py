@@ -17,6 +17,7 @@ from archsearch.search.training.data.samples import Samples, Texts
 from archsearch.search.training.data.streaming import Allocate
 from archsearch.search.training.data.targets import check_task, infer_task
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
@@ -82,7 +83,10 @@ def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str 
         raise DataError(f"{part}inputs must have shape (n, features), got {inputs.shape}; use inputs.reshape(-1, 1)")
     targets = checked_targets(targets, part)
     if len(inputs) != len(targets):
-        raise DataError(f"{len(inputs)} {part}inputs but {len(targets)} {part}targets; give one target per input")
+        raise DataError(
+            f"{count(len(inputs), f'{part}input')} but {count(len(targets), f'{part}target')}; give one "
+            "target per input"
+        )
     if inputs.size == 0:
         raise DataError(f"{part}inputs are empty, got shape {inputs.shape}; give at least one row and one feature")
     return inputs, targets
@@ -99,7 +103,8 @@ def checked_targets(targets: npt.NDArray[Any], part: str = "") -> npt.NDArray[An
         missing = [row for row, value in enumerate(targets) if is_missing(value)]
         if missing:
             raise DataError(
-                f"{part}targets have {len(missing)} missing values, the first at row {missing[0]}; drop those rows"
+                f"{part}targets have {count(len(missing), 'missing value')}, the first at row {missing[0]}; drop those "
+                "rows"
             )
         if not all(isinstance(value, str) for value in targets):
             kinds = {type(value) for value in targets}
@@ -137,9 +142,9 @@ def _checked(samples: Samples) -> LoadedData:
     return LoadedData(inputs, targets, samples.task, official)
 
 
-def _checked_texts(texts: Texts, count: int) -> Texts:
-    if len(texts.texts) != count:
-        raise DataError(f"{len(texts.texts)} texts but {count} targets; give one target per text")
+def _checked_texts(texts: Texts, targets: int) -> Texts:
+    if len(texts.texts) != targets:
+        raise DataError(f"{count(len(texts.texts), 'text')} but {count(targets, 'target')}; give one target per text")
     for row, text in enumerate(texts.texts):
         if not isinstance(text, str) or not text.strip():
             got = "an empty text" if isinstance(text, str) else f"a {type(text).__name__}"
@@ -158,16 +163,16 @@ def _check_finite(values: npt.NDArray[Any], what: str, own: int) -> None:
     """own: how many rows there are before the official test part, whose rows are counted from 0 again."""
     if all_finite(values):
         return
-    count = 0
+    found = 0
     first: tuple[int, ...] = ()
     for some in blocks(values):
         places = np.argwhere(~np.isfinite(values[some]))
-        if len(places) and not count:
+        if len(places) and not found:
             first = (some.start + int(places[0][0]), *map(int, places[0][1:]))
-        count += len(places)
+        found += len(places)
     part, row = ("test ", first[0] - own) if first[0] >= own else ("", first[0])
     where = f"row {row}" + (f", column {', '.join(map(str, first[1:]))}" if len(first) > 1 else "")
     raise DataError(
-        f"{part}{what} have {count} values that are not finite, the first at {where}: {values[first]}; "
+        f"{part}{what} have {count(found, 'non-finite value')}, the first at {where}: {values[first]}; "
         "fill them in or drop those rows"
     )

@@ -14,6 +14,7 @@ from archsearch.search.training.data.prepared import Cleaning
 from archsearch.search.training.data.scaling import Scaling, table_scaler
 from archsearch.search.training.data.split import Rows
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 MOST_EXTREME = 1e30  # float32 ends at 3e38, and the standard deviation squares
 
@@ -118,8 +119,8 @@ def _without_constants(table: Table, train: Rows) -> Table:
     categorical = tuple(column for column in table.categorical if len(np.unique(column.codes[train])) > 1)
     if not varies.any() and not categorical:
         raise DataError(
-            f"no column varies in the training part of {len(train):,} rows, so there is nothing to learn from; check "
-            "the columns"
+            f"no column varies in the training part of {count(len(train), 'row')}, so there is nothing to learn from; "
+            "check the columns"
         )
     names = tuple(name for name, kept in zip(table.names, varies, strict=True) if kept)
     return Table(table.numbers[:, varies], names, categorical)
