@@ -1,6 +1,6 @@
-"""The base class of everything that data comes from. A source loads samples; the rest is done around it, once for all.
+"""The base class of data sources. A source only loads samples; checks, split and preprocessing are the same for all.
 
-The built-in sources (`csv`, `idx`, `arrays`, …) derive from it as a user's own do.
+The built-in sources (`csv`, `idx`, `arrays`, …) derive from it, just as a user's own do.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class DataSource:
         Supervised(data=Measurements("m.txt"), ...)
         Supervised(data=Data(Measurements("m.txt"), split=Split(folds=5), scaling="min_max"), ...)
 
-    Checks and their messages, the split and its folds, preprocessing, streaming of data larger than memory, the
-    fingerprint that a resumed study compares, and the transfer to the workers are done for every source alike.
+    Everything else works the same for all sources: checks and error messages, the split and its folds, preprocessing,
+    streaming of data larger than memory, the fingerprint that a resumed study compares, the transfer to the workers.
 
     A source is a declaration: making one should read nothing, so that a study file stays quick to import. It must
     pickle, and should hold a path rather than the data. `archsearch.search.testing.data_sources` has tests for it.
@@ -38,7 +38,7 @@ class DataSource:
     __slots__ = ()
 
     def load(self) -> Samples:
-        """Read the whole data set. The one method that every source must have.
+        """Read the whole data set. This is the only method that a source must have.
 
         Called in the driver process, once per session and never on a worker. Each call must return the same samples in
         the same order, also in another process: a resumed study refuses other data.
@@ -84,7 +84,7 @@ class DataSource:
 
 
 def check_source(source: object) -> None:
-    """Raises DataError if it is no source, has no `load`, or has a method with nearly the name of DataSource's."""
+    """Raises DataError if it is no source, has no `load`, or has a method whose name looks like a misspelt one."""
     if isinstance(source, type):
         raise DataError(
             f"a data source must be an instance, got the class {source.__name__}; write {source.__name__}(...)"
@@ -98,7 +98,7 @@ def check_source(source: object) -> None:
     if kind.load is DataSource.load:
         raise DataError(_missing_load(kind))
     for name in ("load_into", "load_targets"):
-        # Below 0.85 there are honest names, such as load_one.
+        # Below 0.85 are names that are meant as they are, such as load_one.
         misspelt = difflib.get_close_matches(name, _own_methods(kind), n=1, cutoff=0.85)
         if misspelt and getattr(kind, name) is getattr(DataSource, name):
             raise DataError(f"{kind.__name__} has no member {name}, but {misspelt[0]}; did you mean '{name}'?")

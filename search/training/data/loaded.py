@@ -1,4 +1,4 @@
-"""From what a source returned to checked arrays: every data set passes here, and is wrong in one wording."""
+"""Load a source and check what it returned, so that all sources have the same checks and error messages."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 class LoadedData:
     """A data set that was loaded and checked, before anything is split or fitted.
 
-    inputs: a Table, Texts, or an array (n, ...) of finite numbers with at least three dimensions. targets: (n,) bools,
-    finite numbers or text. official_test: how many of the last rows are the data set's own test part.
+    Attributes:
+        inputs: A Table, Texts, or an array (n, ...) of finite numbers with at least three dimensions.
+        targets: (n,) bools, finite numbers or text.
+        task: The task that the source declares; None infers it from the targets.
+        official_test: How many of the last rows are the data set's own test part.
     """
 
     inputs: Table | Texts | npt.NDArray[Any]
@@ -37,7 +40,15 @@ class LoadedData:
 
 
 def load_checked(source: DataSource, allocate: Allocate = np.empty) -> LoadedData:
-    """Load the source and check what it returned. Raises DataError, which names the source."""
+    """Load the source and check what it returned.
+
+    Args:
+        source: The source.
+        allocate: Makes the arrays to load into; see `DataSource.load_into`.
+
+    Raises:
+        DataError: The samples cannot be used. The message names the source.
+    """
     samples: object = source.load_into(allocate)  # a user's method may return anything
     if not isinstance(samples, Samples):
         raise DataError(
@@ -68,9 +79,18 @@ def load_task(source: DataSource) -> Task | None:
 
 
 def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str = "") -> Pair:
-    """Inputs (n, ...) and targets (n,) of the right types and shapes; that they are finite is checked later.
+    """Check the types and shapes of inputs (n, ...) and targets (n,); that they are finite is checked later.
 
-    part: "test " in the messages on a test part.
+    Args:
+        inputs: (n, ...) numbers.
+        targets: (n,) numbers, bools or text.
+        part: "test " in messages about a test part.
+
+    Returns:
+        Both arrays, converted if they hold Python objects.
+
+    Raises:
+        DataError: A type or shape is wrong, or the lengths differ.
     """
     if inputs.dtype.kind == "O":
         inputs = _as_float(inputs, f"{part}inputs")
@@ -160,7 +180,13 @@ def _as_float(values: npt.NDArray[Any], what: str) -> npt.NDArray[np.float64]:
 
 
 def _check_finite(values: npt.NDArray[Any], what: str, own: int) -> None:
-    """own: how many rows there are before the official test part, whose rows are counted from 0 again."""
+    """Raise DataError for NaN and infinity.
+
+    Args:
+        values: (n, ...) numbers, or text, which passes.
+        what: "inputs" or "targets".
+        own: How many rows precede the official test part, whose rows are counted from 0 again.
+    """
     if all_finite(values):
         return
     found = 0

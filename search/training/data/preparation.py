@@ -86,7 +86,7 @@ class Data:
           category).
         - Texts: token codes, where 0 is padding and 1 a token that is not in the vocabulary.
         - Other arrays, such as images: scaled as a whole.
-        - Targets of a regression are standardised.
+        - Targets of a regression are standardized.
 
         All statistics are of the training part. Parts larger than memory are mapped from temporary files, which exist
         as long as the returned object; their numbers are the same.
@@ -94,7 +94,7 @@ class Data:
         Raises:
             DataError: The data cannot be used as it is; the message says where and how to fix it.
         """
-        allocator = Allocator(self.streaming)  # of what is loaded; its files are removed once everything is prepared
+        allocator = Allocator(self.streaming)  # for what is loaded; `prepare` has another for what is kept
         try:
             loaded = load_checked(self.source, allocator.allocate)
             return prepare(loaded, self.split, self.categories, self.scaling, self.streaming)
@@ -106,10 +106,8 @@ def as_data(data: Data | DataSource) -> Data:
     """A source alone as data with the default split and preprocessing; anything else unchanged."""
     if isinstance(data, DataSource):
         return Data(data)
-    if hasattr(data, "load") and not hasattr(
-        data, "prepare"
-    ):  # a class, or a source that is not derived from DataSource
-        check_source(data)
+    if hasattr(data, "load") and not hasattr(data, "prepare"):
+        check_source(data)  # explains what is wrong: it is a class, or is not derived from DataSource
     return data
 
 
@@ -161,8 +159,14 @@ def _settings(split: Split, scaling: Scaling) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """What was fitted on the training rows: a function from row numbers (n,) to inputs (n, *shape), and what describes
-    these inputs in `Prepared`.
+    """What was fitted on the training rows.
+
+    Attributes:
+        encode: From row numbers (n,) to inputs (n, *shape).
+        cleaning: What was repaired.
+        feature_names: As in `Prepared`.
+        categories: As in `Prepared`.
+        tokens: As in `Prepared`.
     """
 
     encode: Callable[[Rows], Inputs]
@@ -195,7 +199,17 @@ def _prepare_fold(
     allocator: Allocator,
     folds: int,
 ) -> Prepared:
-    """The parts of one of `folds` folds."""
+    """The parts of one fold.
+
+    Args:
+        fitted: What was fitted on its training part.
+        targets: (n,) the targets of all rows.
+        rows: The rows of each part.
+        task: The task.
+        classes: The names of the classes; () for a regression.
+        allocator: Makes the arrays of the parts.
+        folds: How many folds there are; all of them are in memory at the same time.
+    """
     mean, std = 0.0, 1.0
     if task == "regression":
         mean, std = _mean_std(targets[rows.train])

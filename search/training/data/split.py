@@ -121,7 +121,13 @@ DEFAULT_SPLIT = Split()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitRows:
-    """Row numbers of each part, (n,) int64, in any order. test: None if there is no test part."""
+    """The row numbers of each part, in any order.
+
+    Attributes:
+        train: (n,) row numbers.
+        validation: (n,) row numbers.
+        test: (n,) row numbers; None if there is no test part.
+    """
 
     train: Rows
     validation: Rows

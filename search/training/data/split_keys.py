@@ -1,4 +1,4 @@
-"""The group or time of every row, by which a split divides them: from a column, or from labels given in the split."""
+"""The group or the time of each row, by which a split divides them: from a column, or from labels in the `Split`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from archsearch.studies.formatting import count
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitKeys:
-    """keys: per row the number of its group, or its time; None for neither. inputs: without the column of the keys."""
+    """What a split divides the rows by, and the inputs that remain.
+
+    Attributes:
+        inputs: The inputs without the column of the keys.
+        keys: (n,) the group of each row as a number, or its time; None if the split uses neither.
+    """
 
     inputs: Table | Any
     keys: npt.NDArray[Any] | None = None
