@@ -192,7 +192,7 @@ class Float:
         if self.step is None or not self.low <= number <= self.high:
             return self.low <= number <= self.high
         nearest = self._at(round((number - self.low) / self.step))
-        return math.isclose(nearest, number, rel_tol=1e-15, abs_tol=1e-9 * self.step)
+        return abs(nearest - number) <= _rounding_error(self.low, self.high, self.step)
 
     def size(self) -> float:
         """The number of values: infinite, unless there is a step or `low` equals `high`."""
@@ -239,7 +239,7 @@ class Float:
     def _counted(self) -> float:
         if self.low == self.high:
             return 1
-        return math.inf if self.step is None else math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return math.inf if self.step is None else _last_index(self.low, self.high, self.step) + 1
 
     def _at(self, index: int) -> float:
         return self.low if self.step is None else _stepped(self.low, self.high, self.step, index)
@@ -294,11 +294,23 @@ def _check_bounds(domain: Int | Float, low: float, high: float, log: bool) -> No
         raise SpaceError(f"{domain}: log=True needs low above 0, got {low}")
 
 
+def _last_index(low: float, high: float, step: float) -> int:
+    """How many steps lead from `low` to the last value; a value that rounding puts above `high` counts as `high`."""
+    error = _rounding_error(low, high, step)
+    return int((Decimal(repr(high)) + Decimal(error) - Decimal(repr(low))) // Decimal(repr(step)))
+
+
+def _rounding_error(low: float, high: float, step: float) -> float:
+    """How far rounding may move a value between `low` and `high`, as in 0.3 + 1.9 = 2.1999999999999997."""
+    largest = max(abs(low), abs(high))  # where floats are farthest apart
+    return min(max(1e-15 * largest, 1e-9 * step), step / 4)  # never so much that neighbours are confused
+
+
 @lru_cache(maxsize=2**14)
 def _stepped(low: float, high: float, step: float, index: int) -> float:
     # In decimal arithmetic, so that 0.1 + 2 * 0.1 is 0.3, in reports and in conditions.
     number = float(Decimal(repr(low)) + index * Decimal(repr(step)))
-    return high if index and abs(high - number) <= 1e-9 * step else number
+    return high if index and abs(high - number) <= _rounding_error(low, high, step) else number
 
 
 def _density_of(domain: Int | Float) -> TruncatedNormal | None:

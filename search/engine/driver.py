@@ -18,7 +18,7 @@ from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.interrupts import Interrupts
 from archsearch.search.engine.observers import Observers
-from archsearch.search.engine.preflight import check_budget, check_goal, check_space, rehearse, setting_warnings
+from archsearch.search.engine.preflight import check_budget, check_space, prepare, rehearse, setting_warnings
 from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.spec import Source, source_from_json, source_of
 from archsearch.search.executors import EXECUTORS, quiet_ray
@@ -215,10 +215,9 @@ class Driver:
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
         # Called in the driver before any worker starts, so that mistakes in the data are found here.
-        shared = self.study.trainable.prepare()
+        shared = prepare(self.study)
         self._check_data(store, history, shared)
         self._check_gpus()
-        check_goal(self.study, shared)
         check_budget(self.study, shared)
         warnings: list[str] = []
         if not history.trials:

@@ -141,8 +141,7 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
 
 def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
     space, objective, rng = study.record().space, study.trainable, np.random.default_rng(study.seed)
-    shared = objective.prepare()
-    check_goal(study, shared)
+    shared = prepare(study)
     check_budget(study, shared)
     rejected = space.rejection_rates(rng, samples)
     configs = [*corners(space), *(space.sample(rng) for _ in range(samples))]
@@ -235,13 +234,23 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
     return f"{len(failed)} of {count(tried, 'configuration')} cannot be built, and such trials will fail: {why}"
 
 
-def check_goal(study: Declaration, shared: Any) -> None:
-    """Check that the objective reports the metrics of the study, if it names its metrics.
+def prepare(study: Declaration) -> Any:
+    """Prepare the data of the objective, and check that the objective reports the metrics of the study on it.
+
+    The metrics are checked first as far as the objective can tell them from a small part of the data.
 
     Raises:
+        ArchsearchError: The data is invalid.
         SpecError: The objective does not report a metric of the study on this data.
     """
-    if (known := study.trainable.metrics_of(shared)) is not None:
+    _check_goal(study, study.trainable.peek_metrics())
+    shared = study.trainable.prepare()
+    _check_goal(study, study.trainable.metrics_of(shared))
+    return shared
+
+
+def _check_goal(study: Declaration, known: Sequence[str] | None) -> None:
+    if known is not None:
         check_metrics(study.record().metrics, known, study.trainable)
 
 

@@ -58,6 +58,13 @@ class DataSourceContract:
         assert _fingerprint(source) == first
         assert _fingerprint(self.make(tmp_path)) == first
 
+    def test_targets_read_alone_are_the_same(self, tmp_path: Path) -> None:
+        source = self.make(tmp_path)
+        alone = source.load_targets()
+        if alone is None:
+            pytest.skip("load_targets is not given")
+        np.testing.assert_array_equal(np.asarray(alone), load_checked(source).targets)
+
     def test_it_pickles(self, tmp_path: Path) -> None:
         source = self.make(tmp_path)
         assert _fingerprint(pickle.loads(_pickled(source))) == _fingerprint(source)

@@ -133,6 +133,16 @@ class Supervised(Objective):
         asked = (each.name if isinstance(each, Metric) else str(each) for each in self.metrics)
         return tuple(dict.fromkeys((*LOSSES, *STANDARD.values(), *asked)))
 
+    def peek_metrics(self) -> tuple[str, ...]:
+        """The names that it yields, once the targets have been read; those of either task if they cannot be read alone.
+
+        Raises:
+            DataError: The targets cannot be used.
+            SpecError: One of `metrics` is not one of the task.
+        """
+        task = self.data.task() if isinstance(self.data, Data) else None
+        return self.known_metrics() if task is None else metric_names(task == "classification", self.metrics)
+
     def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
         """The names of the reported metrics.
 

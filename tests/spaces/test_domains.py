@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archsearch import Choice, Float, Int, SpaceError
@@ -46,7 +46,25 @@ def test_values_come_back_from_the_unit_interval(data: Any, any_domain: Any) -> 
 
 @given(data=st.data())
 def test_the_last_and_the_first_value_are_reached(data: Any, any_domain: Any) -> None:
-    domain = data.draw(any_domain)
+    check_ends(data.draw(any_domain))
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        Float(0.3, 2.1999999999999997, step=1e-07),
+        Float(0.3, 2.2, step=1e-07),
+        Float(-4.0, 45.999999900000006, step=1e-07),
+        Float(1e9, 1e9 + 1, step=1e-4),
+        Float(1e15, 1e15 + 1, step=0.125),
+    ],
+    ids=str,
+)
+def test_rounding_does_not_lose_the_last_value(domain: Float) -> None:
+    check_ends(domain)
+
+
+def check_ends(domain: Domain) -> None:
     ends = (domain.from_unit(0.0), domain.from_unit(1.0))
     match domain:
         case Int():
@@ -191,6 +209,23 @@ def test_stepped_floats_read_as_a_person_wrote_them() -> None:
     assert Float(0, 1, step=1 / 3).from_unit(1.0) == 1.0
     assert Float(0, 1, step=0.4).from_unit(1.0) == 0.8
     assert Float(0, 1e-12, step=0.1).from_unit(1.0) == 0.0
+
+
+@given(
+    low=st.integers(-500, 500).map(lambda tenths: tenths / 10) | st.floats(-1e6, 1e6),
+    step=st.sampled_from((1, 0.1, 0.25, 0.7, 1 / 3, 1e-3, 1e-5, 1e-7)) | st.floats(1e-7, 1e3),
+    steps=st.integers(1, 10**9),
+)
+@example(low=0.3, step=1e-07, steps=19_000_000)
+@example(low=-1000.1, step=1e-7, steps=10_001_000_000)
+def test_whole_steps_reach_the_bound_that_a_person_computed(low: float, step: float, steps: int) -> None:
+    exact = Fraction(repr(low)) + steps * Fraction(repr(step))
+    for high in (low + steps * step, float(exact), math.nextafter(float(exact), -math.inf)):
+        domain = Float(low, high, step=step)
+        assert domain.size() == steps + 1
+        assert domain.from_unit(1.0) == high
+        assert high in domain
+        assert domain.to_unit(high) == pytest.approx(1 - 0.5 / domain.size(), abs=0.01 / domain.size())
 
 
 def test_steps_finer_than_twelve_digits_stay_apart() -> None:

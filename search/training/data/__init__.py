@@ -6,24 +6,20 @@
 NumPy only: processes share the arrays, and `training` turns them into tensors.
 """
 
+from archsearch.search.training.data.bundled import breast_cancer, diabetes, digits, iris, wine
 from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.preparation import Data
 from archsearch.search.training.data.prepared import Part, Prepared
 from archsearch.search.training.data.samples import Samples, Texts
 from archsearch.search.training.data.sources import (
     arrays,
-    breast_cancer,
     csv,
     dataset,
-    diabetes,
-    digits,
     idx,
     image_folder,
-    iris,
     npz,
     parquet,
     text,
-    wine,
 )
 from archsearch.search.training.data.split import Split
 from archsearch.search.training.data.streaming import Streaming

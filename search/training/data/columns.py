@@ -16,7 +16,13 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # texts that stand f
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoricalColumn:
-    """A column of categories. codes: (n,) int64 indices into `categories`, where "" stands for a missing value."""
+    """A column of categories.
+
+    Attributes:
+        name: The name of the column.
+        categories: The distinct texts, sorted; "" stands for a missing value.
+        codes: (n,) indices into `categories`.
+    """
 
     name: str
     categories: tuple[str, ...]
@@ -25,7 +31,13 @@ class CategoricalColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Columns of both kinds. numbers: (n, k) float64, NaN where missing; names: (k,) names of the numeric columns."""
+    """Columns of both kinds.
+
+    Attributes:
+        numbers: (n, k) the numeric columns; NaN where a value is missing.
+        names: (k,) the names of the numeric columns.
+        categorical: The categorical columns, of n rows each.
+    """
 
     numbers: npt.NDArray[np.float64]
     names: tuple[str, ...]
@@ -65,7 +77,7 @@ def table_from_columns(columns: Mapping[str, npt.ArrayLike], rows: int) -> Table
 
 
 def categorical_column(name: str, cells: Iterable[str]) -> CategoricalColumn:
-    """The cells as categories, every spelling of a missing value being the category ""."""
+    """The cells as categories; every spelling of a missing value becomes the category ""."""
     clean = ["" if cell.lower() in MISSING else cell for cell in cells]
     categories = tuple(sorted(set(clean)))
     index = {category: code for code, category in enumerate(categories)}

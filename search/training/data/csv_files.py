@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +45,10 @@ class Csv(DataSource):
         return f"'{self.path}'"
 
     def load(self) -> Samples:
-        records = read_records(
-            self.path, delimiter=self.delimiter, encoding=self.encoding, header=self.header, names=self.names
-        )
-        self._check_names(records)
+        records = self._read()
         inputs: dict[str, npt.NDArray[Any]] = {}
         targets: npt.NDArray[Any] = np.empty(0)
-        for name, cells in zip(records.names, records.cells, strict=True):
+        for name, cells in records.cells.items():
             column = Column(self.path, name, cells, records.lines)
             if name == self.target:
                 targets = column.targets(self.task)
@@ -64,11 +62,24 @@ class Csv(DataSource):
             raise DataError(f"'{self.path}' has no column but the target '{self.target}'; drop fewer columns")
         return Samples(inputs, targets, self.task)
 
-    def _check_names(self, records: Records) -> None:
+    def load_targets(self) -> npt.NDArray[Any]:
+        records = self._read(keep=(self.target,))
+        return Column(self.path, self.target, records.cells[self.target], records.lines).targets(self.task)
+
+    def _read(self, keep: Collection[str] | None = None) -> Records:
+        records = read_records(
+            self.path,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            header=self.header,
+            names=self.names,
+            keep=keep,
+        )
         for name in (self.target, *self.categorical, *self.drop):
             if name not in records.names:
                 hint = f"; is delimiter={self.delimiter!r} right?" if len(records.names) == 1 else ""
                 raise DataError(f"'{self.path}': {unknown('column', name, records.names)}{hint}")
+        return records
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from archsearch.search.training.data.files import read_bytes
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 # How many non-ASCII characters it takes to tell UTF-8 reliably: by chance, one of seven GBK characters is valid UTF-8.
 ENOUGH_CHARACTERS = 8
@@ -20,14 +21,16 @@ _LEAD_BYTE = re.compile(rb"[\xc0-\xff]")  # the first byte of a non-ASCII charac
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Named columns of cells, stripped of surrounding white space.
+    """The rows of a CSV file, column by column.
 
-    names: one per column. cells: for each column, one text per row. lines: for each row, the line of the file on which
-    it starts, from 1.
+    Attributes:
+        names: The names of all columns of the file.
+        cells: The cells of each column that was kept, one per row, stripped of surrounding white space.
+        lines: The line of the file on which each row starts, from 1.
     """
 
     names: tuple[str, ...]
-    cells: tuple[tuple[str, ...], ...]
+    cells: Mapping[str, tuple[str, ...]]
     lines: tuple[int, ...]
 
 
@@ -45,8 +48,9 @@ def read_records(
     header: bool,
     names: Sequence[str] | None,
     quotes: bool = True,
+    keep: Collection[str] | None = None,
 ) -> Records:
-    """Read a whole CSV file. Blank lines are skipped; columns without a name are called c0, c1, …
+    """Read a CSV file. Blank lines are skipped; columns without a name are called c0, c1, …
 
     Args:
         path: The file, gzipped or not.
@@ -55,21 +59,46 @@ def read_records(
         header: Whether the first line holds the names of the columns.
         names: Names of the columns, in place of those in the header.
         quotes: Whether a field may be enclosed in double quotes; if not, they are ordinary characters.
+        keep: The names of the columns to keep; those that the file does not have are ignored. None keeps all. Every
+            row is checked either way, but a few columns of many are read several times faster.
 
     Raises:
         DataError: The file is missing, empty or in another encoding (as far as that can be detected), or its lines
             have different numbers of fields.
     """
-    lines, rows = _parse(path, _decode(path, encoding), delimiter, quotes)
-    if not rows:
+    records = _parse(path, _decode(path, encoding), delimiter, quotes)
+    first = next(records, None)
+    if first is None:
         raise DataError(f"'{path}' is empty; it needs {'a header and ' if header else ''}at least one row")
-    width = len(rows[0])
-    columns = (
-        tuple(names) if names is not None else tuple(cell.strip() for cell in rows[0]) if header else ("",) * width
-    )
-    if len(columns) != width:
+    width = len(first[1])
+    columns = _column_names(path, first[1] if header else [""] * width, names, delimiter)
+    kept = [index for index, name in enumerate(columns) if keep is None or name in keep]
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    odd: list[tuple[int, int]] = []  # (line, fields)
+    for line, row in records if header else chain([first], records):
+        lines.append(line)
+        if len(row) != width:
+            odd.append((line, len(row)))
+        elif not odd:
+            rows.append(row if keep is None else [row[index] for index in kept])
+    if not lines:
+        raise DataError(f"'{path}' has a header but no rows; pass header=False if its first line is data")
+    if odd:
+        how = f"that contains {delimiter!r} must be in double quotes" if quotes else f"cannot contain {delimiter!r}"
         raise DataError(
-            f"'{path}' has {width} columns, but names= gives {len(columns)}; give one name per column, "
+            f"'{path}', line {odd[0][0]}: got {count(odd[0][1], 'field')}, expected {width}; fix the line"
+            f"{'' if len(odd) == 1 else f' and {len(odd) - 1:,} more'} (a field {how})"
+        )
+    cells = (tuple(map(str.strip, column)) for column in zip(*rows, strict=True))
+    return Records(columns, dict(zip((columns[index] for index in kept), cells, strict=True)), tuple(lines))
+
+
+def _column_names(path: str, header: Sequence[str], names: Sequence[str] | None, delimiter: str) -> tuple[str, ...]:
+    columns = tuple(cell.strip() for cell in header) if names is None else tuple(names)
+    if len(columns) != len(header):
+        raise DataError(
+            f"'{path}' has {count(len(header), 'column')}, but names= gives {len(columns)}; give one name per column, "
             f"and check delimiter={delimiter!r}"
         )
     columns = tuple(name or f"c{index}" for index, name in enumerate(columns))
@@ -78,19 +107,7 @@ def read_records(
         raise DataError(
             f"'{path}' has two columns named '{twice}'; rename one, or pass header=False if the first line is data"
         )
-    if header:
-        lines, rows = lines[1:], rows[1:]
-        if not rows:
-            raise DataError(f"'{path}' has a header but no rows; pass header=False if its first line is data")
-    odd = [index for index, row in enumerate(rows) if len(row) != width]
-    if odd:
-        how = f"that contains {delimiter!r} must be in double quotes" if quotes else f"cannot contain {delimiter!r}"
-        raise DataError(
-            f"'{path}', line {lines[odd[0]]}: got {len(rows[odd[0]])} fields, expected {width}; fix the line"
-            f"{'' if len(odd) == 1 else f' and {len(odd) - 1:,} more'} (a field {how})"
-        )
-    cells = tuple(tuple(map(str.strip, column)) for column in zip(*rows, strict=True))
-    return Records(columns, cells, tuple(lines))
+    return columns
 
 
 def _decode(path: str, encoding: str) -> str:
@@ -123,7 +140,8 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def _parse(path: str, text: str, delimiter: str, quotes: bool) -> tuple[list[int], list[list[str]]]:
+def _parse(path: str, text: str, delimiter: str, quotes: bool) -> Iterator[tuple[int, list[str]]]:
+    """(line on which it starts, fields) of each record that is not blank."""
     # strict: an unclosed quote would otherwise silently swallow the rest of the file.
     reader = csv.reader(
         io.StringIO(text, newline=""),
@@ -131,15 +149,11 @@ def _parse(path: str, text: str, delimiter: str, quotes: bool) -> tuple[list[int
         quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
         strict=True,
     )
-    lines: list[int] = []
-    rows: list[list[str]] = []
     start = 1
     try:
         for row in reader:
             if row:
-                lines.append(start)
-                rows.append(row)
+                yield start, row
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"'{path}', line {start}: {error}; fix the quotes of this record") from error
-    return lines, rows

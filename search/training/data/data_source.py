@@ -1,11 +1,13 @@
-"""The base class of everything that data comes from. A source loads samples; the rest is done around it, once for all.
+"""The base class of data sources. A source only loads samples; checks, split and preprocessing are the same for all.
 
-The built-in sources (`csv`, `idx`, `arrays`, …) derive from it as a user's own do.
+The built-in sources (`csv`, `idx`, `arrays`, …) derive from it, just as a user's own do.
 """
 
 from __future__ import annotations
 
 import difflib
+
+import numpy.typing as npt
 
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.streaming import Allocate
@@ -26,8 +28,8 @@ class DataSource:
         Supervised(data=Measurements("m.txt"), ...)
         Supervised(data=Data(Measurements("m.txt"), split=Split(folds=5), scaling="min_max"), ...)
 
-    Checks and their messages, the split and its folds, preprocessing, streaming of data larger than memory, the
-    fingerprint that a resumed study compares, and the transfer to the workers are done for every source alike.
+    Everything else works the same for all sources: checks and error messages, the split and its folds, preprocessing,
+    streaming of data larger than memory, the fingerprint that a resumed study compares, the transfer to the workers.
 
     A source is a declaration: making one should read nothing, so that a study file stays quick to import. It must
     pickle, and should hold a path rather than the data. `archsearch.search.testing.data_sources` has tests for it.
@@ -36,7 +38,7 @@ class DataSource:
     __slots__ = ()
 
     def load(self) -> Samples:
-        """Read the whole data set. The one method that every source must have.
+        """Read the whole data set. This is the only method that a source must have.
 
         Called in the driver process, once per session and never on a worker. Each call must return the same samples in
         the same order, also in another process: a resumed study refuses other data.
@@ -58,6 +60,20 @@ class DataSource:
         """
         return self.load()
 
+    def load_targets(self) -> npt.ArrayLike | None:
+        """Read only the targets, if that is much faster than `load`; None, the default, if it is not.
+
+        Called before `load`, unless the source has an attribute `task` that is not None: the targets tell the task, and
+        a study with a metric of the other task is then refused before the inputs are read.
+
+        Returns:
+            The targets of `load`, including those of an official test part; or None.
+
+        Raises:
+            DataError: As in `load`.
+        """
+        return None
+
     def __str__(self) -> str:
         """How error messages name the source."""
         return type(self).__name__
@@ -68,7 +84,7 @@ class DataSource:
 
 
 def check_source(source: object) -> None:
-    """Raises DataError if it is no source, has no `load`, or has a method with nearly the name of DataSource's."""
+    """Raises DataError if it is no source, has no `load`, or has a method whose name looks like a misspelt one."""
     if isinstance(source, type):
         raise DataError(
             f"a data source must be an instance, got the class {source.__name__}; write {source.__name__}(...)"
@@ -81,10 +97,11 @@ def check_source(source: object) -> None:
     kind = type(source)
     if kind.load is DataSource.load:
         raise DataError(_missing_load(kind))
-    # Below 0.85 there are honest names, such as load_one.
-    misspelt = difflib.get_close_matches("load_into", _own_methods(kind), n=1, cutoff=0.85)
-    if misspelt and kind.load_into is DataSource.load_into:
-        raise DataError(f"{kind.__name__} has no member load_into, but {misspelt[0]}; did you mean 'load_into'?")
+    for name in ("load_into", "load_targets"):
+        # Below 0.85 are names that are meant as they are, such as load_one.
+        misspelt = difflib.get_close_matches(name, _own_methods(kind), n=1, cutoff=0.85)
+        if misspelt and getattr(kind, name) is getattr(DataSource, name):
+            raise DataError(f"{kind.__name__} has no member {name}, but {misspelt[0]}; did you mean '{name}'?")
 
 
 def _missing_load(kind: type) -> str:

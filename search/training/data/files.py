@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 _GZIP = b"\x1f\x8b"
 
@@ -44,5 +45,6 @@ def read_bytes(path: str) -> bytes:
         return gzip.decompress(content)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"'{path}' is gzip, but damaged or truncated after {len(content):,} bytes ({error}); download it again"
+            f"'{path}' is gzip, but damaged or truncated after {count(len(content), 'byte')} ({error}); "
+            "download it again"
         ) from error

@@ -1,4 +1,4 @@
-"""A digest of the data, by which a resumed study notices that its data has changed.
+"""A digest of the data, with which a resumed study detects that its data has changed.
 
 It covers everything that changes a network's inputs and targets: values, names, task, split. It does not depend on
 the location of files or on the memory layout of arrays: bytes are hashed row by row and little-endian.
@@ -22,7 +22,13 @@ DIGITS = 16  # hexadecimal
 
 
 def fingerprint(inputs: Table | Texts | npt.NDArray[Any], targets: npt.NDArray[Any], **settings: object) -> str:
-    """16 hexadecimal digits. settings: everything else that affects the prepared data, hashed as JSON."""
+    """The digest of a data set, 16 hexadecimal digits.
+
+    Args:
+        inputs: The inputs of all rows.
+        targets: (n,) the targets.
+        **settings: Everything else that affects the prepared data, hashed as JSON.
+    """
     parts: list[object] = [settings, targets]
     match inputs:
         case Table():

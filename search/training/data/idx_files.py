@@ -22,6 +22,7 @@ from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.streaming import Allocate
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -39,17 +40,18 @@ class ImageFiles:
         swapped = "; are the image and the label file swapped?" if images.ndim == 1 and labels.ndim > 1 else ""
         if images.ndim < 3:
             raise DataError(
-                f"'{self.images}', byte 3: got {images.ndim} dimension(s), expected at least 3 for images"
+                f"'{self.images}', byte 3: got {count(images.ndim, 'dimension')}, expected at least 3 for images"
                 f"{swapped or '; give an image file'}"
             )
         if labels.ndim != 1:
             raise DataError(
-                f"'{self.labels}', byte 3: got {labels.ndim} dimensions, expected 1 for labels; give a label file"
+                f"'{self.labels}', byte 3: got {count(labels.ndim, 'dimension')}, expected 1 for labels; "
+                "give a label file"
             )
         if len(images) != len(labels):
             raise DataError(
-                f"'{self.images}' has {len(images):,} images, but '{self.labels}' has {len(labels):,} labels; "
-                "give files that belong together"
+                f"'{self.images}' has {count(len(images), 'image')}, but '{self.labels}' has "
+                f"{count(len(labels), 'label')}; give files that belong together"
             )
         if images.size == 0:
             raise DataError(f"'{self.images}' is empty: got dimensions {images.shape}; give at least one image")
@@ -116,8 +118,8 @@ def read_idx(path: str) -> npt.NDArray[Any]:
     start = 4 + 4 * dimensions
     if len(content) < start:
         raise DataError(
-            f"'{path}' is truncated at byte {len(content)}: expected {start} bytes of header for {dimensions} "
-            "dimensions; download it again"
+            f"'{path}' is truncated at byte {len(content)}: expected {start} bytes of header for "
+            f"{count(dimensions, 'dimension')}; download it again"
         )
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     dtype = np.dtype(_TYPES[kind])

@@ -19,6 +19,7 @@ from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.streaming import Allocate
 from archsearch.spaces.errors import DataError, unknown
+from archsearch.studies.formatting import count
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,11 +85,11 @@ class ImageFolder(DataSource):
 
     def _common_size(self, sizes: Sequence[Size]) -> Size:
         counts = Counter(sizes)
-        common, count = counts.most_common(1)[0]
+        common, most = counts.most_common(1)[0]
         if len(counts) > 1:
             raise DataError(
                 f"the images in '{self.folder}' have {len(counts)} sizes (height, width), such as {min(counts)} and "
-                f"{max(counts)}; pass size={common}, the size of {count:,} of {len(sizes):,}, to resize the others"
+                f"{max(counts)}; pass size={common}, the size of {most:,} of {len(sizes):,}, to resize the others"
             )
         return common
 
@@ -131,7 +132,7 @@ def _find(folder: str) -> list[tuple[str, Path]]:
     classes = [entry for entry in entries if entry.is_dir()]
     if not classes:
         raise DataError(
-            f"'{folder}' contains {len(others):,} file(s) but no folder; expected one folder of images per class"
+            f"'{folder}' contains {count(len(others), 'file')} but no folder; expected one folder of images per class"
         )
     for kind in classes:
         inside = _listed(kind)
@@ -143,7 +144,7 @@ def _find(folder: str) -> list[tuple[str, Path]]:
     if others:
         names = ", ".join(f"'{path.relative_to(root)}'" for path in others[:NAMED])
         more = ", …" if len(others) > NAMED else ""
-        warnings.warn(f"'{folder}': skipped {len(others):,} files that are not images: {names}{more}", stacklevel=2)
+        warnings.warn(f"'{folder}': skipped {count(len(others), 'non-image file')}: {names}{more}", stacklevel=2)
     return found
 
 
@@ -163,7 +164,7 @@ def _no_image(folder: Path, inside: Sequence[Path]) -> DataError:
             f"classes, pass image_folder('{folder}')"
         )
     return DataError(
-        f"class folder '{folder}' contains no image, but {len(inside):,} other file(s); add images "
+        f"class folder '{folder}' contains no image, but {count(len(inside), 'other file')}; add images "
         f"({', '.join(ENDINGS)}), or remove the folder"
     )
 

@@ -1,4 +1,4 @@
-"""From what a source returned to checked arrays: every data set passes here, and is wrong in one wording."""
+"""Load a source and check what it returned, so that all sources have the same checks and error messages."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples, Texts
 from archsearch.search.training.data.streaming import Allocate
-from archsearch.search.training.data.targets import check_task
+from archsearch.search.training.data.targets import check_task, infer_task
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
@@ -25,8 +26,11 @@ Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 class LoadedData:
     """A data set that was loaded and checked, before anything is split or fitted.
 
-    inputs: a Table, Texts, or an array (n, ...) of finite numbers with at least three dimensions. targets: (n,) bools,
-    finite numbers or text. official_test: how many of the last rows are the data set's own test part.
+    Attributes:
+        inputs: A Table, Texts, or an array (n, ...) of finite numbers with at least three dimensions.
+        targets: (n,) bools, finite numbers or text.
+        task: The task that the source declares; None infers it from the targets.
+        official_test: How many of the last rows are the data set's own test part.
     """
 
     inputs: Table | Texts | npt.NDArray[Any]
@@ -36,7 +40,15 @@ class LoadedData:
 
 
 def load_checked(source: DataSource, allocate: Allocate = np.empty) -> LoadedData:
-    """Load the source and check what it returned. Raises DataError, which names the source."""
+    """Load the source and check what it returned.
+
+    Args:
+        source: The source.
+        allocate: Makes the arrays to load into; see `DataSource.load_into`.
+
+    Raises:
+        DataError: The samples cannot be used. The message names the source.
+    """
     samples: object = source.load_into(allocate)  # a user's method may return anything
     if not isinstance(samples, Samples):
         raise DataError(
@@ -49,10 +61,36 @@ def load_checked(source: DataSource, allocate: Allocate = np.empty) -> LoadedDat
         raise DataError(f"{source}: {error}") from error
 
 
-def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str = "") -> Pair:
-    """Inputs (n, ...) and targets (n,) of the right types and shapes; that they are finite is checked later.
+def load_task(source: DataSource) -> Task | None:
+    """The task, as the source declares it or as its targets imply it; None if only `load` can tell.
 
-    part: "test " in the messages on a test part.
+    Raises:
+        DataError: The targets cannot be used.
+    """
+    declared: Task | None = getattr(source, "task", None)
+    if declared is not None or (values := source.load_targets()) is None:
+        return declared
+    try:
+        targets = checked_targets(as_array(values, "targets"))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    # A fault in the values is reported with its row when everything is loaded.
+    return infer_task(targets) if len(targets) and all_finite(targets) else None
+
+
+def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str = "") -> Pair:
+    """Check the types and shapes of inputs (n, ...) and targets (n,); that they are finite is checked later.
+
+    Args:
+        inputs: (n, ...) numbers.
+        targets: (n,) numbers, bools or text.
+        part: "test " in messages about a test part.
+
+    Returns:
+        Both arrays, converted if they hold Python objects.
+
+    Raises:
+        DataError: A type or shape is wrong, or the lengths differ.
     """
     if inputs.dtype.kind == "O":
         inputs = _as_float(inputs, f"{part}inputs")
@@ -65,7 +103,10 @@ def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str 
         raise DataError(f"{part}inputs must have shape (n, features), got {inputs.shape}; use inputs.reshape(-1, 1)")
     targets = checked_targets(targets, part)
     if len(inputs) != len(targets):
-        raise DataError(f"{len(inputs)} {part}inputs but {len(targets)} {part}targets; give one target per input")
+        raise DataError(
+            f"{count(len(inputs), f'{part}input')} but {count(len(targets), f'{part}target')}; give one "
+            "target per input"
+        )
     if inputs.size == 0:
         raise DataError(f"{part}inputs are empty, got shape {inputs.shape}; give at least one row and one feature")
     return inputs, targets
@@ -82,7 +123,8 @@ def checked_targets(targets: npt.NDArray[Any], part: str = "") -> npt.NDArray[An
         missing = [row for row, value in enumerate(targets) if is_missing(value)]
         if missing:
             raise DataError(
-                f"{part}targets have {len(missing)} missing values, the first at row {missing[0]}; drop those rows"
+                f"{part}targets have {count(len(missing), 'missing value')}, the first at row {missing[0]}; drop those "
+                "rows"
             )
         if not all(isinstance(value, str) for value in targets):
             kinds = {type(value) for value in targets}
@@ -120,9 +162,9 @@ def _checked(samples: Samples) -> LoadedData:
     return LoadedData(inputs, targets, samples.task, official)
 
 
-def _checked_texts(texts: Texts, count: int) -> Texts:
-    if len(texts.texts) != count:
-        raise DataError(f"{len(texts.texts)} texts but {count} targets; give one target per text")
+def _checked_texts(texts: Texts, targets: int) -> Texts:
+    if len(texts.texts) != targets:
+        raise DataError(f"{count(len(texts.texts), 'text')} but {count(targets, 'target')}; give one target per text")
     for row, text in enumerate(texts.texts):
         if not isinstance(text, str) or not text.strip():
             got = "an empty text" if isinstance(text, str) else f"a {type(text).__name__}"
@@ -138,19 +180,25 @@ def _as_float(values: npt.NDArray[Any], what: str) -> npt.NDArray[np.float64]:
 
 
 def _check_finite(values: npt.NDArray[Any], what: str, own: int) -> None:
-    """own: how many rows there are before the official test part, whose rows are counted from 0 again."""
+    """Raise DataError for NaN and infinity.
+
+    Args:
+        values: (n, ...) numbers, or text, which passes.
+        what: "inputs" or "targets".
+        own: How many rows precede the official test part, whose rows are counted from 0 again.
+    """
     if all_finite(values):
         return
-    count = 0
+    found = 0
     first: tuple[int, ...] = ()
     for some in blocks(values):
         places = np.argwhere(~np.isfinite(values[some]))
-        if len(places) and not count:
+        if len(places) and not found:
             first = (some.start + int(places[0][0]), *map(int, places[0][1:]))
-        count += len(places)
+        found += len(places)
     part, row = ("test ", first[0] - own) if first[0] >= own else ("", first[0])
     where = f"row {row}" + (f", column {', '.join(map(str, first[1:]))}" if len(first) > 1 else "")
     raise DataError(
-        f"{part}{what} have {count} values that are not finite, the first at {where}: {values[first]}; "
+        f"{part}{what} have {count(found, 'non-finite value')}, the first at {where}: {values[first]}; "
         "fill them in or drop those rows"
     )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from archsearch.search.training.data.blocks import concatenate
 from archsearch.search.training.data.data_source import DataSource
-from archsearch.search.training.data.loaded import Pair, checked_pair
+from archsearch.search.training.data.loaded import Pair, checked_pair, checked_targets
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.streaming import Allocate
@@ -39,6 +39,11 @@ class Arrays(DataSource):
 
     def load(self) -> Samples:
         return self.load_into(np.empty)
+
+    def load_targets(self) -> npt.NDArray[Any]:
+        if self.test is None:
+            return self.targets
+        return np.concatenate([checked_targets(self.targets), checked_targets(self.test[1], "test ")])
 
     def load_into(self, allocate: Allocate) -> Samples:
         if self.test is None:

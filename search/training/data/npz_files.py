@@ -18,6 +18,7 @@ from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.targets import check_task
 from archsearch.spaces.errors import DataError, unknown
+from archsearch.studies.formatting import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,11 @@ def _load(path: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     """
     content = read_bytes(path)
     if not content.startswith(b"PK"):  # the first bytes of every zip archive, also an empty one
-        got = "a single .npy array" if content.startswith(b"\x93NUMPY") else f"{len(content):,} bytes of another format"
+        got = (
+            "a single .npy array"
+            if content.startswith(b"\x93NUMPY")
+            else f"{count(len(content), 'byte')} of another format"
+        )
         raise DataError(
             f"'{path}' is not an NPZ file: got {got}; write one with np.savez('{path}', x=inputs, y=targets)"
         )
@@ -66,7 +71,7 @@ def _load(path: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
                 found[name] = _read(archive, path, name)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(
-            f"'{path}' is damaged or truncated after {len(content):,} bytes ({error}); download it again"
+            f"'{path}' is damaged or truncated after {count(len(content), 'byte')} ({error}); download it again"
         ) from error
     return found
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from archsearch.search.training.data.columns import MISSING
 from archsearch.search.training.data.data_source import DataSource
-from archsearch.search.training.data.files import read_bytes
+from archsearch.search.training.data.files import map_bytes
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.targets import check_target, check_task
@@ -60,19 +60,23 @@ class Parquet(DataSource):
             raise DataError(f"'{self.path}' has no column but the target '{self.target}'; drop fewer columns")
         return Samples(inputs, self._targets(table[self.target]), self.task)
 
-    def _table(self) -> Any:
-        """The pyarrow table of the columns that are kept, with checked types and dictionaries decoded."""
+    def load_targets(self) -> npt.NDArray[Any]:
+        return self._targets(self._table(only=self.target)[self.target])
+
+    def _table(self, only: str | None = None) -> Any:
+        """The pyarrow table of the columns that are kept, or of one, with checked types and dictionaries decoded."""
         import pyarrow  # late: workers never load data, and pyarrow is slow to import
         import pyarrow.parquet
 
-        content = read_bytes(self.path)
-        if not content:
+        content = map_bytes(self.path)
+        if not len(content):
             raise DataError(f"'{self.path}' has 0 bytes; give a Parquet file with at least one row")
         try:
-            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
+            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(pyarrow.py_buffer(content)))
             schema = file.schema_arrow
             kept = self._kept(schema.names)
             self._check_types({name: _value_type(schema.field(name).type) for name in kept})
+            kept = kept if only is None else [only]
             table = file.read(columns=kept)
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]

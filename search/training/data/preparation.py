@@ -17,7 +17,7 @@ from archsearch.search.training.data.blocks import row_blocks
 from archsearch.search.training.data.columns import Table
 from archsearch.search.training.data.data_source import DataSource, check_source
 from archsearch.search.training.data.fingerprint import fingerprint
-from archsearch.search.training.data.loaded import LoadedData, load_checked
+from archsearch.search.training.data.loaded import LoadedData, load_checked, load_task
 from archsearch.search.training.data.prepared import Cleaning, Part, Prepared, Task
 from archsearch.search.training.data.samples import Texts
 from archsearch.search.training.data.scaling import Scaling, fit_images
@@ -69,6 +69,14 @@ class Data:
         if self.scaling not in get_args(Scaling):
             raise DataError(unknown("scaling", str(self.scaling), get_args(Scaling)))
 
+    def task(self) -> Task | None:
+        """The task, read from the targets alone if the source does not declare it; None if only `prepare` can tell.
+
+        Raises:
+            DataError: The targets cannot be used.
+        """
+        return load_task(self.source)
+
     def prepare(self) -> Prepared:
         """Load, check, split and preprocess the data. The same samples and settings give the same arrays.
 
@@ -78,7 +86,7 @@ class Data:
           category).
         - Texts: token codes, where 0 is padding and 1 a token that is not in the vocabulary.
         - Other arrays, such as images: scaled as a whole.
-        - Targets of a regression are standardised.
+        - Targets of a regression are standardized.
 
         All statistics are of the training part. Parts larger than memory are mapped from temporary files, which exist
         as long as the returned object; their numbers are the same.
@@ -86,7 +94,7 @@ class Data:
         Raises:
             DataError: The data cannot be used as it is; the message says where and how to fix it.
         """
-        allocator = Allocator(self.streaming)  # of what is loaded; its files are removed once everything is prepared
+        allocator = Allocator(self.streaming)  # for what is loaded; `prepare` has another for what is kept
         try:
             loaded = load_checked(self.source, allocator.allocate)
             return prepare(loaded, self.split, self.categories, self.scaling, self.streaming)
@@ -98,10 +106,8 @@ def as_data(data: Data | DataSource) -> Data:
     """A source alone as data with the default split and preprocessing; anything else unchanged."""
     if isinstance(data, DataSource):
         return Data(data)
-    if hasattr(data, "load") and not hasattr(
-        data, "prepare"
-    ):  # a class, or a source that is not derived from DataSource
-        check_source(data)
+    if hasattr(data, "load") and not hasattr(data, "prepare"):
+        check_source(data)  # explains what is wrong: it is a class, or is not derived from DataSource
     return data
 
 
@@ -153,8 +159,14 @@ def _settings(split: Split, scaling: Scaling) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """What was fitted on the training rows: a function from row numbers (n,) to inputs (n, *shape), and what describes
-    these inputs in `Prepared`.
+    """What was fitted on the training rows.
+
+    Attributes:
+        encode: From row numbers (n,) to inputs (n, *shape).
+        cleaning: What was repaired.
+        feature_names: As in `Prepared`.
+        categories: As in `Prepared`.
+        tokens: As in `Prepared`.
     """
 
     encode: Callable[[Rows], Inputs]
@@ -187,7 +199,17 @@ def _prepare_fold(
     allocator: Allocator,
     folds: int,
 ) -> Prepared:
-    """The parts of one of `folds` folds."""
+    """The parts of one fold.
+
+    Args:
+        fitted: What was fitted on its training part.
+        targets: (n,) the targets of all rows.
+        rows: The rows of each part.
+        task: The task.
+        classes: The names of the classes; () for a regression.
+        allocator: Makes the arrays of the parts.
+        folds: How many folds there are; all of them are in memory at the same time.
+    """
     mean, std = 0.0, 1.0
     if task == "regression":
         mean, std = _mean_std(targets[rows.train])

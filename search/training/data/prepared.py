@@ -26,7 +26,7 @@ class Part:
 
     Args:
         inputs: (n, *shape) float32, or int32 for the tokens of texts.
-        targets: (n,) int64 class indices, or (n,) float32 standardised targets.
+        targets: (n,) int64 class indices, or (n,) float32 standardized targets.
         file: The .npy file from which the inputs are mapped if they are larger than memory; see `from_file`. Such a
             part pickles as the name of the file, and all processes of a machine map the same memory.
 
@@ -40,7 +40,15 @@ class Part:
 
     @classmethod
     def from_file(cls, file: str, targets: npt.NDArray[np.int64] | npt.NDArray[np.float32]) -> Part:
-        """The part whose inputs are a .npy file. Raises DataError if this machine cannot read the file."""
+        """A part whose inputs are mapped from a .npy file.
+
+        Args:
+            file: The file, with inputs (n, *shape).
+            targets: (n,) int64 class indices, or (n,) float32 standardized targets.
+
+        Raises:
+            DataError: This machine cannot read the file.
+        """
         try:
             inputs = np.load(file, mmap_mode="r")
         except OSError as error:
@@ -80,10 +88,11 @@ class Cleaning:
 
     Attributes:
         rows: How many rows there are, in all parts.
-        columns: How many input columns a table has, not counting one that the split uses; None if it is no table.
-        filled: Missing numbers of a table, replaced by the median. (In a categorical column, missing is a category.)
-        constant: Columns that are constant in the training part, and were dropped.
-        unseen: Cells of the other parts with a category that the training part does not have.
+        columns: How many input columns a table has, without the one that the split uses; None for other data.
+        filled: How many missing numbers of a table were replaced by the median. (In a categorical column, missing is a
+            category.)
+        constant: How many columns were dropped because they are constant in the training part.
+        unseen: How many cells of the other parts have a category that the training part does not have.
     """
 
     rows: int
@@ -107,27 +116,33 @@ class Cleaning:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A data set ready for training, with what is needed to interpret its numbers.
+    """A data set ready for training, with what is needed to interpret its numbers. `Data.prepare` returns one.
 
-    Attributes:
+    The inputs of all parts have the same shape per row, `(*shape)`: (columns,) for a table, (height, width) or
+    (channels, height, width) for images, (length,) for texts.
+
+    Args:
         task: "classification" or "regression".
-        train: The training part.
-        validation: The validation part.
-        test: The test part; None if there is none.
-        classes: The name of each class index, sorted; () for a regression.
+        train: The training part: inputs (n, *shape); targets (n,) class indices, or standardized numbers.
+        validation: The validation part, likewise.
+        test: The test part, likewise; None if there is none.
+        classes: (classes,) the name of each class index, sorted; () for a regression.
         target_mean: The mean of the training targets, in their own unit: `prediction * target_std + target_mean` undoes
-            the standardisation. 0 for a classification.
-        target_std: The standard deviation of the training targets, likewise; 1 for a classification.
-        feature_names: One per input column of a table; () otherwise.
-        categories: As in `Inputs`.
-        vocabulary: As in `Inputs`.
-        tokens: For texts, the token of each code: "" for padding (0) and for all unknown tokens (1).
-        cleaning: What was repaired.
+            the standardization. 0 for a classification.
+        target_std: The standard deviation of the training targets, in their own unit; 1 for a classification.
+        feature_names: (columns,) the name of each input column of a table; () for other data.
+        categories: For a table with categorical columns as codes, the number of codes of each of these columns, which
+            are the last ones; () for other data. Codes are integers from 0, and 0 is a category that the training part
+            does not have.
+        vocabulary: For texts, the number of codes: inputs are integers below it. None for other data.
+        tokens: (vocabulary,) for texts, the token of each code: "" for padding (0) and for all unknown tokens (1). ()
+            for other data.
+        cleaning: What was repaired; None if unknown.
         fingerprint: 16 hexadecimal digits, which change with the data, the task, the preprocessing and the split. None
             if unknown, as for data that was prepared elsewhere.
         others: In a cross-validation this is the first fold, and these are the others, without the test part.
             Everything fitted on a training part, even the number of inputs, can differ between folds.
-        scratch: The folder of the parts' files, if they have any.
+        scratch: The folder of temporary files from which the parts are mapped; None if all parts are in memory.
     """
 
     task: Task

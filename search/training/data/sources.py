@@ -1,4 +1,4 @@
-"""The functions that declare a data set in a study file: `csv`, `idx`, `arrays`, … None reads anything yet."""
+"""The functions that declare a user's own data in a study file: `csv`, `idx`, `arrays`, … None reads anything yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy.typing as npt
 
-from archsearch.search.training.data.bundled import Bundled
 from archsearch.search.training.data.columns import as_array
 from archsearch.search.training.data.csv_files import Csv
 from archsearch.search.training.data.idx_files import Idx, ImageFiles
@@ -28,61 +27,6 @@ from archsearch.search.training.data.torch_data import TorchDataset
 from archsearch.spaces.errors import DataError
 
 Path = str | os.PathLike[str]
-
-
-def digits(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """1,797 handwritten digits as grey images (8, 8) in 10 classes; bundled with scikit-learn.
-
-    Args:
-        scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
-            [0, 1]. Images share one mean and deviation over all pixels.
-        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
-    """
-    return Data(Bundled("digits"), split, scaling=scaling)
-
-
-def iris(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """150 iris flowers, 4 lengths in cm, 3 species (a classification); bundled with scikit-learn.
-
-    Args:
-        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
-            training part to [0, 1].
-        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
-    """
-    return Data(Bundled("iris"), split, scaling=scaling)
-
-
-def wine(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """178 wines, 13 chemical measurements, 3 growers (a classification); bundled with scikit-learn.
-
-    Args:
-        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
-            training part to [0, 1].
-        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
-    """
-    return Data(Bundled("wine"), split, scaling=scaling)
-
-
-def breast_cancer(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """569 tumours, 30 measurements, benign or malignant (a classification); bundled with scikit-learn.
-
-    Args:
-        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
-            training part to [0, 1].
-        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
-    """
-    return Data(Bundled("breast_cancer"), split, scaling=scaling)
-
-
-def diabetes(*, scaling: Scaling = "standard", split: Split = DEFAULT_SPLIT) -> Data:
-    """442 patients, 10 measurements, disease progression after a year (a regression); bundled with scikit-learn.
-
-    Args:
-        scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
-            training part to [0, 1].
-        split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
-    """
-    return Data(Bundled("diabetes"), split, scaling=scaling)
 
 
 def arrays(

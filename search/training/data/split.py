@@ -107,12 +107,13 @@ class Labels(tuple[Any, ...]):
         missing = [row for row, label in enumerate(labels) if label is None or label != label]
         if missing:
             raise DataError(
-                f"Split.groups has {len(missing)} missing labels, the first at row {missing[0]}; label every row"
+                f"Split.groups has {count(len(missing), 'missing label')}, the first at row {missing[0]}; label "
+                "every row"
             )
         return labels
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} labels>"
+        return f"<{count(len(self), 'label')}>"
 
 
 DEFAULT_SPLIT = Split()
@@ -120,7 +121,13 @@ DEFAULT_SPLIT = Split()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitRows:
-    """Row numbers of each part, (n,) int64, in any order. test: None if there is no test part."""
+    """The row numbers of each part, in any order.
+
+    Attributes:
+        train: (n,) row numbers.
+        validation: (n,) row numbers.
+        test: (n,) row numbers; None if there is no test part.
+    """
 
     train: Rows
     validation: Rows
@@ -129,7 +136,7 @@ class SplitRows:
 
 def split_rows(
     split: Split,
-    count: int,
+    rows: int,
     *,
     official_test: int = 0,
     labels: npt.NDArray[np.int64] | None = None,
@@ -140,16 +147,16 @@ def split_rows(
 
     Args:
         split: How to divide them.
-        count: The number of rows.
+        rows: The number of rows.
         official_test: How many of the last rows are the source's own test part, and remain so.
-        labels: (count,) class indices into `classes`, by which random parts are stratified; None does not stratify.
+        labels: (rows,) class indices into `classes`, by which random parts are stratified; None does not stratify.
         classes: The names of the classes.
-        keys: (count,) the group of each row as a number, or its time; None uses the order of the rows.
+        keys: (rows,) the group of each row as a number, or its time; None uses the order of the rows.
 
     Raises:
         DataError: There are too few rows or groups, or too few of one class.
     """
-    free = np.arange(count - official_test, dtype=np.int64)
+    free = np.arange(rows - official_test, dtype=np.int64)
     if split.by_time and keys is not None:
         free = free[np.argsort(keys[free], kind="stable")]
     units = len(free) if split.groups is None or keys is None else len(np.unique(keys[free]))
@@ -163,20 +170,21 @@ def split_rows(
         what = "row" if split.groups is None else "group"
         asked = f"validation={split.validation}" if split.folds is None else f"folds={split.folds}"
         raise DataError(
-            f"{units} {what}s are too few for {asked}, test={split.test}; every part needs at least one {what}: "
+            f"{count(units, what)} {'is' if units == 1 else 'are'} too few for {asked}, "
+            f"test={split.test}; every part needs at least one {what}: "
             f"give more data or {'larger fractions' if split.folds is None else 'fewer folds'}"
         )
     if labels is not None and split.folds is None:
         _check_counts(labels[free], classes, 3 if wants_test else 2, "to split, and {} parts")
 
-    def hold_out(rows: Rows, size: int) -> tuple[Rows, Rows]:
+    def hold_out(some: Rows, size: int) -> tuple[Rows, Rows]:
         if split.groups is not None and keys is not None:
-            return _hold_out_groups(rows, size, keys, split.seed)
+            return _hold_out_groups(some, size, keys, split.seed)
         if split.by_time:
-            return rows[:-size], rows[-size:]
-        return _hold_out(rows, size, labels, classes, split.seed)
+            return some[:-size], some[-size:]
+        return _hold_out(some, size, labels, classes, split.seed)
 
-    test = np.arange(len(free), count, dtype=np.int64) if official_test else None
+    test = np.arange(len(free), rows, dtype=np.int64) if official_test else None
     if wants_test:
         free, test = hold_out(free, test_size)
     if split.folds is None:

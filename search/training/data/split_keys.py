@@ -1,4 +1,4 @@
-"""The group or time of every row, by which a split divides them: from a column, or from labels given in the split."""
+"""The group or the time of each row, by which a split divides them: from a column, or from labels in the `Split`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from archsearch.search.training.data.columns import CategoricalColumn, Table
 from archsearch.search.training.data.loaded import LoadedData
 from archsearch.search.training.data.split import Labels, Split
 from archsearch.spaces.errors import DataError, unknown
+from archsearch.studies.formatting import count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitKeys:
-    """keys: per row the number of its group, or its time; None for neither. inputs: without the column of the keys."""
+    """What a split divides the rows by, and the inputs that remain.
+
+    Attributes:
+        inputs: The inputs without the column of the keys.
+        keys: (n,) the group of each row as a number, or its time; None if the split uses neither.
+    """
 
     inputs: Table | Any
     keys: npt.NDArray[Any] | None = None
@@ -41,12 +47,13 @@ def split_keys(loaded: LoadedData, split: Split) -> SplitKeys:
     return SplitKeys(rest, groups)
 
 
-def _label_numbers(labels: Labels, count: int, official_test: int) -> npt.NDArray[np.int64]:
+def _label_numbers(labels: Labels, rows: int, official_test: int) -> npt.NDArray[np.int64]:
     """The group of each row as a number; -1 in the official test part, which has no labels."""
-    if len(labels) != count - official_test:
+    if len(labels) != rows - official_test:
         outside = " outside the official test part" if official_test else ""
         raise DataError(
-            f"Split.groups has {len(labels):,} labels for {count - official_test:,} rows{outside}; give one per row"
+            f"Split.groups has {count(len(labels), 'label')} for {count(rows - official_test, 'row')}{outside}; give "
+            "one per row"
         )
     number: dict[Any, int] = {}
     return np.array([number.setdefault(label, len(number)) for label in labels] + [-1] * official_test, dtype=np.int64)
@@ -80,8 +87,8 @@ def _check_complete(column: CategoricalColumn | npt.NDArray[np.float64], name: s
         missing = np.isnan(column)
     if missing.any():
         raise DataError(
-            f"column '{name}', which the split uses, has no value in {missing.sum():,} rows, the first being row "
-            f"{missing.argmax()}; fill them in or remove those rows"
+            f"column '{name}', which the split uses, has no value in {count(int(missing.sum()), 'row')}, the first "
+            f"being row {missing.argmax()}; fill them in or remove those rows"
         )
 
 
@@ -89,8 +96,8 @@ def _check_official(keys: npt.NDArray[Any], official_test: int, name: str) -> No
     own, official = np.split(keys, [len(keys) - official_test])
     if shared := len(np.intersect1d(own, official)):
         raise DataError(
-            f"{shared:,} groups of column '{name}' are both in the official test part and outside it; remove their "
-            "rows from one, or split without groups="
+            f"column '{name}' has {count(shared, 'group')} both in the official test part and outside it; remove the "
+            "rows of these groups from one, or split without groups="
         )
 
 

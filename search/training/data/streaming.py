@@ -62,7 +62,7 @@ DEFAULT_STREAMING = Streaming()
 
 
 class Scratch:
-    """A folder of temporary files, made with the first file, and removed by `remove` or at the end of the process.
+    """A folder of temporary files, created with the first file, and removed by `remove` or when the process ends.
 
     Pickles as None: a copy in another process owns nothing.
     """
@@ -116,7 +116,10 @@ class Allocator:
     ) -> npt.NDArray[Any]:
         """Like `np.empty`. Arrays that are not numeric are always in memory.
 
-        total_bytes: the size of all arrays that will be in memory at the same time; None is this one's own.
+        Args:
+            shape: The shape of the array.
+            dtype: Its type.
+            total_bytes: The size of all arrays that will be in memory at the same time; None is that of this one.
         """
         dtype = np.dtype(dtype)
         needed = math.prod(shape) * dtype.itemsize if total_bytes is None else total_bytes

@@ -14,11 +14,12 @@ from archsearch.search.training.data.prepared import Cleaning
 from archsearch.search.training.data.scaling import Scaling, table_scaler
 from archsearch.search.training.data.split import Rows
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 MOST_EXTREME = 1e30  # float32 ends at 3e38, and the standard deviation squares
 
-# A column with more categories is an identifier or free text. One-hot it would fill the memory. As codes there may be
-# more, as long as each category has two rows on average to learn from.
+# A column with more categories is an identifier or free text, and would fill the memory as one-hot. Codes may have more
+# categories, as long as there are two rows per category on average to learn from.
 MOST_CATEGORIES = 1000
 
 CategoryEncoding = Literal["one_hot", "codes"]
@@ -28,7 +29,11 @@ CategoryEncoding = Literal["one_hot", "codes"]
 class FittedTable:
     """What was fitted on the training rows.
 
-    encode: from row numbers (n,) to inputs (n, columns) float32. feature_names, categories: as in `Prepared`.
+    Attributes:
+        encode: From row numbers (n,) to inputs (n, columns).
+        cleaning: What was repaired.
+        feature_names: As in `Prepared`.
+        categories: As in `Prepared`.
     """
 
     encode: Callable[[Rows], npt.NDArray[np.float32]]
@@ -38,7 +43,13 @@ class FittedTable:
 
 
 def fit_table(table: Table, train: Rows, encoding: CategoryEncoding, scaling: Scaling) -> FittedTable:
-    """Numeric columns come first, then each categorical column as 0/1 columns or as one column of codes.
+    """Fit the preprocessing of a table. Numeric columns come first, then the categorical ones.
+
+    Args:
+        table: The whole table.
+        train: (n,) the row numbers of the training part.
+        encoding: Whether a categorical column becomes 0/1 columns or one column of codes.
+        scaling: How numeric columns are scaled.
 
     Raises:
         DataError: A value is extreme, a column has too many categories, or no column varies.
@@ -77,8 +88,11 @@ def fit_table(table: Table, train: Rows, encoding: CategoryEncoding, scaling: Sc
 class _EncodedColumn:
     """How a categorical column is encoded.
 
-    encode: from row numbers (n,) to (n, inputs). names: of these inputs. unseen: cells whose category is in no training
-    row. codes: how many codes there are, where it is encoded as such.
+    Attributes:
+        encode: From row numbers (n,) to inputs (n, k).
+        names: (k,) the names of these inputs.
+        unseen: How many cells have a category that no training row has.
+        codes: The number of codes; 0 for a one-hot encoding.
     """
 
     encode: Callable[[Rows], npt.NDArray[Any]]
@@ -118,8 +132,8 @@ def _without_constants(table: Table, train: Rows) -> Table:
     categorical = tuple(column for column in table.categorical if len(np.unique(column.codes[train])) > 1)
     if not varies.any() and not categorical:
         raise DataError(
-            f"no column varies in the training part of {len(train):,} rows, so there is nothing to learn from; check "
-            "the columns"
+            f"no column varies in the training part of {count(len(train), 'row')}, so there is nothing to learn from; "
+            "check the columns"
         )
     names = tuple(name for name, kept in zip(table.names, varies, strict=True) if kept)
     return Table(table.numbers[:, varies], names, categorical)
@@ -139,8 +153,8 @@ def _check_categories(table: Table, encoding: CategoryEncoding) -> None:
 
 
 def _check_range(table: Table) -> None:
-    # Such a value overflows in the standard deviation or in float32, and would become NaN. Some programs write the
-    # largest float for a missing value.
+    # Such a value overflows in the standard deviation or in float32, and becomes NaN. Some programs write the largest
+    # float for a missing value.
     extreme = np.abs(table.numbers) > MOST_EXTREME  # False for NaN
     for column in np.flatnonzero(extreme.any(axis=0)):
         value = table.numbers[extreme[:, column], column][0]

@@ -1,4 +1,4 @@
-"""Targets as a network is given them: class indices, or the numbers of a regression."""
+"""Targets: which task they imply, and their conversion to class indices or to numbers."""
 
 from __future__ import annotations
 

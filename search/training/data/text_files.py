@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
 
 from archsearch.search.training.data.csv_files import Column
 from archsearch.search.training.data.csv_records import check_delimiter, read_records
@@ -40,6 +43,15 @@ class TextFile(DataSource):
         return f"'{self.path}'"
 
     def load(self) -> Samples:
+        targets, texts = self._columns(self.target, self.text)
+        tokens = Texts(texts.texts(), self.tokens, self.vocabulary, self.length)
+        return Samples(tokens, targets.targets(self.task), self.task)
+
+    def load_targets(self) -> npt.NDArray[Any]:
+        (targets,) = self._columns(self.target)
+        return targets.targets(self.task)
+
+    def _columns(self, *names: str) -> list[Column]:
         records = read_records(
             self.path,
             delimiter=self.delimiter,
@@ -47,14 +59,10 @@ class TextFile(DataSource):
             header=self.header,
             names=self.names,
             quotes=self.delimiter != "\t",
+            keep=names,
         )
-        columns = {
-            name: Column(self.path, name, cells, records.lines)
-            for name, cells in zip(records.names, records.cells, strict=True)
-        }
         for name in (self.target, self.text):
-            if name not in columns:
-                hint = f"; is delimiter={self.delimiter!r} right?" if len(columns) == 1 else ""
-                raise DataError(f"'{self.path}': {unknown('column', name, columns)}{hint}")
-        texts = Texts(columns[self.text].texts(), self.tokens, self.vocabulary, self.length)
-        return Samples(texts, columns[self.target].targets(self.task), self.task)
+            if name not in records.names:
+                hint = f"; is delimiter={self.delimiter!r} right?" if len(records.names) == 1 else ""
+                raise DataError(f"'{self.path}': {unknown('column', name, records.names)}{hint}")
+        return [Column(self.path, name, records.cells[name], records.lines) for name in names]

@@ -19,6 +19,7 @@ from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.streaming import Allocate
 from archsearch.search.training.data.targets import check_task
 from archsearch.spaces.errors import DataError
+from archsearch.studies.formatting import count
 
 INITIAL_ROWS = 1024  # of the array for a dataset of unknown length, which doubles when it is full
 
@@ -74,7 +75,7 @@ def _collect(dataset: Any, allocate: Allocate, part: str) -> Pair:
     for row, item in enumerate(_items(dataset)):
         what = f"{part}item {row}"
         if not isinstance(item, tuple | list) or len(item) != 2:
-            got = f"{len(item)} values" if isinstance(item, tuple | list) else f"a {type(item).__name__}"
+            got = count(len(item), "value") if isinstance(item, tuple | list) else f"a {type(item).__name__}"
             raise DataError(f"{what} of the dataset is {got}, expected a pair (input, target); wrap the dataset")
         for values, new, name in ((inputs, item[0], "input"), (targets, item[1], "target")):
             array = _array(new, f"{name} of {what}")

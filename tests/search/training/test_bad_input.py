@@ -120,8 +120,7 @@ BAD: dict[str, tuple[Make, str]] = {
     ),
     "NaN in the features": (
         lambda at: arrays(with_a_gap(), CLASSES),
-        "arrays(): inputs have 1 values that are not finite, the first at row 7, column 2: nan; fill them in or "
-        "drop those rows",
+        "arrays(): inputs have 1 non-finite value, the first at row 7, column 2: nan; fill them in or drop those rows",
     ),
     "a batch larger than the data": (
         lambda at: arrays(np.random.default_rng(0).normal(size=(40, 3)), CLASSES),

@@ -99,7 +99,7 @@ def test_missing_folders_and_files(tmp_path):
         (gzip.compress(packed(IMAGES))[:-30], "is gzip, but damaged or truncated"),
         (packed(IMAGES[:59]), "has 59 images, but"),
         (packed(IMAGES[:0]), "has 0 images, but"),
-        (packed(IMAGES[:, 0]), "byte 3: got 2 dimension(s), expected at least 3 for images; give an image file"),
+        (packed(IMAGES[:, 0]), "byte 3: got 2 dimensions, expected at least 3 for images; give an image file"),
     ],
 )
 def test_damaged_files(tmp_path, content, message):
@@ -113,7 +113,7 @@ def test_damaged_files(tmp_path, content, message):
 def test_swapped_files(tmp_path):
     fill(tmp_path, "train", IMAGES, LABELS)
     pair = (tmp_path / "train-labels-idx1-ubyte", tmp_path / "train-images-idx3-ubyte")
-    assert "byte 3: got 1 dimension(s), expected at least 3 for images; are the image and the label" in error(pair)
+    assert "byte 3: got 1 dimension, expected at least 3 for images; are the image and the label" in error(pair)
     images = tmp_path / "train-images-idx3-ubyte"
     assert "byte 3: got 3 dimensions, expected 1 for labels" in error((images, images))
 

@@ -140,11 +140,11 @@ def test_hidden_files_are_skipped_and_others_named(tmp_path):
     assert len(image_folder(tmp_path).source.load().targets) == 20
     for name in ("README.md", "cat/list.txt"):
         (tmp_path / name).write_bytes(b"x")
-    with pytest.warns(UserWarning, match=r"': skipped 2 files that are not images: 'README.md', 'cat/list.txt'$"):
+    with pytest.warns(UserWarning, match=r"': skipped 2 non-image files: 'README.md', 'cat/list.txt'$"):
         assert len(image_folder(tmp_path).source.load().targets) == 20
     save(tmp_path / "cat" / "deeper" / "0.png", GREY[0])
     (tmp_path / "dog" / "Thumbs.db").write_bytes(b"x")
-    with pytest.warns(UserWarning, match=r"4 files that are not images: 'README.md', 'cat/deeper', 'cat/list.txt', …$"):
+    with pytest.warns(UserWarning, match=r"4 non-image files: 'README.md', 'cat/deeper', 'cat/list.txt', …$"):
         assert len(image_folder(tmp_path).source.load().targets) == 20
 
 
@@ -167,16 +167,16 @@ def test_pixels_of_more_than_8_bits_are_not_cut_off(tmp_path):
 
 def test_folders_that_hold_no_classes(tmp_path):
     assert f"no folder '{tmp_path / 'absent'}' (looked at" in error(image_folder(tmp_path / "absent"))
-    assert "contains 0 file(s) but no folder; expected one folder of images per class" in error(image_folder(tmp_path))
+    assert "contains 0 files but no folder; expected one folder of images per class" in error(image_folder(tmp_path))
     save(tmp_path / "0.png", GREY[0])
-    assert "contains 1 file(s) but no folder" in error(image_folder(tmp_path))
+    assert "contains 1 file but no folder" in error(image_folder(tmp_path))
     fill(tmp_path / "data" / "train")
     text = error(image_folder(tmp_path / "data"))
     assert "train' contains no image, but folders such as 'cat'; if these are the classes, pass image_folder('" in text
     fill(tmp_path / "more")
     (tmp_path / "more" / "fish").mkdir()
     (tmp_path / "more" / "fish" / "a.txt").write_text("x")
-    assert "fish' contains no image, but 1 other file(s); add images (.bmp, .gif," in error(
+    assert "fish' contains no image, but 1 other file; add images (.bmp, .gif," in error(
         image_folder(tmp_path / "more")
     )
 

@@ -142,11 +142,11 @@ def nan_at(*place: int, shape: tuple[int, ...] = (20, 3)) -> np.ndarray:
 @pytest.mark.parametrize(
     ("inputs", "targets", "message"),
     [
-        (nan_at(7, 2), [0, 1] * 10, "inputs have 1 values that are not finite, the first at row 7, column 2: nan"),
+        (nan_at(7, 2), [0, 1] * 10, "inputs have 1 non-finite value, the first at row 7, column 2: nan"),
         (nan_at(3, 1, 0, shape=(20, 2, 2)), [0, 1] * 10, "the first at row 3, column 1, 0"),
-        (np.full((20, 2), np.inf), [0, 1] * 10, "inputs have 40 values .* row 0, column 0: inf"),
-        (np.zeros((20, 2)), nan_at(4, shape=(20,)), "targets have 1 values that are not finite, the first at row 4"),
-        (np.zeros((20, 2)), [*"ab" * 9, "a", None], "targets have 1 missing values, the first at row 19"),
+        (np.full((20, 2), np.inf), [0, 1] * 10, "inputs have 40 non-finite values, .* row 0, column 0: inf"),
+        (np.zeros((20, 2)), nan_at(4, shape=(20,)), "targets have 1 non-finite value, the first at row 4"),
+        (np.zeros((20, 2)), [*"ab" * 9, "a", None], "targets have 1 missing value, the first at row 19"),
         (np.zeros((20, 2)), [0, 1] * 9, "20 inputs but 18 targets"),
         (np.zeros((0, 2)), [], "inputs are empty"),
         (np.zeros((20, 0)), [0, 1] * 10, "inputs are empty"),

@@ -129,8 +129,8 @@ def test_texts() -> None:
         (([*INPUTS.tolist()[:-1], ["a", 1, 2]], CLASSES), {}, "Given: inputs must be numbers, got <U"),
         ((np.array([["a", 1, 2]] * 60, object), CLASSES), {}, "Given: inputs mix types that are not all numbers"),
         (([[1, 2], [3]], [0, 1]), {}, "Given: inputs cannot be converted to an array: .*; give rows of equal length"),
-        ((INPUTS, [*CLASSES[:-1], None]), {}, "Given: targets have 1 missing values, the first at row 59; drop"),
-        ((INPUTS, [*CLASSES[:-1], np.nan]), {}, "targets have 1 values that are not finite, the first at row 59"),
+        ((INPUTS, [*CLASSES[:-1], None]), {}, "Given: targets have 1 missing value, the first at row 59; drop"),
+        ((INPUTS, [*CLASSES[:-1], np.nan]), {}, "targets have 1 non-finite value, the first at row 59"),
         ((INPUTS, np.eye(60)), {}, r"Given: targets must have shape \(n,\), got \(60, 60\); use targets.ravel"),
         (({"x": range(59)}, CLASSES), {}, r"Given: column 'x' has shape \(59,\), expected \(60,\): one value"),
         (({"x": [1, "a"] * 30}, CLASSES), {}, "must be all numbers, text, bools or dates, got values of int, str"),
@@ -152,7 +152,7 @@ def test_malformed_samples_are_one_message(samples: tuple, named: dict, message:
 def test_a_value_that_is_not_finite_is_told_by_its_row_in_its_part() -> None:
     inputs = INPUTS.copy()
     inputs[57, 1] = np.inf
-    assert "Given: test inputs have 1 values that are not finite, the first at row 7, column 1: inf" in error(
+    assert "Given: test inputs have 1 non-finite value, the first at row 7, column 1: inf" in error(
         Given(inputs, CLASSES, official_test=10)
     )
 

@@ -204,5 +204,5 @@ def test_rows_of_growing_kind_and_number_stack_as_numpy_stacks_them():
 def test_values_that_are_not_finite_are_told_across_blocks(small_blocks):
     spoiled = SIGNALS.copy()
     spoiled[77, 2, 1] = spoiled[99, 0, 0] = np.nan
-    with pytest.raises(DataError, match="have 2 values that are not finite, the first at row 77, column 2, 1: nan"):
+    with pytest.raises(DataError, match="have 2 non-finite values, the first at row 77, column 2, 1: nan"):
         arrays(spoiled, LABELS, split=Split()).prepare()
