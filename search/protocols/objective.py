@@ -66,7 +66,7 @@ class Objective(ABC):
         return None
 
     def peek_metrics(self) -> Sequence[str] | None:
-        """The names of the metrics that it may report, as far as a part of the data shows; by default `known_metrics()`.
+        """The metrics that it may report, as far as a part of the data shows; by default `known_metrics()`.
 
         The driver calls it before `prepare`, so that a study that needs another metric is refused before all data is
         read.

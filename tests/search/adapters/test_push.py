@@ -499,7 +499,7 @@ def test_an_objective_of_one_s_own_needs_no_more_than_its_call(tmp_path: Path) -
 
 def test_a_slip_in_a_name_is_found_at_the_declaration() -> None:
     wrong = type("Mine", (WithData,), {"metric_of": lambda self, shared: ["loss"]})
-    with pytest.raises(SpecError, match=r"unknown member `metric_of` of the Study objective Mine; did you mean `metrics_of`\?"):
+    with pytest.raises(SpecError, match=r"`metric_of` of the Study objective Mine; did you mean `metrics_of`\?"):
         study(wrong(), space=None)
     wrong = type("Mine", (WithData,), {"optional_metric": ("a",)})
     with pytest.raises(SpecError, match=r"did you mean `optional_metrics`\?"):
