@@ -21,6 +21,7 @@ from archsearch.search.engine.observers import Observers
 from archsearch.search.engine.preflight import check_budget, check_space, prepare, rehearse, setting_warnings
 from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.spec import Source, source_from_json, source_of
+from archsearch.search.engine.suggestions import promotions
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
@@ -205,7 +206,7 @@ class Driver:
     def _can_continue(self, history: History) -> bool:
         """Whether there are waiting or running trials, or a paused one that the strategy would promote."""
         strategy: Strategy = self.study.strategy  # type: ignore[assignment]  # a name was resolved at construction
-        return bool(history.open_trials("waiting", "running") or strategy.promote(history, 1))
+        return bool(history.open_trials("waiting", "running") or promotions(strategy, history))
 
     def _run_and_release(self, store: Store, history: History, session: SessionStarted) -> History:
         try:

@@ -24,6 +24,7 @@ import numpy as np
 from archsearch.search.adapters.push import PushedReports, Returned, reports_of
 from archsearch.search.executors.checkpoints import CheckpointError, Checkpoints, FileCheckpointWriter
 from archsearch.search.protocols import UNSTAMPED, Job, Objective, TrialContext
+from archsearch.search.user_code import with_place
 from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Report, Reported
 
 _END = object()  # stands for the end of an iterator, since the objective may yield None by mistake
@@ -334,11 +335,11 @@ def _item(value: Any) -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """`ValueError: the message`."""
-    text = _text(error)
-    if isinstance(error, MemoryError) and text:
-        return text  # "out of memory on cuda; …" needs no class name
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """`ValueError: the message (train.py, line 12)`."""
+    text, name = _text(error), type(error).__name__
+    if not (isinstance(error, MemoryError) and text):  # "out of memory on cuda; …" needs no class name
+        text = f"{name}: {text}" if text else name
+    return with_place(text, error)
 
 
 def _shown(value: object) -> str:
