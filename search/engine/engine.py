@@ -201,7 +201,7 @@ class Engine:
             budget=self.history.study.budget,
             seed=trial_seed(self.history.study.seed, trial.number, run=len(trial.repeats)),
             until=trial.proposal.budget,
-            metric=metrics[0] if len(metrics := self.history.study.metrics) == 1 else None,
+            metrics=tuple(self.history.study.metrics),
         )
         if (last := trial.resumable) is not None:
             job = replace(job, from_step=last.step, checkpoint=last.checkpoint, worked_s=last.seconds)
@@ -224,12 +224,13 @@ class Engine:
 
     def _apply(self, event: Event, ending: Set[int]) -> None:
         match event:
-            case Ended(at, number, Finished()) if (metric := self._missing_metric(number)) is not None:
-                self._end(Ended(at, number, Failed(self._missing_metric_error(metric, number))))
-                self._check_metric(metric, number)
+            # It may pause without a metric that does not come with every report.
             case Ended(at, number, Finished()) if self._should_pause(self.history.trials[number]):
                 self._in_flight.discard(number)
                 self._record(Paused(at, number))
+            case Ended(at, number, Finished()) if (metric := self._missing_metric(number)) is not None:
+                self._end(Ended(at, number, Failed(self._missing_metric_error(metric, number))))
+                self._check_metric(metric, number)
             case Ended(at, number, Finished()) if self._is_promising(self.history.trials[number]):
                 self._in_flight.discard(number)
                 self._record(RunCompleted(at, number))

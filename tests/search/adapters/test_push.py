@@ -26,7 +26,7 @@ from archsearch.studies.store import Store
 
 
 def job(number: int = 0, budget: int | None = None, **settings: Any) -> Job:
-    return Job(number, 1, {"x": 0.5}, budget, 5, metric="loss", **settings)
+    return Job(number, 1, {"x": 0.5}, budget, 5, metrics=("loss",), **settings)
 
 
 def outcomes(events: list[Event]) -> list[Any]:

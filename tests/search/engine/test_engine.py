@@ -27,6 +27,7 @@ from archsearch import (
 )
 from archsearch.search.executors.inline import InlineExecutor
 from archsearch.search.protocols import Continue, Stop
+from archsearch.studies.goals import OutcomeConstraint
 from archsearch.studies.history import History
 from archsearch.studies.records import (
     Ended,
@@ -79,7 +80,7 @@ def test_an_objective_that_raises_fails_its_trial_and_the_study_goes_on(session:
     ("given", "reason"),
     [
         ({"loss": float("nan")}, "metric 'loss' is nan at step 1"),
-        ({"loss": 1.0, "other": float("inf")}, "metric 'other' is inf at step 1"),
+        ({"loss": float("-inf"), "other": float("inf")}, "metric 'loss' is -inf at step 1"),
         ({"loss": "low"}, "metric 'loss' is 'low' at step 1; it must be a number"),
         ([0.5, 0.4], "the objective gave [0.5, 0.4] at step 1; it must yield, report or return a mapping"),
         (
@@ -100,6 +101,23 @@ def test_a_report_that_is_no_finite_number_fails_the_trial_with_its_reason(
     history = session.run(objective, trials=3)
     assert history.counts() == {"failed": 1, "finished": 2}
     assert history.trials[0].reason.startswith(reason)
+
+
+def test_other_metrics_that_are_not_finite_are_missing(session: Any) -> None:
+    def objective(trial: Any) -> Iterator[dict[str, float]]:
+        yield {"loss": 3.0, "auc": float("nan"), "ratio": np.float32("inf")}
+        yield {"auc": float("nan")}
+        yield {"loss": 1.0, "auc": 0.5}
+
+    (trial,) = session.run(objective, trials=1).trials
+    assert trial.state == "finished"
+    assert [report.metrics for report in trial.reports] == [{"loss": 3.0}, {}, {"loss": 1.0, "auc": 0.5}]
+
+
+def test_the_metric_of_a_constraint_must_be_finite(session: Any) -> None:
+    session.record = replace(session.record, outcome_constraints=(OutcomeConstraint.from_text("size < 9"),))
+    history = session.run(lambda trial: {"loss": 1.0, "size": float("nan"), "auc": float("nan")}, trials=1)
+    assert history.trials[0].reason == "metric 'size' is nan at step 1"
 
 
 def test_five_first_trials_that_fail_alike_stop_the_study(session: Any) -> None:
