@@ -264,14 +264,15 @@ def test_a_failed_study_exits_with_1_and_says_where_to_look(archsearch: Any, tmp
     )
     ran = archsearch("run", "broken.py", "--trials", 20, "--quiet")
     assert ran.returncode == 1
-    assert "the first 5 trials all failed with: KeyError: 'col'" in ran.stderr
+    assert "the first 5 trials all failed with: KeyError: 'col' (broken.py, line 5)" in ran.stderr
     assert "KeyError: 'col'" in archsearch("show", "tiny.db", 4, "--log").stdout
     shown = archsearch("show", "tiny.db", 4).stdout
     assert shown.endswith("\nshow its output and traceback with: archsearch show tiny.db 4 --log\n")
     best = archsearch("best", "tiny.db")
     assert best.returncode == 1
     assert best.stderr == (
-        "error: tiny.db: all 5 trials failed with: KeyError: 'col'; see its log: archsearch show tiny.db 4 --log\n"
+        "error: tiny.db: all 5 trials failed with: KeyError: 'col' (broken.py, line 5); see its log: "
+        "archsearch show tiny.db 4 --log\n"
     )
 
 
