@@ -11,7 +11,7 @@ from archsearch import ASHA, Float, Hyperband, Session, Space, SpecError, Strate
 
 class Constant(Strategy):
     def propose(self, history: Any, rng: Any) -> Any:
-        return {"x": 0.5} if rng.random() < 0.9 else {"x": float(rng.random())}
+        return {"x": 0.5} if rng.random() < 0.5 else {"x": float(rng.random())}
 
 
 def test_a_configuration_is_not_proposed_twice_in_a_continuous_space_either() -> None:
