@@ -19,7 +19,7 @@ def test_a_configuration_is_not_proposed_twice_in_a_continuous_space_either() ->
         for _ in range(5):
             session.tell(session.ask(), 1.0)  # type: ignore[arg-type]
     configs = [trial.config["x"] for trial in session.history.trials]
-    assert configs[0] == 0.5
+    assert 0.5 in configs
     assert len(set(configs)) == 5
 
 
