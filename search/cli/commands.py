@@ -83,7 +83,9 @@ def run(
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import Driver, overridden, store_path
     from archsearch.search.engine.spec import SpecFile
+    from archsearch.studies.best import hint_if_all_failed
     from archsearch.studies.store import StoreExistsError
+    from archsearch.studies.stored_study import open_study
 
     settings = _settings(**session)
     source = SpecFile.from_path(spec)
@@ -93,9 +95,9 @@ def run(
     try:
         _work(driver, driver.run, as_json)
     except StoreExistsError as error:
-        raise StoreError(
-            f"{error}; resume it with: archsearch resume {error.path}, or choose another file with --store"
-        ) from error
+        hint = hint_if_all_failed(open_study(error.path).history, error.path)
+        usual = f"resume it with: archsearch resume {error.path}, or choose another file with --store"
+        raise StoreError(f"{error}; {hint or usual}") from None
 
 
 @cli.command()
@@ -238,12 +240,12 @@ def _settings(**options: Any) -> Settings:
 def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None:
     """Run a session of the driver and print its result."""
     from archsearch.search.cli import tables
+    from archsearch.search.engine.interrupts import interruption
 
     try:
         history = session()
     except KeyboardInterrupt:
-        text = f"nothing is lost; continue with: archsearch resume {driver.store_path}"
-        click.echo(f"interrupted; {text if driver.store_path.exists() else 'no trial had started'}", err=True)
+        click.echo(interruption(driver.store_path, f"archsearch resume {driver.store_path}"), err=True)
         raise
     _answer(tables.study_json(history), tables.result(history, driver.store_path), as_json)
 

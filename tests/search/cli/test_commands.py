@@ -167,7 +167,11 @@ BAD_SPECS = {
     "gpus": (GOOD.replace("trials=4", "trials=4, gpus=64"), ["each trial needs 64 GPUs", "lower Study(gpus"]),
     "metric never yielded": (
         GOOD.replace('minimize="loss"', 'minimize="los"'),
-        ["never reported the study's metric", "unknown metric 'los'", "did you mean 'loss'?"],
+        [
+            "never reported the study's metric",
+            "unknown metric 'los'",
+            "did you mean 'loss'?; before you run a corrected spec, delete tiny.db or choose another store",
+        ],
     ),
 }
 
@@ -264,7 +268,21 @@ def test_a_failed_study_exits_with_1_and_says_where_to_look(archsearch: Any, tmp
     )
     ran = archsearch("run", "broken.py", "--trials", 20, "--quiet")
     assert ran.returncode == 1
-    assert "the first 5 trials all failed with: KeyError: 'col'" in ran.stderr
+    advice = (
+        "before you run a corrected spec, delete tiny.db or choose another store, since no trial in it has finished "
+        "(archsearch resume runs the stored spec)\n"
+    )
+    see = "see the log: archsearch show tiny.db 4 --log"
+    assert ran.stderr == f"error: the first 5 trials all failed with: KeyError: 'col'; {see}; {advice}"
+    again = archsearch("run", "broken.py")
+    assert (again.returncode, again.stderr) == (2, f"error: tiny.db already exists; {advice}")
+    resumed = archsearch("resume", "tiny.db", "--trials", 6)
+    assert resumed.returncode == 1
+    assert f"warning: {advice}" in resumed.stderr
+    see = "see why: archsearch show tiny.db 5 --log"
+    assert resumed.stderr.endswith(f"error: no trial has finished; {see}; {advice}")
+    (tmp_path / "tiny.db").unlink()
+    assert archsearch("run", "broken.py", "--trials", 20, "--quiet").returncode == 1
     assert "KeyError: 'col'" in archsearch("show", "tiny.db", 4, "--log").stdout
     shown = archsearch("show", "tiny.db", 4).stdout
     assert shown.endswith("\nshow its output and traceback with: archsearch show tiny.db 4 --log\n")
