@@ -176,7 +176,8 @@ def train(trial):
     return {"loss": trial.config["x"]}
 
 if __name__ == "__main__":
-    study = Study(name="slow", space=Space(x=Float(0, 1)), objective=train, minimize="loss", trials=3, executor="inline")
+    study = Study(name="slow", space=Space(x=Float(0, 1)), objective=train, minimize="loss", trials=3,
+                  executor="inline")
     CALL
 """
 
