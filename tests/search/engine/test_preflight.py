@@ -160,7 +160,7 @@ def test_an_objective_that_tells_no_costs_has_its_space_checked():
     result = found(train, space=SPACE)
     assert result.costs is None
     assert result.to_json()["costs"] is None
-    assert "the objective provides no costs, so only the space was checked" in shown(result)
+    assert "check does not run your own objective, so only the space was checked" in shown(result)
     assert rehearse(study_of(train, space=SPACE), None) is None
 
 
@@ -233,7 +233,7 @@ def test_everything_as_json():
         "when": "deep",
         "active": result.active["rate"],
     }
-    assert body["costs"]["parameters"]["most"] == 16
+    assert body["costs"]["parameters"]["max"] == 16
     assert body["failures"][0]["count"] == body["failed"] == result.failed
     assert body["rejected"] == {"share": 0, "by_constraint": {}}
 
@@ -377,7 +377,7 @@ def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
     result = preflight(study_of(Costly()), 300, limit_s=50)
     assert result.configs == 50
     assert result.warnings == ["stopped after 50s, with 50 of 302 configurations counted"]
-    assert "50 checked" in shown(result)
+    assert "small: infinite space; 50 sampled configurations checked" in shown(result)
 
 
 @pytest.mark.parametrize(
