@@ -144,8 +144,8 @@ def study_table(history: History) -> RenderableType:
 def all_trials_table(history: History) -> RenderableType:
     """All trials by number, with their states."""
     if not history.trials:
-        return "no trials yet"
-    return Group(*_ranking(history, history.trials, count(len(history.trials), "trial"), states=True))
+        return Text("no trials yet")
+    return _trials_table(history, history.trials, states=True)
 
 
 def _best_trials(history: History) -> list[RenderableType]:
@@ -178,20 +178,23 @@ def front_table(history: History, most: int | None = None) -> list[RenderableTyp
     return _ranking(history, [trial for _, trial in sorted(chosen, key=lambda each: each[0])], title)
 
 
-def _ranking(history: History, trials: Sequence[Trial], title: str, *, states: bool = False) -> list[RenderableType]:
-    """A table of trials under a title, with their states if `states`; nothing if there are no trials."""
-    if not trials:
-        return []
+def _ranking(history: History, trials: Sequence[Trial], title: str) -> list[RenderableType]:
+    """A table of trials under a title; nothing if there are no trials."""
+    return [Text(f"\n{title}"), _trials_table(history, trials)] if trials else []
+
+
+def _trials_table(history: History, trials: Sequence[Trial], *, states: bool = False) -> Table:
+    """A table of at least one trial, with their states if `states`."""
     violations = any(map(history.broken, trials))
     rows = [_cells(history, trial, states=states, violations=violations) for trial in trials]
     table = _table(*(column for column, _ in rows[0]))
     for row in rows:
         table.add_row(*(Text(cell) for _, cell in row))
-    return [Text(f"\n{title}"), table]
+    return table
 
 
 def _cells(history: History, trial: Trial, *, states: bool, violations: bool) -> list[tuple[str, str]]:
-    """A row of `_ranking` as pairs of column and cell.
+    """A row of `_trials_table` as pairs of column and cell.
 
     Args:
         history: The study.

@@ -331,8 +331,7 @@ def test_pruned_and_failed_trials_are_listed_too(archsearch: Any, spec: Path, tm
     spec.write_text(MIXED)
     assert archsearch("run", spec, "--quiet").returncode == 0
     rows = archsearch("show", "tiny.db", "--all").stdout.splitlines()
-    assert rows[1] == "12 trials"
-    assert [row.split()[:2] for row in rows[2:6]] == [
+    assert [row.split()[:2] for row in rows[:4]] == [
         ["trial", "state"],
         ["0", "finished"],
         ["1", "failed"],

@@ -261,6 +261,15 @@ def test_domains_for_people():
         assert re.search(rf"^{name} +{values} +100%$", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize(("widths", "told"), [(1, "b is active"), (2, "b, c are active")])
+def test_parameters_that_are_never_active_are_warned_of(widths: int, told: str):
+    names = {name: When("width == 9", Int(1, 2)) for name in ("b", "c")[:widths]}
+    space = Space(constraint("width < 9"), width=Int(1, 9), **names)
+    assert found(Costly(space, most=9)).warnings == [
+        f"{told} in none of 301 configurations; check the conditions and the constraints"
+    ]
+
+
 def test_brackets_in_what_a_person_wrote_stay():
     space = Space(constraint("kind in ['[bold]', 'b']"), width=Int(1, 8), kind=Choice("[bold]", "c"))
     text = shown(found(Costly(space, most=4)))
