@@ -27,6 +27,7 @@ from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
+from archsearch.studies.best import hint_if_all_failed
 from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
@@ -52,7 +53,7 @@ class Settings:
         ray_log: Whether Ray may log to the terminal.
 
     Raises:
-        ArgumentError: `workers` is not a whole number of at least 1.
+        ArgumentError: `workers` is not a whole number of at least 1, or `address` is not a text.
         SpecError: The executor is unknown.
     """
 
@@ -67,6 +68,8 @@ class Settings:
             raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
         if self.workers is not None:
             object.__setattr__(self, "workers", whole_number(self.workers, "workers", least=1))
+        if self.address is not None and not isinstance(self.address, str):
+            raise ArgumentError("address", f"must be 'HOST:PORT' or 'auto', got {self.address!r}")
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,6 @@ class Driver:
         with Store.create(self.store_path, record, meta) as store:
             try:
                 return self._run_and_release(store, History(record), session)
-            except SpecError as error:
-                if store.empty:
-                    raise
-                raise SpecError(
-                    f"{error}; delete {store.path}, which contains no other trials, before the next run"
-                ) from error
             finally:
                 if store.empty:  # no session has started: an empty store would only block the next run
                     store.discard()
@@ -230,7 +227,7 @@ class Driver:
             closing(cleanup),
             Observers(self.study.observers, history, progress.warn) as observers,
         ):
-            for warning in filter(None, [*warnings, self.source.warning]):
+            for warning in filter(None, [*warnings, hint_if_all_failed(history, store.path), self.source.warning]):
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
             del shared  # the executor owns the data now; on Ray, this would be a second copy
@@ -256,8 +253,10 @@ class Driver:
                         interruptible=interrupts.allowed,
                     ).run()
             except StudyFailed as error:
-                failed = store.history().in_state("failed")[-1].number
-                raise StudyFailed(f"{error}; see its log: archsearch show {store.path} {failed} --log") from error
+                raise StudyFailed(_with_advice(f"{error}; see the log", store)) from None
+            except SpecError as error:  # no trial has reported the metric
+                hint = hint_if_all_failed(store.history(), store.path)
+                raise SpecError(f"{error}; {hint}" if hint else str(error)) from None
             finally:
                 executor.close()
         return self._check_result(history, store)
@@ -272,9 +271,7 @@ class Driver:
                 raise StudyFailed(
                     f"no finished trial satisfies {kept}; see the closest ones: archsearch show {store.path}"
                 )
-            failed = history.in_state("failed")
-            trial = f" {failed[-1].number} --log" if failed else ""
-            raise StudyFailed(f"no trial has finished; see why: archsearch show {store.path}{trial}")
+            raise StudyFailed(_with_advice("no trial has finished; see why", store))
         return history
 
     def _executor(self, session: SessionStarted, shared: Any, checkpoints: Checkpoints) -> Executor:
@@ -346,6 +343,15 @@ class Driver:
             raise SpecError(
                 f"each trial needs {count(self.study.gpus, 'GPU')}, but this machine has {have}; lower Study(gpus=…)"
             )
+
+
+def _with_advice(text: str, store: Store) -> str:
+    """The text with the command that shows the last failed trial, and with what to do if all trials failed."""
+    history = store.history()
+    failed = history.in_state("failed")
+    trial = f" {failed[-1].number} --log" if failed else ""
+    hint = hint_if_all_failed(history, store.path)
+    return f"{text}: archsearch show {store.path}{trial}{f'; {hint}' if hint else ''}"
 
 
 def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | None = None) -> Driver:

@@ -48,6 +48,9 @@ class Range:
     most: int
     config: Config
 
+    def to_json(self) -> dict[str, Any]:
+        return {"min": self.least, "median": self.median, "max": self.most, "config": dict(self.config)}
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -115,7 +118,7 @@ class Preflight:
                 for parameter in self.space.parameters
             ],
             "rejected": {"share": self.rejected, "by_constraint": dict(self.rejected_by)},
-            "costs": None if self.costs is None else {name: asdict(found) for name, found in self.costs.items()},
+            "costs": None if self.costs is None else {name: found.to_json() for name, found in self.costs.items()},
             "failed": self.failed,
             "failures": [asdict(failure) for failure in self.failures],
             "warnings": list(self.warnings),
@@ -371,8 +374,8 @@ def _activity_warnings(configs: Sequence[Config], space: Space) -> Iterator[str]
     idle = [parameter.name for parameter in space.free if not any(parameter.name in config for config in configs)]
     if idle:
         yield (
-            f"{', '.join(idle)} is active in none of {count(len(configs), 'configuration')}; check its condition "
-            "and the constraints that use it"
+            f"{', '.join(idle)} {'is' if len(idle) == 1 else 'are'} active in none of "
+            f"{count(len(configs), 'configuration')}; check the conditions and the constraints"
         )
 
 
