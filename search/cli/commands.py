@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,6 +23,32 @@ if TYPE_CHECKING:
     from archsearch.studies.history import History
 
 Command = Callable[..., None]
+
+
+class SpecCommand(click.Command):
+    """A command that passes what follows `--` to the spec file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, for_spec = split_arguments(args)
+        ctx.params["args"] = for_spec
+        try:
+            return super().parse_args(ctx, own)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"{error.format_message()} Arguments of the spec file come after --, as in: {ctx.command_path} SPEC.py "
+                f"-- {error.option_name}",
+                ctx,
+            ) from error
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
+
+
+def split_arguments(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments of the command, and those of the spec file, which follow `--`."""
+    at = args.index("--") if "--" in args else len(args)
+    return [*args[:at]], [*args[at + 1 :]]
+
 
 PIPED_WIDTH = 10_000  # columns
 
@@ -68,7 +94,7 @@ _session = _options(
 )
 
 
-@cli.command()
+@cli.command(cls=SpecCommand)
 @click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
 @click.option(
     "--store", type=click.Path(path_type=Path), metavar="FILE", help="File to store the study in; default: ./NAME.db."
@@ -77,16 +103,23 @@ _session = _options(
 @click.option("--strategy", metavar="NAME", help="Strategy, such as tpe or random; default: the spec's strategy.")
 @_session
 def run(
-    spec: Path, store: Path | None, seed: int | None, strategy: str | None, quiet: bool, as_json: bool, **session: Any
+    spec: Path,
+    args: list[str],
+    store: Path | None,
+    seed: int | None,
+    strategy: str | None,
+    quiet: bool,
+    as_json: bool,
+    **session: Any,
 ) -> None:
-    """Run the study that SPEC.py declares, in a new store."""
+    """Run the study that SPEC.py declares, in a new store. The spec finds ARGS in sys.argv."""
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import Driver, overridden, store_path
     from archsearch.search.engine.spec import SpecFile
     from archsearch.studies.store import StoreExistsError
 
     settings = _settings(**session)
-    source = SpecFile.from_path(spec)
+    source = SpecFile.from_path(spec, args)
     overrides = {name: value for name, value in (("seed", seed), ("strategy", strategy)) if value is not None}
     study = overridden(source.load(), overrides)
     driver = Driver(study, source, store_path(study, store), settings, progress(quiet=quiet), overrides)
@@ -110,7 +143,7 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
     _work(driver, driver.resume, as_json)
 
 
-@cli.command()
+@cli.command(cls=SpecCommand)
 @click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
 @click.option(
     "--samples",
@@ -121,13 +154,16 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
 )
 @_json
 @_debug
-def check(spec: Path, samples: int, as_json: bool) -> None:
-    """Check a spec without training: its space, networks and costs."""
+def check(spec: Path, args: list[str], samples: int, as_json: bool) -> None:
+    """Check a spec without training: its space, networks and costs. The spec finds ARGS in sys.argv."""
     from archsearch.search.cli.preflight_table import preflight_table
     from archsearch.search.engine.preflight import preflight
     from archsearch.search.engine.spec import SpecFile
 
-    found = preflight(SpecFile.from_path(spec).load(), samples)
+    source = SpecFile.from_path(spec, args)
+    study = source.load()
+    with source.arguments():
+        found = preflight(study, samples)
     _answer(found.to_json(), preflight_table(found), as_json)
     if found.failed:
         raise SpecError(
@@ -268,7 +304,7 @@ def _answer(data: Any, shown: Any, as_json: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command and exit with its status. The user's errors are printed in one line, without a traceback."""
-    debug = "--debug" in sys.argv
+    debug = "--debug" in split_arguments(sys.argv)[0]
     try:
         cli.main(standalone_mode=False)
         code = 0
