@@ -173,8 +173,6 @@ def import_in_child(name: str, stub: str) -> None:
     del sys.modules[name]
     sys.path[:] = [entry for entry in sys.path if entry != folder]  # or a package would not be found behind its stub
     try:
-        if _is_run_by_child(module):
-            module.adopt(sys.modules["__mp_main__"])
         importlib.import_module(name)
     finally:
         _make_first(folder)  # for the children of this process
@@ -200,6 +198,7 @@ class _Loader(importlib.abc.ExecutionLoader):
 
     def __init__(self, module: SpecModule) -> None:
         self._module = module
+        self._spec_of_main: ModuleSpec | None = None
 
     def get_source(self, fullname: str) -> str:
         return self._module.text
@@ -210,7 +209,19 @@ class _Loader(importlib.abc.ExecutionLoader):
     def is_package(self, fullname: str) -> bool:
         return Path(self._module.path).name == "__init__.py"
 
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        # multiprocessing has executed the script in this child process, under the name __mp_main__.
+        main = sys.modules.get("__mp_main__")
+        if main is None or not _runs(main, self._module):
+            return None
+        self._spec_of_main = main.__spec__
+        return main
+
     def exec_module(self, module: ModuleType) -> None:
+        if module.__name__ == "__mp_main__":
+            module.__spec__ = self._spec_of_main  # the import system has replaced it
+            _rename(vars(module), "__mp_main__", self._module.name)
+            return
         from archsearch.search.declaration import loading_spec
 
         token = loading_spec.set(True)
@@ -235,9 +246,8 @@ def _install(module: SpecModule) -> None:
     linecache.cache[module.path] = (len(module.text), None, lines, module.path)
 
 
-def _is_run_by_child(module: SpecModule) -> bool:
-    """Whether multiprocessing has already executed the script in this child process, with the same text."""
-    main = sys.modules.get("__mp_main__")
+def _runs(main: ModuleType, module: SpecModule) -> bool:
+    """Whether `main` is the script of this module, with the same text."""
     path = getattr(main, "__file__", None)
     return path is not None and same_file(path, module.path) and read_text(module.path) == module.text
 
