@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +25,32 @@ if TYPE_CHECKING:
     from archsearch.studies.records import Trial
 
 Command = Callable[..., None]
+
+
+class SpecCommand(click.Command):
+    """A command that passes what follows `--` to the spec file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, for_spec = split_arguments(args)
+        ctx.params["args"] = for_spec
+        try:
+            return super().parse_args(ctx, own)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"{error.format_message()} Arguments of the spec file come after --, as in: {ctx.command_path} SPEC.py "
+                f"-- {error.option_name}",
+                ctx,
+            ) from error
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
+
+
+def split_arguments(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments of the command, and those of the spec file, which follow `--`."""
+    at = args.index("--") if "--" in args else len(args)
+    return [*args[:at]], [*args[at + 1 :]]
+
 
 PIPED_WIDTH = 10_000  # columns
 
@@ -80,7 +106,7 @@ _session = _options(
 )
 
 
-@cli.command()
+@cli.command(cls=SpecCommand)
 @click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
 @click.option(
     "--store", type=click.Path(path_type=Path), metavar="FILE", help="File to store the study in; default: ./NAME.db."
@@ -89,9 +115,16 @@ _session = _options(
 @click.option("--strategy", metavar="NAME", help="Strategy, such as tpe or random; default: the spec's strategy.")
 @_session
 def run(
-    spec: Path, store: Path | None, seed: int | None, strategy: str | None, quiet: bool, as_json: bool, **session: Any
+    spec: Path,
+    args: list[str],
+    store: Path | None,
+    seed: int | None,
+    strategy: str | None,
+    quiet: bool,
+    as_json: bool,
+    **session: Any,
 ) -> None:
-    """Run the study that SPEC.py declares, in a new store."""
+    """Run the study that SPEC.py declares, in a new store. The spec finds ARGS in sys.argv."""
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import Driver, overridden, store_path
     from archsearch.studies.best import hint_if_all_failed
@@ -99,7 +132,7 @@ def run(
     from archsearch.studies.stored_study import open_study
 
     settings = _settings(**session)
-    source = _spec_file(spec)
+    source = _spec_file(spec, args)
     overrides = {name: value for name, value in (("seed", seed), ("strategy", strategy)) if value is not None}
     study = overridden(source.load(), overrides)
     driver = Driver(study, source, store_path(study, store), settings, progress(quiet=quiet), overrides)
@@ -123,7 +156,7 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
     _work(driver, driver.resume, as_json)
 
 
-@cli.command()
+@cli.command(cls=SpecCommand)
 @click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
 @click.option(
     "--samples",
@@ -134,12 +167,15 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
 )
 @_json
 @_debug
-def check(spec: Path, samples: int, as_json: bool) -> None:
-    """Check a spec without training: its space, networks and costs."""
+def check(spec: Path, args: list[str], samples: int, as_json: bool) -> None:
+    """Check a spec without training: its space, networks and costs. The spec finds ARGS in sys.argv."""
     from archsearch.search.cli.preflight_table import preflight_table
     from archsearch.search.engine.preflight import preflight
 
-    found = preflight(_spec_file(spec).load(), samples)
+    source = _spec_file(spec, args)
+    study = source.load()
+    with source.arguments():
+        found = preflight(study, samples)
     _answer(found.to_json(), preflight_table(found), as_json)
     if found.failed:
         raise SpecError(
@@ -246,15 +282,15 @@ def copy(store: Path, destination: Path, as_json: bool) -> None:
     _answer({"copy": str(destination)}, f"copied to {destination}", as_json)
 
 
-def _spec_file(path: Path) -> SpecFile:
-    """Read a spec file, unless it is a store."""
+def _spec_file(path: Path, args: Sequence[str]) -> SpecFile:
+    """Read a spec file with its arguments, unless it is a store."""
     from archsearch.search.engine.spec import SpecFile
     from archsearch.studies.store import Store
 
     try:
         Store.open(path).close()
     except StoreError:
-        return SpecFile.from_path(path)
+        return SpecFile.from_path(path, args)
     raise SpecError(f"{path} is a store, not a spec; resume it with: archsearch resume {path}")
 
 
@@ -313,7 +349,7 @@ def _answer(data: Any, shown: Any, as_json: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command and exit with its status. The user's errors are printed in one line, without a traceback."""
-    debug = "--debug" in sys.argv
+    debug = "--debug" in split_arguments(sys.argv)[0]
     try:
         cli.main(standalone_mode=False)
         code = 0

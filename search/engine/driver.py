@@ -20,7 +20,7 @@ from archsearch.search.engine.interrupts import Interrupts
 from archsearch.search.engine.observers import Observers
 from archsearch.search.engine.preflight import check_budget, check_space, prepare, rehearse, setting_warnings
 from archsearch.search.engine.provenance import gpu_count, origin
-from archsearch.search.engine.spec import Source, source_from_json, source_of
+from archsearch.search.engine.source import Source, next_key, sent_to_workers, source_of, stored_source
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
@@ -212,13 +212,15 @@ class Driver:
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
         # Called in the driver before any worker starts, so that mistakes in the data are found here.
-        shared = prepare(self.study)
+        with self.source.arguments():
+            shared = prepare(self.study)
         self._check_data(store, history, shared)
         self._check_gpus()
         check_budget(self.study, shared)
         warnings: list[str] = []
         if not history.trials:
-            found = (check_space(self.study), rehearse(self.study, shared))
+            with self.source.arguments():
+                found = (check_space(self.study), rehearse(self.study, shared))
             warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         cleanup = CheckpointCleanup(checkpoints, history)
@@ -227,9 +229,11 @@ class Driver:
             closing(cleanup),
             Observers(self.study.observers, history, progress.warn) as observers,
         ):
-            for warning in filter(None, [*warnings, hint_if_all_failed(history, store.path), self.source.warning]):
+            for warning in filter(None, [*self.source.warnings, *warnings, hint_if_all_failed(history, store.path)]):
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
+            if key := next_key(store.meta, self.source):
+                store.note(key, self.source.to_json())  # the code was changed: a later `resume` continues with this one
             del shared  # the executor owns the data now; on Ray, this would be a second copy
 
             def commit(after: History, events: Sequence[Event]) -> None:
@@ -239,7 +243,7 @@ class Driver:
                 observers.tell(after, events)
 
             try:
-                with Interrupts() as interrupts:
+                with Interrupts() as interrupts, self.source.arguments():
                     history = Engine(
                         history,
                         replace(session, at=time.time(), workers=executor.capacity),
@@ -287,7 +291,7 @@ class Driver:
 
         return RayExecutor(
             self.source.objective,
-            shared,
+            sent_to_workers(self.source, shared),
             workers=session.workers,
             cpus=study.cpus,
             gpus=study.gpus,
@@ -368,7 +372,7 @@ def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | N
     """
     with Store.open(path) as store:
         meta = store.meta
-    source = source_from_json(meta["source"])
+    source = stored_source(meta, Path(path))
     study = overridden(source.load(), meta["overrides"])
     return Driver(study, source, Path(path), settings, show_progress, meta["overrides"])
 

@@ -34,7 +34,8 @@ from archsearch import (
     digits,
 )
 from archsearch.search.engine.driver import Driver
-from archsearch.search.engine.spec import Pickled, SpecFile, source_of
+from archsearch.search.engine.source import Pickled, source_of
+from archsearch.search.engine.spec import SpecFile
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.strategies import STRATEGIES
 from archsearch.spaces.errors import ArgumentError
