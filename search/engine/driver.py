@@ -21,6 +21,7 @@ from archsearch.search.engine.observers import Observers
 from archsearch.search.engine.preflight import check_budget, check_space, prepare, rehearse, setting_warnings
 from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.source import Source, next_key, sent_to_workers, source_of, stored_source
+from archsearch.search.engine.suggestions import promotions
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
@@ -202,7 +203,7 @@ class Driver:
     def _can_continue(self, history: History) -> bool:
         """Whether there are waiting or running trials, or a paused one that the strategy would promote."""
         strategy: Strategy = self.study.strategy  # type: ignore[assignment]  # a name was resolved at construction
-        return bool(history.open_trials("waiting", "running") or strategy.promote(history, 1))
+        return bool(history.open_trials("waiting", "running") or promotions(strategy, history))
 
     def _run_and_release(self, store: Store, history: History, session: SessionStarted) -> History:
         try:

@@ -14,7 +14,7 @@ import reprlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from typing import Any, TextIO
@@ -24,6 +24,7 @@ import numpy as np
 from archsearch.search.adapters.push import PushedReports, Returned, reports_of
 from archsearch.search.executors.checkpoints import CheckpointError, Checkpoints, FileCheckpointWriter
 from archsearch.search.protocols import UNSTAMPED, Job, Objective, TrialContext
+from archsearch.search.user_code import with_place
 from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Report, Reported
 
 _END = object()  # stands for the end of an iterator, since the objective may yield None by mistake
@@ -138,7 +139,7 @@ class _Attempt:
         if not (isinstance(report, Returned) and report.joins):
             self._step += 1
         try:
-            numbers = checked_metrics(metrics, self._step, self._job.metric)
+            numbers = checked_metrics(metrics, self._step, self._job.metrics)
         except Exception as error:  # noqa: BLE001 - a metric may be any object, whose methods may raise anything
             self.close()
             ours = isinstance(
@@ -169,7 +170,7 @@ class _Attempt:
             return {}
         with self._capture.recording():
             returned = self._reports.finish()
-        return {} if returned is None else checked_metrics(returned, self._step, self._job.metric)
+        return {} if returned is None else checked_metrics(returned, self._step, self._job.metrics)
 
     def _advance(self) -> object:
         """The next report of the objective; `_END` if there is none."""
@@ -283,22 +284,26 @@ class _RedirectedStream(io.TextIOBase):
             self._stream.flush()
 
 
-def checked_metrics(metrics: object, step: int, metric: str | None = None) -> dict[str, float]:
+def checked_metrics(metrics: object, step: int, needed: Collection[str] = ()) -> dict[str, float]:
     """Convert the metrics of a report to plain floats. The errors are worded for the user.
 
     Args:
         metrics: A mapping from names to numbers, which may be NumPy scalars or tensors with one element.
         step: The step of the report, for the error message.
-        metric: The name to use if `metrics` is a single number; None if it must be a mapping.
+        needed: The metrics of the study. If there is one, `metrics` may be a single number. Other metrics that are not
+            finite are left out. An empty collection stands for all metrics.
+
+    Returns:
+        The finite numbers by name.
 
     Raises:
         TypeError: It is not a mapping from names to numbers.
-        ValueError: A number is not finite.
+        ValueError: The number of a needed metric is not finite.
     """
-    if metric is not None and _is_number(metrics):
-        metrics = {metric: metrics}
+    if len(needed) == 1 and _is_number(metrics):
+        metrics = {next(iter(needed)): metrics}
     if not isinstance(metrics, Mapping) or not metrics:
-        numbered = " or, in a study with one metric, a number" * (metric is not None)
+        numbered = " or, in a study with one metric, a number" * (len(needed) == 1)
         raise TypeError(
             f"the objective gave {_shown(metrics)} at step {step}; it must yield, report or return a mapping of metric "
             f"names to numbers, e.g. {{'val_loss': 0.3}}{numbered}"
@@ -309,9 +314,10 @@ def checked_metrics(metrics: object, step: int, metric: str | None = None) -> di
             number = _float(value)
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise TypeError(f"metric '{name}' is {_shown(value)} at step {step}; it must be a number") from error
-        if not math.isfinite(number):
+        if math.isfinite(number):
+            numbers[str(name)] = number
+        elif not needed or str(name) in needed:
             raise ValueError(f"metric '{name}' is {number} at step {step}")
-        numbers[str(name)] = number
     return numbers
 
 
@@ -334,11 +340,11 @@ def _item(value: Any) -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """`ValueError: the message`."""
-    text = _text(error)
-    if isinstance(error, MemoryError) and text:
-        return text  # "out of memory on cuda; …" needs no class name
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """`ValueError: the message (train.py, line 12)`."""
+    text, name = _text(error), type(error).__name__
+    if not (isinstance(error, MemoryError) and text):  # "out of memory on cuda; …" needs no class name
+        text = f"{name}: {text}" if text else name
+    return with_place(text, error)
 
 
 def _shown(value: object) -> str:

@@ -26,7 +26,7 @@ from archsearch.studies.store import Store
 
 
 def job(number: int = 0, budget: int | None = None, **settings: Any) -> Job:
-    return Job(number, 1, {"x": 0.5}, budget, 5, metric="loss", **settings)
+    return Job(number, 1, {"x": 0.5}, budget, 5, metrics=("loss",), **settings)
 
 
 def outcomes(events: list[Event]) -> list[Any]:
@@ -338,7 +338,8 @@ def test_an_exception_keeps_its_traceback() -> None:
     worker = Worker(broken, "cpu")
     worker.advance(job(), stop=False)
     events = worker.advance(None, stop=False)
-    assert outcomes(events) == [Failed("ValueError: in the second epoch")]
+    line = broken.__code__.co_firstlineno + 2
+    assert outcomes(events) == [Failed(f"ValueError: in the second epoch (test_push.py, line {line})")]
     assert 'raise ValueError("in the second epoch")' in logs(events)
     assert "in broken" in logs(events)
 
@@ -372,7 +373,8 @@ def test_a_generator_must_yield() -> None:
     for objective in (train, lambda trial: train(trial)):
         (failed,) = outcomes(Worker(objective, "cpu").advance(job(), stop=False))
         assert failed.error == (
-            "SpecError: trial.report is for an objective that is a plain function; a generator yields its metrics"
+            "SpecError: trial.report is for an objective that is a plain function; a generator yields its metrics "
+            f"(test_push.py, line {train.__code__.co_firstlineno + 1})"
         )
 
 

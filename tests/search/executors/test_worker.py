@@ -49,8 +49,12 @@ def test_numpy_and_torch_numbers_are_numbers() -> None:
 
 
 def test_sys_exit_in_an_objective_is_its_failure() -> None:
-    events = Worker(lambda trial: sys.exit("no data"), "cpu").advance(job(), stop=False)
-    assert outcomes(events) == [Failed("SystemExit: no data")]
+    def leaves(trial: Any) -> None:
+        sys.exit("no data")
+
+    events = Worker(leaves, "cpu").advance(job(), stop=False)
+    line = leaves.__code__.co_firstlineno + 1
+    assert outcomes(events) == [Failed(f"SystemExit: no data (test_worker.py, line {line})")]
 
 
 def test_all_that_is_printed_is_kept_in_order() -> None:
