@@ -18,6 +18,7 @@ from archsearch.search.strategies import strategy
 from archsearch.search.validation import check_extends, check_metrics, check_observer, check_part, stable_repr
 from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
@@ -28,7 +29,7 @@ loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declaration:
+class Declaration(ArgumentHints):
     """The fields of a `Study`, which documents them and adds `run`.
 
     A class of its own, so that the modules that run a study need not import the module that starts them.

@@ -21,6 +21,7 @@ from archsearch.search.executors.worker import checked_metrics, one_line
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
 from archsearch.spaces import Constraint, Space, SpecError, StoreError
 from archsearch.spaces.argument_checks import whole_number
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.history import History
 from archsearch.studies.records import (
@@ -61,7 +62,7 @@ class Asked:
     attempt: int = 1
 
 
-class Session:
+class Session(ArgumentHints):
     """A search whose trials you run in your own training loop.
 
     Example:

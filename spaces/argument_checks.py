@@ -9,6 +9,8 @@ import math
 import re
 from numbers import Integral, Real
 
+import numpy as np
+
 from archsearch.spaces.errors import ArgumentError
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -29,6 +31,22 @@ def whole_number(value: object, argument: str, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ArgumentError(argument, f"must be a whole number of at least {least}, got {value!r}")
     return int(value)
+
+
+def generator(rng: object) -> np.random.Generator:
+    """The NumPy generator, or a new one with this seed.
+
+    Args:
+        rng: A generator or a seed, a whole number of at least 0.
+
+    Raises:
+        ArgumentError: It is neither. There is no default, as the result should be reproducible.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, Integral) or rng < 0:
+        raise ArgumentError("rng", f"must be a seed such as 0, or numpy.random.default_rng(seed), got {rng!r}")
+    return np.random.default_rng(int(rng))
 
 
 def finite_number(value: object, argument: str, *, positive: bool = False) -> float:

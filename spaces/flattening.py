@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.constraints import Constraint
 from archsearch.spaces.domains import Choice, Domain, Float, Int, Value, domain_from_json
 from archsearch.spaces.errors import ConfigError, SpaceError, unknown
@@ -78,7 +79,7 @@ class Nested(Protocol):
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class When:
+class When(ArgumentHints):
     """Declares what is active only if a condition holds: `When("optimizer == 'sgd'", Float(0, 1))`.
 
     Args:
@@ -106,7 +107,7 @@ class When:
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class Repeat:
+class Repeat(ArgumentHints):
     """Declares a list of elements: `units=Repeat(Choice(32, 64), times=Int(1, 4))` makes `units_1` … `units_4`.
 
     Args:

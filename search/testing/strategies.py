@@ -83,7 +83,7 @@ class StrategyContract:
             assert proposal.budget is None or 1 <= proposal.budget <= study.budget
 
     def test_a_small_space_is_searched_without_repeats(self) -> None:
-        space = Space(depth=Int(1, 3), flag=Choice(True, 1), width=When("depth > 1", Choice(8, 16)))
+        space = Space(depth=Int(1, 3), flag=Choice(True, None), width=When("depth > 1", Choice(8, 16)))
         history = simulated_history(self.make(), study_of(space), trials=10, workers=3)
         assert len({repr(trial.config) for trial in history.trials}) == len(history.trials) == 10 == space.size()
 
