@@ -37,7 +37,7 @@ def sure_to_be_new(space: Space, config: Config) -> bool:
 
 
 def _among(config: Config, tried: Sequence[Config]) -> bool:
-    # What is equal may still show differently: True and 1 are two values of one Choice.
+    # By repr too: a config that a user gave may hold an equal value of another type, such as True for 1.
     return config in tried and any(other == config and repr(other) == repr(config) for other in tried)
 
 

@@ -51,7 +51,9 @@ def _never_true(comparison: Comparison, domain: Domain) -> bool:
 
 
 def _may_equal(literal: object, domain: Domain) -> bool:
-    return (int(literal) if isinstance(literal, bool) else literal) in domain  # True == 1, as in Python
+    if isinstance(literal, bool) or (isinstance(literal, float) and literal.is_integer()):
+        literal = int(literal)  # in Python, True and 1.0 equal 1
+    return literal in domain
 
 
 def _hint(comparison: Comparison, domain: Domain) -> str:

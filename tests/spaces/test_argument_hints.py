@@ -82,7 +82,7 @@ def test_a_missing_argument_is_a_plain_type_error() -> None:
 
 def test_constructors_keep_their_signature_and_pickle() -> None:
     assert [*inspect.signature(TPE).parameters] == ["startup_trials", "candidates", "remembered"]
-    for each in (TPE(startup_trials=3), Threshold(3.0), Own(), Float(1, 2, log=True), MLP(layers=2)):
+    for each in (TPE(startup_trials=3), Threshold(3.0), Own(), Float(1, 2, log=True), MLP(layers=2, units=8)):
         assert repr(pickle.loads(pickle.dumps(each))) == repr(copy.copy(each)) == repr(each)
 
 
