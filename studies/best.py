@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archsearch.spaces import ArchsearchError
 from archsearch.studies.formatting import number
 
 if TYPE_CHECKING:
@@ -35,6 +36,26 @@ def without_best(history: History) -> str:
         same_error = len({trial.reason for trial in failed}) == 1
         return f"{trials} failed{'' if same_error else ', the last one'} with: {failed[-1].reason}"
     return "no trial has finished yet"
+
+
+def best_of(history: History, where: str) -> Trial:
+    """The best trial.
+
+    Args:
+        history: The study.
+        where: What the message calls it, such as the path of its store.
+
+    Raises:
+        ArchsearchError: There is no best trial; the message says why.
+    """
+    if history.best is None:
+        raise ArchsearchError(f"{where} has no best trial: {without_best(history)}")
+    return history.best
+
+
+def value_of_best(history: History, where: str) -> float:
+    """The value of the best trial for the first goal; raises like `best_of`."""
+    return float(history.value(best_of(history, where)))  # type: ignore[arg-type]  # the best trial has a value
 
 
 def summary(history: History) -> str:
