@@ -109,6 +109,8 @@ class History:
         Args:
             proposals: A proposal without a budget gets the budget of the study.
         """
+        if not proposals:
+            return self
         first = len(self.trials)
         return self.apply_all(
             Proposed(self.last_at, first + k, self.study.completed(each), self.seq) for k, each in enumerate(proposals)
