@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.search.adapters.functions import FunctionObjective
+from archsearch.search.engine.hooks import call_hook
 from archsearch.search.executors import EXECUTORS
-from archsearch.search.protocols import Objective, Observer, Pruner, Strategy
+from archsearch.search.protocols import Executor, Objective, Observer, Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
-from archsearch.search.validation import check_extends, check_metrics, check_observer, check_part, stable_repr
+from archsearch.search.validation import check_executor, check_extends, check_metrics, check_observer, check_part, stable_repr
 from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
 from archsearch.spaces.argument_hints import ArgumentHints
@@ -65,7 +66,7 @@ class Declaration(ArgumentHints):
     warm_start: str | Path | Sequence[str | Path] = ()
     repeats: int = 1
     checkpoint_every: str | float | None = "1m"
-    executor: str = "ray"
+    executor: Executor | str = "ray"
     stopping: StoppingCriteria = field(init=False)
     checkpoint_every_s: float = field(init=False)
     observers: Sequence[Observer] = ()
@@ -93,10 +94,15 @@ class Declaration(ArgumentHints):
                     f"this {what} needs a budget; pass one to Study, e.g. budget=20 (epochs, or folds if it "
                     "cross-validates)"
                 )
-        if (known := self.trainable.known_metrics()) is not None:
+        if (known := call_hook(self.trainable, "known_metrics")) is not None:
             check_metrics(self.record().metrics, known, self.trainable)
         if isinstance(self.strategy, Strategy):  # always: names were resolved
-            self.strategy.check_study(self.record(), self.stopping.trials)
+            call_hook(self.strategy, "check_study", self.record(), self.stopping.trials)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without an executor of the user's own, which may hold connections: only the process that made it uses it."""
+        kept = "ray" if isinstance(self.executor, Executor) else self.executor
+        return {**vars(self), "executor": kept}
 
     @property
     def warm_stores(self) -> list[Path]:
@@ -196,8 +202,10 @@ class Declaration(ArgumentHints):
         return space.constrained(*self.constraints)
 
     def _check_resources(self) -> None:
-        if self.executor not in EXECUTORS:
-            raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
+        if not isinstance(self.executor, str):
+            check_executor(self.executor)
+        elif self.executor not in EXECUTORS:
+            raise SpecError(unknown("executor", self.executor, EXECUTORS))
         gpus = finite_number(self.gpus, "gpus")
         if gpus < 0:
             raise ArgumentError("gpus", f"must be a number of at least 0, got {self.gpus!r}")

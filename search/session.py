@@ -19,7 +19,7 @@ from archsearch.search.engine.provenance import origin
 from archsearch.search.engine.stopping import StopSession
 from archsearch.search.executors.worker import checked_metrics, one_line
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
-from archsearch.spaces import Config, Constraint, Space, SpecError, StoreError
+from archsearch.spaces import Config, Constraint, ExecutionError, Space, SpecError, StoreError
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import ArgumentError
@@ -368,8 +368,18 @@ class Session(ArgumentHints):
         return found
 
     def _append(self, history: History, events: Sequence[Event]) -> None:
-        if self._store is not None:
+        if self._store is None:
+            return
+        try:
             self._store.append(events)
+        except (TypeError, ValueError) as error:
+            # The events would be refused again at the next commit, and also when the session is closed.
+            self._closed = True
+            self._store.close()
+            raise ExecutionError(
+                f"the session was closed, since what happened last cannot be stored as JSON: {error}; the strategy's "
+                "proposals and states must be plain values. Open the store again to continue without it"
+            ) from error
 
     def _raise(self, stopped: StopSession) -> NoReturn:
         raise stopped.error or SpecError(stopped.reason) from stopped.__cause__
