@@ -16,7 +16,14 @@ from archsearch.search.executors import EXECUTORS
 from archsearch.search.protocols import Executor, Objective, Observer, Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
-from archsearch.search.validation import check_executor, check_extends, check_metrics, check_observer, check_part, stable_repr
+from archsearch.search.validation import (
+    check_executor,
+    check_extends,
+    check_metrics,
+    check_observer,
+    check_part,
+    stable_repr,
+)
 from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
 from archsearch.spaces.argument_hints import ArgumentHints

@@ -48,7 +48,11 @@ def _check_arguments(called: type, args: Sequence[Any], kwargs: Collection[str])
         taken = f"only {' and '.join(positional)} by position" if positional else "no positional arguments"
         by_name = [f"{each}=" for each in named if each not in positional]
         more = ", …" * (len(by_name) > _MAX_LISTED)
-        fix = f"; write the {'others' if positional else 'arguments'} by name: {', '.join(by_name[:_MAX_LISTED])}{more}" if by_name else ""
+        fix = (
+            f"; write the {'others' if positional else 'arguments'} by name: {', '.join(by_name[:_MAX_LISTED])}{more}"
+            if by_name
+            else ""
+        )
         raise UnknownArgumentError(f"{name} takes {taken}, got {', '.join(map(reprlib.repr, args))}{fix}")
 
 

@@ -36,9 +36,9 @@ def _never_true(comparison: Comparison, domain: Domain) -> bool:
     values = domain.values if isinstance(domain, Choice) else (domain.from_unit(0.0), domain.from_unit(1.0))
     try:
         match comparison.operator, domain:
-            case ("==" | "in" | "<" | "<=" | ">" | ">="), Choice():
+            case (("==" | "in" | "<" | "<=" | ">" | ">="), Choice()):
                 return not any(map(comparison.true_of, values))
-            case ("<" | "<=" | ">" | ">="), _:
+            case (("<" | "<=" | ">" | ">="), _):
                 return not any(map(comparison.true_of, values))
             case "==", _:
                 return not _may_equal(comparison.literal, domain)

@@ -414,7 +414,7 @@ def test_an_event_that_cannot_be_stored_closes_the_session(tmp_path: Path, monke
         trial = session.ask()
         with monkeypatch.context() as broken:
             broken.setattr("archsearch.studies.codec._body", lambda event: {"config": object()})
-            with pytest.raises(ExecutionError, match="the session was closed, .*not JSON serializable"):
+            with pytest.raises(ExecutionError, match=r"the session was closed, .*not JSON serializable"):
                 session.report(trial, 1, {"loss": 0.5})
         with pytest.raises(SpecError, match="the session is closed"):
             session.ask()

@@ -17,7 +17,11 @@ TRIAL: Any = TrialContext(number=0, attempt=1, config={"x": 0.5}, budget=3, seed
 @pytest.mark.parametrize(
     ("use", "error", "hint"),
     [
-        (lambda trial: trial.suggest_float("x", 0, 1), AttributeError, "declared in the space, and their values are in"),
+        (
+            lambda trial: trial.suggest_float("x", 0, 1),
+            AttributeError,
+            "declared in the space, and their values are in",
+        ),
         (lambda trial: trial.params["x"], AttributeError, "their values are in trial.config"),
         (lambda trial: trial.x, AttributeError, r"trial\.config\['x'\]"),
         (lambda trial: trial["x"], TypeError, r"a trial has no items; .*trial\.config\['x'\]"),

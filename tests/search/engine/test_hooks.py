@@ -23,7 +23,9 @@ class Plain(Objective):
 
 
 def study(**settings: Any) -> Study:
-    return Study(**{"name": "hooks", "objective": Plain(), "minimize": "loss", "trials": 2, "executor": "inline"} | settings)
+    return Study(
+        **{"name": "hooks", "objective": Plain(), "minimize": "loss", "trials": 2, "executor": "inline"} | settings
+    )
 
 
 def failing(base: type, method: str, result: Any = None) -> Any:
@@ -39,7 +41,9 @@ def failing(base: type, method: str, result: Any = None) -> Any:
 
 @pytest.mark.parametrize("method", ["prepare", "metrics_of", "check_budget", "fingerprint_of", "attach", "release"])
 def test_a_method_of_an_objective_that_raises_is_named(method: str, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=rf"^the objective's method Mine\.{method}\(\) failed: .*it is broken") as caught:
+    with pytest.raises(
+        SpecError, match=rf"^the objective's method Mine\.{method}\(\) failed: .*it is broken"
+    ) as caught:
         study(objective=failing(Plain, method)).run(tmp_path / "s.db", quiet=True)
     assert isinstance(caught.value.__cause__, RuntimeError)
 
@@ -84,7 +88,7 @@ def test_an_error_that_says_what_is_wrong_is_passed_on_as_it_is(tmp_path: Path) 
         def check_budget(self, budget: int | None, shared: Any) -> None:
             raise SpecError("this objective needs 3 folds")
 
-    with pytest.raises(SpecError, match="^this objective needs 3 folds$"):
+    with pytest.raises(SpecError, match=r"^this objective needs 3 folds$"):
         study(objective=Strict()).run(tmp_path / "s.db", quiet=True)
 
 
