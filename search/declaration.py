@@ -27,10 +27,14 @@ from archsearch.search.validation import (
 from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
 from archsearch.spaces.argument_hints import ArgumentHints
+from archsearch.spaces.domains import tupled
 from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
 from archsearch.studies.stopping_criteria import StoppingCriteria
+
+_NAME_BYTES = 200  # with `.db` and the names of checkpoints, below the limit of 255 of most file systems
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}  # by Windows
 
 # True while a spec file is being executed for its `study`; a call of `study.run()` there would recurse endlessly.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
@@ -81,8 +85,11 @@ class Declaration(ArgumentHints):
     goals: tuple[Goal, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-][\w. -]*", self.name):
-            raise SpecError(f"Study name must be usable as a file name, got {self.name!r}; try 'digits-mlp'")
+        if not isinstance(self.name, str) or not self.name or file_name(self.name) != self.name:
+            usable = file_name(self.name) if isinstance(self.name, str) else ""
+            raise SpecError(
+                f"Study name must be usable as a file name, got {self.name!r}; try '{usable or 'digits-mlp'}'"
+            )
         self._settle("trainable", self._trainable())
         self._settle_parts()
         self._settle("space", self._space())
@@ -134,6 +141,7 @@ class Declaration(ArgumentHints):
     def _started(self, config: Mapping[str, Any]) -> Config:
         """A configuration of `start` with its missing parameters filled in; SpecError if it is not in the space."""
         space = self.space or Space()
+        config = {name: tupled(value) for name, value in config.items()}  # as `archsearch best --json` prints it
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
         whole = space.as_declared(translate_config(config, space))
@@ -246,6 +254,14 @@ class Declaration(ArgumentHints):
 
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def file_name(name: str) -> str:
+    """The name of a study as every file system accepts it; empty if nothing of it is left."""
+    plain = re.sub(r"\s*[^\w. -]+\s*", "-", name)
+    cut = plain.encode()[:_NAME_BYTES].decode(errors="ignore")
+    found = cut.strip(" -" if plain != name else " ").rstrip(".").lstrip(".")
+    return f"{found}-study" if found.upper() in _RESERVED else found
 
 
 def _several(given: Any) -> Sequence[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from archsearch.spaces.errors import ArgumentError
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SMALLER = {"d": "h", "h": "m", "m": "s"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])\s*", re.ASCII)
 
 
@@ -70,7 +71,8 @@ def duration_s(value: object, argument: str) -> float:
     """A duration in seconds.
 
     Args:
-        value: A number of seconds, or a text with units: "90s", "20m", "1h30m", "2d".
+        value: A number of seconds, or a text with units: "90s", "20m", "1h30m", "2d". A number without a unit after
+            another one counts in the next smaller unit: "1h30" is "1h30m".
         argument: Its name, for the message.
 
     Raises:
@@ -85,6 +87,8 @@ def duration_s(value: object, argument: str) -> float:
     text = value.strip()
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         raise ArgumentError(argument, f"has no unit, got {value!r}; write {text}s for seconds or {text}m for minutes")
+    if after := re.fullmatch(r"(.*\d([dhm]))\s*(\d+)", text, re.ASCII):
+        text = f"{after[1]}{after[3]}{_SMALLER[after[2]]}"
     if not re.fullmatch(f"({_DURATION.pattern})+", text, re.ASCII):
         raise ArgumentError(argument, f"must be like 90s, 20m or 1h30m, got {value!r}")
     seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(text))

@@ -24,7 +24,8 @@ from archsearch.search.declaration import Declaration
 from archsearch.search.engine.hooks import call_hook
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.validation import check_metrics
-from archsearch.spaces import ArchsearchError, Config, Space, SpecError
+from archsearch.spaces import ArchsearchError, Choice, Config, Space, SpecError
+from archsearch.spaces.flattening import Parameter
 from archsearch.studies.formatting import count, duration, file_size, one_line, percent
 from archsearch.studies.goals import Goal
 
@@ -264,10 +265,18 @@ def setting_warnings(study: Declaration, trials: int | None) -> list[str]:
     """
     record = study.record()
     warnings = [warning for goal in record.goals if (warning := _direction_warning(goal)) is not None]
+    warnings += [warning for parameter in record.space.free if (warning := _step_warning(parameter)) is not None]
     for part in (study.strategy, study.pruner):
         if isinstance(part, Strategy | Pruner):  # a name was resolved when the study was declared
             warnings += call_hook(part, "warnings_for", record, trials)
     return warnings
+
+
+def _step_warning(parameter: Parameter) -> str | None:
+    domain = parameter.domain
+    if isinstance(domain, Choice) or not domain.step or (highest := domain.from_unit(1.0)) == domain.high:
+        return None
+    return f"'{parameter.name}' never reaches {domain.high}: with step={domain.step}, its highest value is {highest}"
 
 
 # Words in the names of metrics that imply whether higher or lower is better.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import archsearch
-from archsearch import Float, Random, Session, Space, SpecError, StoreError, Study, open_study
+from archsearch import Float, Random, Session, Space, StoreError, Study, open_study
 from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.store import Store
 
