@@ -283,6 +283,8 @@ def _as_domain(value: Any) -> Any:
     held = isinstance(value, Int | Float | Choice | When | Repeat) or (
         isinstance(value, Nested) and not isinstance(value, type)
     )
+    if isinstance(value, tuple):
+        raise SpaceError(f"got {value!r} in place of a domain{_domain_to_write(value)}")
     return value if held else Choice(value)
 
 

@@ -78,6 +78,9 @@ def test_a_tuple_in_place_of_a_domain_is_refused_with_the_domain_to_write(value:
     with pytest.raises(SpaceError) as caught:
         Space(lr=value)
     assert meant in str(caught.value)
+    if isinstance(value, tuple):
+        with pytest.raises(SpaceError, match=r"in place of a domain; write "):
+            When("a == 1", value)
 
 
 def test_a_tuple_may_be_a_value() -> None:
