@@ -10,9 +10,12 @@ import re
 from numbers import Integral, Real
 from pathlib import Path
 
+import numpy as np
+
 from archsearch.spaces.errors import ArgumentError
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SMALLER = {"d": "h", "h": "m", "m": "s"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])\s*", re.ASCII)
 
 
@@ -30,6 +33,22 @@ def whole_number(value: object, argument: str, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ArgumentError(argument, f"must be a whole number of at least {least}, got {value!r}")
     return int(value)
+
+
+def generator(rng: object) -> np.random.Generator:
+    """The NumPy generator, or a new one with this seed.
+
+    Args:
+        rng: A generator or a seed, a whole number of at least 0.
+
+    Raises:
+        ArgumentError: It is neither. There is no default, as the result should be reproducible.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, Integral) or rng < 0:
+        raise ArgumentError("rng", f"must be a seed such as 0, or numpy.random.default_rng(seed), got {rng!r}")
+    return np.random.default_rng(int(rng))
 
 
 def finite_number(value: object, argument: str, *, positive: bool = False) -> float:
@@ -68,7 +87,8 @@ def duration_s(value: object, argument: str) -> float:
     """A duration in seconds.
 
     Args:
-        value: A number of seconds, or a text with units: "90s", "20m", "1h30m", "2d".
+        value: A number of seconds, or a text with units: "90s", "20m", "1h30m", "2d". A number without a unit after
+            another one counts in the next smaller unit: "1h30" is "1h30m".
         argument: Its name, for the message.
 
     Raises:
@@ -83,6 +103,8 @@ def duration_s(value: object, argument: str) -> float:
     text = value.strip()
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         raise ArgumentError(argument, f"has no unit, got {value!r}; write {text}s for seconds or {text}m for minutes")
+    if after := re.fullmatch(r"(.*\d([dhm]))\s*(\d+)", text, re.ASCII):
+        text = f"{after[1]}{after[3]}{_SMALLER[after[2]]}"
     if not re.fullmatch(f"({_DURATION.pattern})+", text, re.ASCII):
         raise ArgumentError(argument, f"must be like 90s, 20m or 1h30m, got {value!r}")
     seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(text))

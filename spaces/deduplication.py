@@ -42,7 +42,7 @@ def sure_to_be_new(space: Space, config: Config) -> bool:
 
 
 def _among(config: Config, tried: Sequence[Config]) -> bool:
-    # Equal values may differ in their repr: True and 1 are two values of a Choice.
+    # By repr too: a config that a user gave may hold an equal value of another type, such as True for 1.
     return config in tried and any(other == config and repr(other) == repr(config) for other in tried)
 
 

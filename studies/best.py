@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archsearch.spaces import ArchsearchError
 from archsearch.studies.formatting import number
 
 if TYPE_CHECKING:
@@ -47,6 +48,26 @@ def hint_if_all_failed(history: History, store: Path) -> str:
         f"before you run a corrected spec, delete {store} or choose another store, since no trial in it has finished "
         "(archsearch resume runs the stored spec)"
     )
+
+
+def best_of(history: History, where: str) -> Trial:
+    """The best trial.
+
+    Args:
+        history: The study.
+        where: What the message calls it, such as the path of its store.
+
+    Raises:
+        ArchsearchError: There is no best trial; the message says why.
+    """
+    if history.best is None:
+        raise ArchsearchError(f"{where} has no best trial: {without_best(history)}")
+    return history.best
+
+
+def value_of_best(history: History, where: str) -> float:
+    """The value of the best trial for the first goal; raises like `best_of`."""
+    return float(history.value(best_of(history, where)))  # type: ignore[arg-type]  # the best trial has a value
 
 
 def summary(history: History) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.spaces import ArchsearchError, Config
 from archsearch.spaces.argument_checks import file_path
-from archsearch.studies.best import summary, without_best
+from archsearch.studies.best import best_of, summary, value_of_best
 from archsearch.studies.dataframe import trials_frame
 from archsearch.studies.formatting import count
 from archsearch.studies.history import History
@@ -112,8 +112,7 @@ class StoredStudy:
         Raises:
             ArchsearchError: There is no best trial.
         """
-        history = self.history
-        return float(history.value(self._best(history)))  # type: ignore[arg-type]  # the best trial has a value
+        return value_of_best(self.history, str(self.path))
 
     @property
     def best_config(self) -> Config:
@@ -122,7 +121,7 @@ class StoredStudy:
         Raises:
             ArchsearchError: There is no best trial.
         """
-        return self._best(self.history).config
+        return best_of(self.history, str(self.path)).config
 
     def frame(self) -> pd.DataFrame:
         """The trials as a pandas DataFrame.
@@ -175,11 +174,6 @@ class StoredStudy:
         """The machine, the commit of the spec and the versions of the packages of the first session, as text."""
         with Store.open(self.path) as store:
             return _provenance(store.meta)
-
-    def _best(self, history: History) -> Trial:
-        if history.best is None:
-            raise ArchsearchError(f"{self.path} has no best trial: {without_best(history)}")
-        return history.best
 
     def __repr__(self) -> str:
         return f"<StoredStudy {self.path}: {summary(self.history)}>"

@@ -6,6 +6,7 @@ after SIGTERM. Slow modules are imported inside the commands, so that `--help` i
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import traceback
@@ -332,7 +333,8 @@ def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None
 def _answer(data: Any, shown: Any, as_json: bool) -> None:
     """Print a result on stdout: `data` as JSON, or `shown` as text or a table."""
     if as_json:
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        narrow = not (sys.stdout.encoding or "").lower().startswith("utf")  # escape what the encoding may lack
+        click.echo(json.dumps(data, indent=2, ensure_ascii=narrow))
         return
     from rich.console import Console
 
@@ -350,6 +352,8 @@ def _answer(data: Any, shown: Any, as_json: bool) -> None:
 def main() -> NoReturn:
     """Run the command and exit with its status. The user's errors are printed in one line, without a traceback."""
     debug = "--debug" in split_arguments(sys.argv)[0]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal in cp1252 has no λ or ⋯; as for stderr
     try:
         cli.main(standalone_mode=False)
         code = 0

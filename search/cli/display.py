@@ -174,7 +174,8 @@ def _announce(console: Console, store: Path, history: History, session: SessionS
     trials = count(stopping.trials, "trial") if stopping.trials else "trials"
     within = f" within {duration(stopping.timeout_s)}" if stopping.timeout_s else ""
     done = f", {history.settled} already done" if history.settled else ""
-    on = "in this process" if session.executor == "inline" else f"on {count(session.workers, 'Ray worker')}"
+    places = {"inline": "in this process", "ray": f"on {count(session.workers, 'Ray worker')}"}
+    on = places.get(session.executor, f"in {session.executor}")  # else an executor of the user's own
     text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; stored in {store}"
     console.print(text, markup=False, soft_wrap=True)
 

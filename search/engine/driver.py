@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
+from archsearch.search.engine.hooks import call_hook
 from archsearch.search.engine.interrupts import Interrupts
 from archsearch.search.engine.observers import Observers
 from archsearch.search.engine.preflight import check_budget, check_space, prepare, rehearse, setting_warnings
@@ -153,11 +155,13 @@ class Driver:
             The history of the study.
 
         Raises:
-            StoreError: The store belongs to a study with a different declaration.
+            StoreError: The store belongs to a study with a different declaration, or to a Session.
         """
         if not self.store_path.exists():
             return self.run()
         with Store.open(self.store_path, write=True) as store:
+            if store.meta["source"]["kind"] == "session":
+                raise StoreError(f"{store.path} belongs to a Session, not to a Study; use another file")
             history = store.history()
             if changes := self._changes(history.study):
                 lines = "".join(f"\n  {change}" for change in changes)
@@ -165,7 +169,12 @@ class Driver:
                     f"{store.path} belongs to a study that was declared differently; use another store, or restore the "
                     f"former declaration:{lines}"
                 )
-            return self._continue(store, history, self._session_started(None))
+            session = self._session_started(None)
+            if (session.stopping.trials or math.inf) < len(history.trials):
+                # The study was extended since. Its declaration asks for fewer trials, so there is nothing more to do.
+                stopping = replace(session.stopping, trials=len(history.trials))
+                session = replace(session, stopping=stopping)
+            return self._continue(store, history, session)
 
     def _changes(self, before: StudyRecord) -> list[str]:
         """The differences from the study in the store, except for limits and resources."""
@@ -209,7 +218,7 @@ class Driver:
         try:
             return self._search(store, history, session)
         finally:
-            self.study.trainable.release()
+            call_hook(self.study.trainable, "release")
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
         # Called in the driver before any worker starts, so that mistakes in the data are found here.
@@ -281,10 +290,13 @@ class Driver:
 
     def _executor(self, session: SessionStarted, shared: Any, checkpoints: Checkpoints) -> Executor:
         study = self.study
+        if isinstance(study.executor, Executor) and session.executor == executor_name(study.executor):
+            call_hook(study.trainable, "attach", shared)
+            return study.executor
         if session.executor == "inline":
             from archsearch.search.executors.inline import InlineExecutor
 
-            study.trainable.attach(shared)
+            call_hook(study.trainable, "attach", shared)
             return InlineExecutor(study.trainable, "cuda" if study.gpus else "cpu", study.cpus, checkpoints)
         if not self.settings.ray_log:
             quiet_ray()
@@ -306,7 +318,13 @@ class Driver:
         mine, last = self.settings, before or self.study
         stopping = last.stopping.overridden(mine.stopping)
         stopping.check(gpus=self.study.gpus)
-        executor = mine.executor or last.executor
+        executor = mine.executor or executor_name(last.executor)
+        own = isinstance(self.study.executor, Executor) and executor == executor_name(self.study.executor)
+        if not own and executor not in EXECUTORS:
+            raise SpecError(
+                f"the study ran in {executor}, an executor of your own, which is not stored; continue it with "
+                'Study.run(resume=True), or choose another: --executor ray, or resume(..., executor="ray")'
+            )
         if executor == "inline" and (mine.workers or 1) > 1:
             raise ArgumentError(
                 "workers", f"must be 1 in the inline executor, got {mine.workers}; use the ray executor"
@@ -315,7 +333,7 @@ class Driver:
         return SessionStarted(
             at=time.time(),
             stopping=stopping,
-            workers=1 if executor == "inline" else wanted or self._default_workers(stopping.trials),
+            workers=1 if own or executor == "inline" else wanted or self._default_workers(stopping.trials),
             executor=executor,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -332,7 +350,7 @@ class Driver:
 
     def _check_data(self, store: Store, history: History, shared: Any) -> None:
         """Compare the data with the fingerprint in the store: trials on other data are not comparable."""
-        found, kept = self.study.trainable.fingerprint_of(shared), store.meta.get("data")
+        found, kept = call_hook(self.study.trainable, "fingerprint_of", shared), store.meta.get("data")
         if found is None or found == kept:
             return
         if kept is not None:
@@ -381,6 +399,11 @@ def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | N
 def overridden(study: Declaration, overrides: dict[str, Any]) -> Declaration:
     """The study with the values from the command line in place of the spec's."""
     return replace(study, **overrides) if overrides else study
+
+
+def executor_name(executor: Executor | str) -> str:
+    """The name under which the executor is recorded."""
+    return executor if isinstance(executor, str) else type(executor).__name__
 
 
 def store_path(study: Declaration, given: str | Path | None) -> Path:

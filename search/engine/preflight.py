@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archsearch.search.declaration import Declaration
+from archsearch.search.engine.hooks import call_hook
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.validation import check_metrics
-from archsearch.spaces import ArchsearchError, Config, Space, SpecError
+from archsearch.spaces import ArchsearchError, Choice, Config, Space, SpecError
+from archsearch.spaces.flattening import Parameter
 from archsearch.studies.formatting import count, duration, file_size, one_line, percent
 from archsearch.studies.goals import Goal
 
@@ -139,7 +141,7 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
     try:
         return _preflight(study, samples, limit_s)
     finally:
-        study.trainable.release()
+        call_hook(study.trainable, "release")
 
 
 def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
@@ -171,7 +173,7 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
     return Preflight(
         study=study.name,
         space=space,
-        data=objective.summary_of(shared),
+        data=call_hook(objective, "summary_of", shared),
         configs=len(configs),
         active={name: sum(name in config for config in configs) / len(configs) for name in space},
         rejected=rejected.share,
@@ -246,9 +248,9 @@ def prepare(study: Declaration) -> Any:
         ArchsearchError: The data is invalid.
         SpecError: The objective does not report a metric of the study on this data.
     """
-    _check_goal(study, study.trainable.peek_metrics())
-    shared = study.trainable.prepare()
-    _check_goal(study, study.trainable.metrics_of(shared))
+    _check_goal(study, call_hook(study.trainable, "peek_metrics"))
+    shared = call_hook(study.trainable, "prepare")
+    _check_goal(study, call_hook(study.trainable, "metrics_of", shared))
     return shared
 
 
@@ -266,10 +268,18 @@ def setting_warnings(study: Declaration, trials: int | None) -> list[str]:
     """
     record = study.record()
     warnings = [warning for goal in record.goals if (warning := _direction_warning(goal)) is not None]
+    warnings += [warning for parameter in record.space.free if (warning := _step_warning(parameter)) is not None]
     for part in (study.strategy, study.pruner):
         if isinstance(part, Strategy | Pruner):  # a name was resolved when the study was declared
-            warnings += part.warnings_for(record, trials)
+            warnings += call_hook(part, "warnings_for", record, trials)
     return warnings
+
+
+def _step_warning(parameter: Parameter) -> str | None:
+    domain = parameter.domain
+    if isinstance(domain, Choice) or not domain.step or (highest := domain.from_unit(1.0)) == domain.high:
+        return None
+    return f"'{parameter.name}' never reaches {domain.high}: with step={domain.step}, its highest value is {highest}"
 
 
 # Words in the names of metrics that imply whether higher or lower is better.
@@ -307,7 +317,7 @@ def check_budget(study: Declaration, shared: Any) -> None:
     Raises:
         SpecError: The objective does not support the budget.
     """
-    study.trainable.check_budget(study.budget, shared)
+    call_hook(study.trainable, "check_budget", study.budget, shared)
 
 
 def corners(space: Space) -> list[dict[str, Any]]:

@@ -37,6 +37,8 @@ from archsearch.studies.formatting import count, number
 from archsearch.studies.records import Ended, Event, Logged, Lost
 
 _REACH_TIMEOUT_S = 5.0
+_SOCKET_BYTES = 75  # of `/ray/session_2026-11-30_12-00-00_123456_1234567/sockets/plasma_store` and some more
+_MAX_SOCKET_BYTES = 103  # the path of a Unix socket, on macOS
 _CLOSE_TIMEOUT_S = 3.0  # for the `finally` blocks of the objectives when the session ends
 
 
@@ -254,11 +256,20 @@ def start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
             logging_level=level,
             configure_logging=ray_log,
             **size,
+            **({} if address else _short_folder()),
         )
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         action = f"connect to the Ray cluster at {address}" if address else "start Ray"
         fix = "if it requires a token, set RAY_AUTH_MODE=token" if address else "fix this, or use the inline executor"
         raise ExecutionError(f"cannot {action}: {error}; {fix}") from error
+
+
+def _short_folder() -> dict[str, str]:
+    """The argument of `ray.init` for its files: a short folder if the path of a socket would be too long."""
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(os.fsencode(usual)) + _SOCKET_BYTES <= _MAX_SOCKET_BYTES:
+        return {}
+    return {"_temp_dir": f"/tmp/archsearch-{os.getuid()}"}
 
 
 def _check_reachable(address: str) -> None:

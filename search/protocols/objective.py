@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from archsearch.search.protocols.trial_context import TrialContext
 from archsearch.spaces import Config, Space
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.studies.records import Metrics
 
 if TYPE_CHECKING:
     from archsearch.spaces.networks.costs import Costs
 
 
-class Objective(ABC):
+class Objective(ArgumentHints, ABC):
     """Trains one trial, and yields its metrics after each unit of budget. A base class for objectives with data.
 
     A plain function is enough if the data needs no preparation; see `Study(objective=...)`. A subclass must implement

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import archsearch
-from archsearch import Float, Random, Space, SpecError, StoreError, Study, StudyFailed
+from archsearch import Float, Random, Session, Space, StoreError, Study, StudyFailed, open_study
+from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.store import Store
 
 Python = Callable[..., subprocess.CompletedProcess[str]]
@@ -246,8 +247,7 @@ def test_the_declared_limits_are_the_new_totals(tmp_path: Path) -> None:
     assert len(history.trials) == 5
     assert history.session_started is not None
     assert "target=-1" not in repr(history.session_started)  # it is declared no more
-    with pytest.raises(SpecError, match="trials"):
-        study(trials=4).run(tmp_path / "s.db", resume=True, quiet=True)
+    assert study(trials=4).run(tmp_path / "s.db", resume=True, quiet=True) == history  # they are done
 
 
 @pytest.mark.parametrize(
@@ -282,3 +282,23 @@ def test_a_study_that_was_warmed_up_goes_on(tmp_path: Path) -> None:
     declared: dict[str, Any] = {"start": [{"x": 0.5}], "warm_start": tmp_path / "first.db"}
     study(trials=2, **declared).run(tmp_path / "s.db", resume=True, quiet=True)
     assert len(study(trials=9, **declared).run(tmp_path / "s.db", resume=True, quiet=True).trials) == 9
+
+
+def test_a_study_that_was_extended_since_is_returned_as_it_is(tmp_path: Path) -> None:
+    declared, path = study(trials=3), tmp_path / "again.db"
+    declared.run(path, quiet=True)
+    archsearch.resume(path, trials=5, quiet=True)
+    with pytest.raises(ArgumentError, match="trials must be at least 5"):
+        archsearch.resume(path, trials=3, quiet=True)
+    history = declared.run(path, resume=True, quiet=True)
+    assert history.counts() == {"finished": 5}
+    assert history == open_study(path).history
+
+
+def test_the_store_of_a_session_is_not_continued_by_a_study(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Session(SPACE, minimize="loss", strategy=Random(), store=path) as session:
+        session.tell(session.ask(), 1.0)
+    with pytest.raises(StoreError, match="belongs to a Session, not to a Study; use another file"):
+        study().run(path, resume=True, quiet=True)
+    assert len(open_study(path).trials) == 1

@@ -19,7 +19,9 @@ import archsearch
 from archsearch import (
     ASHA,
     TPE,
+    ArchsearchError,
     Choice,
+    ExecutionError,
     Float,
     Grid,
     Int,
@@ -389,3 +391,33 @@ def test_a_damaged_store_is_not_left_locked(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="is damaged") as failure:
             Session(space, minimize="loss", strategy=Random(), store=tmp_path / "s.db")
         failures.append(failure)
+
+
+def test_the_best_value_and_config_and_a_frame() -> None:
+    with Session(SPACE, minimize="loss", strategy="random", trials=3) as session:
+        for ask in ("best_value", "best_config"):
+            with pytest.raises(ArchsearchError, match="study 'session' has no best trial: no trial has finished yet"):
+                getattr(session, ask)
+        while (trial := session.ask()) is not None:
+            session.tell(trial, {"loss": loss_of(trial.config)})
+    assert session.best is not None
+    assert (session.best_value, session.best_config) == (session.best.value("loss"), session.best.config)
+    assert (session.history.best_value, session.history.best_config) == (session.best_value, session.best_config)
+    assert list(session.frame()["metrics.loss"]) == [trial.value("loss") for trial in session.history.trials]
+
+
+def test_an_event_that_cannot_be_stored_closes_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "s.db"
+    settings: dict[str, Any] = {"minimize": "loss", "strategy": "random", "store": path}
+    with Session(SPACE, **settings) as session:
+        session.tell(session.ask(), {"loss": 1.0})
+        trial = session.ask()
+        with monkeypatch.context() as broken:
+            broken.setattr("archsearch.studies.codec._body", lambda event: {"config": object()})
+            with pytest.raises(ExecutionError, match=r"the session was closed, .*not JSON serializable"):
+                session.report(trial, 1, {"loss": 0.5})
+        with pytest.raises(SpecError, match="the session is closed"):
+            session.ask()
+    with Session(SPACE, **settings) as session:  # it is unlocked, and holds what came before
+        assert session.history.counts() == {"finished": 1, "waiting": 1}
+        assert session.ask().number == 1
