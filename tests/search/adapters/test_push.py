@@ -402,8 +402,8 @@ def test_seeds_threads_gradients_and_device_are_as_in_the_worker_s_thread() -> N
             "b": np.random.rand(),
             "c": torch.rand((), device="cpu").item(),
             "threads": torch.get_num_threads(),
-            "gradients": torch.is_grad_enabled(),
-            "meta": torch.get_default_device().type == "meta",
+            "gradients": int(torch.is_grad_enabled()),
+            "meta": int(torch.get_default_device().type == "meta"),
         }
 
     def generator(trial: TrialContext) -> Iterator[dict[str, float]]:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from archsearch.search.executors.worker import LOG_LIMIT_BYTES, Worker
+from archsearch.search.executors.output import LOG_LIMIT_BYTES
+from archsearch.search.executors.worker import Worker
 from archsearch.search.protocols import Job
 from archsearch.studies.records import Ended, Failed, Finished, Logged, Reported
 
