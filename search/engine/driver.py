@@ -23,6 +23,7 @@ from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.spec import Source, source_from_json, source_of
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
+from archsearch.search.executors.isolation import default_settings, settings_for
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.argument_checks import whole_number
@@ -215,7 +216,8 @@ class Driver:
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
         # Called in the driver before any worker starts, so that mistakes in the data are found here.
-        shared = prepare(self.study)
+        with settings_for(self.study.trainable):
+            shared = prepare(self.study)
         self._check_data(store, history, shared)
         self._check_gpus()
         check_budget(self.study, shared)
@@ -242,7 +244,7 @@ class Driver:
                 observers.tell(after, events)
 
             try:
-                with Interrupts() as interrupts:
+                with Interrupts() as interrupts, default_settings():
                     history = Engine(
                         history,
                         replace(session, at=time.time(), workers=executor.capacity),

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from archsearch.search.validation import stable_repr
 from archsearch.spaces import ArchsearchError, ExecutionError
 
@@ -35,7 +37,9 @@ def attribute_errors(what: str, who: object) -> Iterator[None]:
         StopSession: The block raised an exception.
     """
     try:
-        yield
+        # NumPy's default error handling, also if the spec or the program of a `Session` has changed it
+        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            yield
     except Exception as error:
         text = f"the {what} {stable_repr(who)} failed: {error if isinstance(error, ArchsearchError) else repr(error)}"
         raise StopSession(text, ExecutionError(text)) from error

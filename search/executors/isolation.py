@@ -11,7 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,14 +80,12 @@ def _torch_settings(torch: Any) -> dict[str, _Setting]:
         except RuntimeError:  # it is set by torch's newer interface, which has one for each operation
             return None
 
-    # Without a mode, the default device is the CPU. To ask for it takes longer than to read all other settings.
-    modes = getattr(torch._C, "_len_torch_function_stack", lambda: 1)
+    # What `torch.get_default_device` returns may also be of a `with torch.device(…)` that spans several reports.
+    set_device = getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None)
 
     def device() -> Any:
-        if not modes():
-            return cpu
-        current = torch.get_default_device()
-        return cpu if current.type == "cpu" else current
+        context = getattr(set_device, "device_context", None)
+        return cpu if context is None else context.device
 
     return {
         "torch's gradient mode": _Setting(torch.is_grad_enabled, torch.set_grad_enabled, lambda now: True, thread=True),
@@ -192,6 +190,11 @@ def default_settings() -> Iterator[None]:
         yield
     finally:
         before.completed().restore(Settings.current())
+
+
+def settings_for(objective: object) -> AbstractContextManager[None]:
+    """A context for calls of an objective outside a trial: with default settings if its trials have them, too."""
+    return default_settings() if getattr(objective, "default_settings", False) else nullcontext()
 
 
 class TrialSettings:
