@@ -26,6 +26,7 @@ from archsearch.search.engine.source import Source, next_key, sent_to_workers, s
 from archsearch.search.engine.suggestions import promotions
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
+from archsearch.search.executors.isolation import default_settings, settings_for
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.argument_checks import whole_number
@@ -222,7 +223,7 @@ class Driver:
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
         # Called in the driver before any worker starts, so that mistakes in the data are found here.
-        with self.source.arguments():
+        with self.source.arguments(), settings_for(self.study.trainable):
             shared = prepare(self.study)
         self._check_data(store, history, shared)
         self._check_gpus()
@@ -253,7 +254,7 @@ class Driver:
                 observers.tell(after, events)
 
             try:
-                with Interrupts() as interrupts, self.source.arguments():
+                with Interrupts() as interrupts, self.source.arguments(), default_settings():
                     history = Engine(
                         history,
                         replace(session, at=time.time(), workers=executor.capacity),

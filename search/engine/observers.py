@@ -9,7 +9,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from archsearch.search.executors.worker import one_line, unrecorded
+from archsearch.search.executors.output import unrecorded
+from archsearch.search.executors.worker import one_line
 from archsearch.search.protocols import Observer
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, SessionEnded

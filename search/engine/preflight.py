@@ -22,6 +22,7 @@ import numpy as np
 
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.hooks import call_hook
+from archsearch.search.executors.isolation import settings_for
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.validation import check_metrics
 from archsearch.spaces import ArchsearchError, Choice, Config, Space, SpecError
@@ -139,7 +140,8 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
         ArchsearchError: The data or the goal is invalid, or the space has hardly any legal configuration.
     """
     try:
-        return _preflight(study, samples, limit_s)
+        with settings_for(study.trainable):
+            return _preflight(study, samples, limit_s)
     finally:
         call_hook(study.trainable, "release")
 
@@ -225,7 +227,8 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
     failed: list[tuple[str, Config]] = []
     for config in few:
         tried += 1
-        outcome = _attempt(study.trainable.rehearse, config, shared)
+        with settings_for(study.trainable):
+            outcome = _attempt(study.trainable.rehearse, config, shared)
         if isinstance(outcome, _Failed):
             failed.append((outcome.reason, config))
         if time.perf_counter() - began > limit_s:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from archsearch.search.executors.worker import one_line
 from archsearch.search.user_code import with_place
 from archsearch.search.validation import stable_repr
@@ -38,7 +40,9 @@ def attribute_errors(what: str, who: object) -> Iterator[None]:
         StopSession: The block raised an exception.
     """
     try:
-        yield
+        # NumPy's default error handling, also if the spec or the program of a `Session` has changed it
+        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            yield
     except Exception as error:
         said = with_place(str(error), error) if isinstance(error, ArchsearchError) else one_line(error)
         raise component_failed(what, who, f"failed: {said}") from error
