@@ -181,7 +181,7 @@ class _Attempt:
     def _end(self) -> tuple[dict[str, float], Ended]:
         """End the objective after its last report.
 
-        An exception that it raises now fails the trial, as any other does: nobody should learn only at the end of the
+        An exception that it raises now fails the trial, as any other does: users should not learn at the end of the
         study that no model could be saved. An objective that merely goes on has done its work.
 
         Returns:
