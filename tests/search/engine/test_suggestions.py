@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from archsearch import ASHA, TPE, Bayes, ExecutionError, Random, Strategy, SuccessiveHalving
+from archsearch.search.executors import isolation
 from archsearch.studies.history import History
 from archsearch.studies.records import Extension, Proposal, Proposed, Started
 
