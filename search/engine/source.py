@@ -77,9 +77,10 @@ class Pickled:
             study = cloudpickle.loads(base64.b64decode(self.data))
             observers = cloudpickle.loads(base64.b64decode(self.observers)) if self.observers else ()
         except Exception as error:
+            moved = "" if self.moved is None else f" ({self.moved})"
             raise SpecError(
                 f"the stored study cannot be loaded: {type(error).__name__}: {error}; resume it where its modules can "
-                "be imported"
+                f"be imported{moved}"
             ) from error
         if not isinstance(study, Declaration):
             raise SpecError(f"the store must contain a Study, but contains a {type(study).__name__}")
@@ -184,7 +185,7 @@ def source_of(study: Declaration) -> Source:
             )
         spec.as_module.adopt(main)
         return spec
-    folder = Path(path).absolute().parent
+    folder = Path(spec.path).parent
     if main.__spec__ is not None:  # python -m package.script: modules are found where the package is
         folder = folder.parents[spec.module.count(".") - 1] if "." in spec.module else folder
     return Pickled.from_study(study, folder, tuple(sys.argv))
