@@ -185,23 +185,26 @@ def source_of(study: Declaration) -> Source:
     path = getattr(main, "__file__", None)
     if main is None or path is None or not Path(path).is_file():
         return Pickled.from_study(study)
-    spec = SpecFile.from_main(main)
-    if vars(main).get("study") is study and spec.binds_study and not spec.binds_study_when_run:
-        line = _line_of(main)
-        if line is not None and not spec.guards(line):
-            name = Path(path).name
-            raise SpecError(
-                f"{name}, line {line}: study.run() would start again in every worker, since each one imports the file; "
-                "put it under if __name__ == '__main__':"
-            )
-        spec.as_module.adopt(main)
-        return spec
-    folder, module = Path(spec.path).parent, None
-    if main.__spec__ is not None:  # python -m package.script: modules are found where the package is
-        module = spec.module
-        folder = Path(spec.path).parents[module.count(".")]
-    pickled = Pickled.from_study(study)
-    return replace(pickled, folder=folder, script=spec.path, module=module, argv=tuple(sys.argv))
+    if vars(main).get("study") is study:
+        spec = SpecFile.from_main(main)
+        if spec.binds_study and not spec.binds_study_when_run:
+            _check_guarded(spec, main)
+            spec.as_module.adopt(main)
+            return spec
+    script = Path(path).absolute()
+    module = None if main.__spec__ is None else main.__spec__.name  # python -m package.script
+    # A module is found where its package is.
+    folder = script.parent if module is None else script.parents[module.count(".")]
+    return replace(Pickled.from_study(study), folder=folder, script=str(script), module=module, argv=tuple(sys.argv))
+
+
+def _check_guarded(spec: SpecFile, main: ModuleType) -> None:
+    line = _line_of(main)
+    if line is not None and not spec.guards(line):
+        raise SpecError(
+            f"{Path(spec.path).name}, line {line}: study.run() would start again in every worker, since each one "
+            "imports the file; put it under if __name__ == '__main__':"
+        )
 
 
 def sent_to_workers(source: Source, shared: object) -> object:

@@ -268,3 +268,10 @@ def test_a_study_that_a_function_makes_is_pickled(tmp_path: Path, python: Python
     assert done.returncode == 0, done.stderr
     with Store.open(tmp_path / "s.db") as store:
         assert store.meta["source"]["kind"] == "pickle"
+
+
+def test_a_script_in_another_encoding_can_make_its_study_when_it_is_run(tmp_path: Path, python: Python) -> None:
+    text = f"# -*- coding: latin-1 -*-\n# gr\xfcn\n{GLOBAL}".replace("CALL", "if __name__ == '__main__':\n    main()")
+    (tmp_path / "script.py").write_bytes(text.replace("global study", "pass").encode("latin-1"))
+    done = python("script.py")
+    assert done.returncode == 0, done.stderr
