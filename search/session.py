@@ -334,7 +334,8 @@ class Session(ArgumentHints):
 
         A trial that pauses now may report it later, as a metric need not come with every report.
         """
-        if trial.steps != self.history.study.budget and (metrics or self._trial(trial).step == trial.steps):
+        pauses = self.history.study.budget not in (None, trial.steps)
+        if pauses and (metrics or self._trial(trial).step == trial.steps):
             return
         if metrics is not None and not isinstance(metrics, Mapping):
             return  # a plain number, or a mistake that `_record` refuses
