@@ -1,4 +1,4 @@
-"""archsearch: search for the best network that your hours can buy.
+"""archsearch: search for network architectures and hyperparameters.
 
 Every public name is imported from here: `from archsearch import Study, TPE, Space, Float, MLP, Supervised, digits`. The
 names and their modules are listed once, in `__init__.pyi`, where editors and type checkers read them too. A module is

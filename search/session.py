@@ -220,7 +220,8 @@ class Session(ArgumentHints):
             trial: The trial that `ask` returned.
             step: The step, from 1. Steps may be skipped.
             metrics: The values of the metrics by name; in a session with one metric, the number alone is enough. A
-                value that is not finite fails the trial.
+                metric need not come with every report. A value of the session's metrics that is not finite fails the
+                trial; other metrics that are not finite are left out.
 
         Returns:
             Whether to continue the trial: False if the pruner has stopped it, it has made all its steps, or it failed.
@@ -305,7 +306,7 @@ class Session(ArgumentHints):
         events: list[Event] = []
         if metrics is not None:
             try:
-                numbers = checked_metrics(metrics, step, self._only_metric)
+                numbers = checked_metrics(metrics, step, self.history.study.metrics)
             except TypeError as error:
                 raise SpecError(str(error)) from error
             except ValueError as error:  # not finite: the training's fault, as on a worker
@@ -328,14 +329,13 @@ class Session(ArgumentHints):
         finally:
             self._engine.commit()
 
-    @property
-    def _only_metric(self) -> str | None:
-        """The name of the session's one metric; None if it has several."""
-        metrics = self.history.study.metrics
-        return metrics[0] if len(metrics) == 1 else None
-
     def _check_reported(self, trial: Asked, metrics: Mapping[str, float] | float | None) -> None:
-        """Check that no metric is missing: a misspelt name must not cost a trained trial."""
+        """Check that no metric is missing: a misspelt name must not cost a trained trial.
+
+        A trial that pauses now may report it later, as a metric need not come with every report.
+        """
+        if trial.steps != self.history.study.budget and (metrics or self._trial(trial).step == trial.steps):
+            return
         if metrics is not None and not isinstance(metrics, Mapping):
             return  # a plain number, or a mistake that `_record` refuses
         told = [] if metrics is None else list(metrics)

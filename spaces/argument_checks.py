@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from numbers import Integral, Real
+from pathlib import Path
 
 import numpy as np
 
@@ -65,6 +66,21 @@ def finite_number(value: object, argument: str, *, positive: bool = False) -> fl
     if not math.isfinite(number) or (positive and number <= 0):
         raise ArgumentError(argument, f"must be a finite number{' above 0' * positive}, got {value!r}")
     return number
+
+
+def file_path(value: object, argument: str) -> Path:
+    """The value as a path.
+
+    Args:
+        value: A text or a path.
+        argument: Its name, for the message.
+
+    Raises:
+        ArgumentError: It is neither, or an empty text.
+    """
+    if not isinstance(value, str | Path) or not str(value):
+        raise ArgumentError(argument, f"must be the path of a file, got {value!r}")
+    return Path(value)
 
 
 def duration_s(value: object, argument: str) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.spaces import ArchsearchError, Config
+from archsearch.spaces.argument_checks import file_path
 from archsearch.studies.best import best_of, summary, value_of_best
 from archsearch.studies.dataframe import trials_frame
 from archsearch.studies.formatting import count
@@ -33,6 +34,7 @@ def open_study(store: str | Path) -> StoredStudy:
 
     Raises:
         StoreError: The file does not exist or is not a store.
+        ArgumentError: `store` is not a path.
 
     Example:
         study = open_study("wine.db")
@@ -61,7 +63,7 @@ class StoredStudy:
     """
 
     def __init__(self, store: str | Path) -> None:
-        self.path = Path(store)
+        self.path = file_path(store, "store")
         self._history: History | None = None
         self._digest = ""  # of the last event of the history
         with Store.open(self.path) as opened:

@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "testing": {"engine", "executors", "strategies", "pruners", "study", "declaration", "training"},
 }
 
-SHARED = {"protocols", "registry", "validation"}  # what every room of search may import
+SHARED = {"protocols", "registry", "user_code", "validation"}  # what every room of search may import
 
 # Which files may import an outside library. Everything else goes through them.
 SEAMS = {

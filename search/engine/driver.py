@@ -22,13 +22,16 @@ from archsearch.search.engine.interrupts import Interrupts
 from archsearch.search.engine.observers import Observers
 from archsearch.search.engine.preflight import check_budget, check_space, prepare, rehearse, setting_warnings
 from archsearch.search.engine.provenance import gpu_count, origin
-from archsearch.search.engine.spec import Source, source_from_json, source_of
+from archsearch.search.engine.source import Source, next_key, sent_to_workers, source_of, stored_source
+from archsearch.search.engine.suggestions import promotions
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
+from archsearch.search.executors.isolation import default_settings, settings_for
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
+from archsearch.studies.best import hint_if_all_failed
 from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
@@ -54,7 +57,7 @@ class Settings:
         ray_log: Whether Ray may log to the terminal.
 
     Raises:
-        ArgumentError: `workers` is not a whole number of at least 1.
+        ArgumentError: `workers` is not a whole number of at least 1, or `address` is not a text.
         SpecError: The executor is unknown.
     """
 
@@ -69,6 +72,8 @@ class Settings:
             raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
         if self.workers is not None:
             object.__setattr__(self, "workers", whole_number(self.workers, "workers", least=1))
+        if self.address is not None and not isinstance(self.address, str):
+            raise ArgumentError("address", f"must be 'HOST:PORT' or 'auto', got {self.address!r}")
 
 
 @dataclass(frozen=True)
@@ -125,12 +130,6 @@ class Driver:
         with Store.create(self.store_path, record, meta) as store:
             try:
                 return self._run_and_release(store, History(record), session)
-            except SpecError as error:
-                if store.empty or store.history().in_state("finished"):
-                    raise
-                raise SpecError(
-                    f"{error}; delete {store.path}, which contains no other trials, before the next run"
-                ) from error
             finally:
                 if store.empty:  # no session has started: an empty store would only block the next run
                     store.discard()
@@ -214,7 +213,7 @@ class Driver:
     def _can_continue(self, history: History) -> bool:
         """Whether there are waiting or running trials, or a paused one that the strategy would promote."""
         strategy: Strategy = self.study.strategy  # type: ignore[assignment]  # a name was resolved at construction
-        return bool(history.open_trials("waiting", "running") or call_hook(strategy, "promote", history, 1))
+        return bool(history.open_trials("waiting", "running") or promotions(strategy, history))
 
     def _run_and_release(self, store: Store, history: History, session: SessionStarted) -> History:
         try:
@@ -224,13 +223,15 @@ class Driver:
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
         # Called in the driver before any worker starts, so that mistakes in the data are found here.
-        shared = prepare(self.study)
+        with self.source.arguments(), settings_for(self.study.trainable):
+            shared = prepare(self.study)
         self._check_data(store, history, shared)
         self._check_gpus()
         check_budget(self.study, shared)
         warnings: list[str] = []
         if not history.trials:
-            found = (check_space(self.study), rehearse(self.study, shared))
+            with self.source.arguments():
+                found = (check_space(self.study), rehearse(self.study, shared))
             warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         cleanup = CheckpointCleanup(checkpoints, history)
@@ -239,9 +240,11 @@ class Driver:
             closing(cleanup),
             Observers(self.study.observers, history, progress.warn) as observers,
         ):
-            for warning in filter(None, [*warnings, self.source.warning]):
+            for warning in filter(None, [*self.source.warnings, *warnings, hint_if_all_failed(history, store.path)]):
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
+            if key := next_key(store.meta, self.source):
+                store.note(key, self.source.to_json())  # the code was changed: a later `resume` continues with this one
             del shared  # the executor owns the data now; on Ray, this would be a second copy
 
             def commit(after: History, events: Sequence[Event]) -> None:
@@ -251,7 +254,7 @@ class Driver:
                 observers.tell(after, events)
 
             try:
-                with Interrupts() as interrupts:
+                with Interrupts() as interrupts, self.source.arguments(), default_settings():
                     history = Engine(
                         history,
                         replace(session, at=time.time(), workers=executor.capacity),
@@ -265,8 +268,10 @@ class Driver:
                         interruptible=interrupts.allowed,
                     ).run()
             except StudyFailed as error:
-                failed = store.history().in_state("failed")[-1].number
-                raise StudyFailed(f"{error}; see its log: archsearch show {store.path} {failed} --log") from error
+                raise StudyFailed(_with_advice(f"{error}; see the log", store)) from None
+            except SpecError as error:  # no trial has reported the metric
+                hint = hint_if_all_failed(store.history(), store.path)
+                raise SpecError(f"{error}; {hint}" if hint else str(error)) from None
             finally:
                 executor.close()
         return self._check_result(history, store)
@@ -281,9 +286,7 @@ class Driver:
                 raise StudyFailed(
                     f"no finished trial satisfies {kept}; see the closest ones: archsearch show {store.path}"
                 )
-            failed = history.in_state("failed")
-            trial = f" {failed[-1].number} --log" if failed else ""
-            raise StudyFailed(f"no trial has finished; see why: archsearch show {store.path}{trial}")
+            raise StudyFailed(_with_advice("no trial has finished; see why", store))
         return history
 
     def _executor(self, session: SessionStarted, shared: Any, checkpoints: Checkpoints) -> Executor:
@@ -302,7 +305,7 @@ class Driver:
 
         return RayExecutor(
             self.source.objective,
-            shared,
+            sent_to_workers(self.source, shared),
             workers=session.workers,
             cpus=study.cpus,
             gpus=study.gpus,
@@ -366,6 +369,15 @@ class Driver:
             )
 
 
+def _with_advice(text: str, store: Store) -> str:
+    """The text with the command that shows the last failed trial, and with what to do if all trials failed."""
+    history = store.history()
+    failed = history.in_state("failed")
+    trial = f" {failed[-1].number} --log" if failed else ""
+    hint = hint_if_all_failed(history, store.path)
+    return f"{text}: archsearch show {store.path}{trial}{f'; {hint}' if hint else ''}"
+
+
 def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | None = None) -> Driver:
     """Create the driver of a stored study, which loads the spec from the store.
 
@@ -380,7 +392,7 @@ def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | N
     """
     with Store.open(path) as store:
         meta = store.meta
-    source = source_from_json(meta["source"])
+    source = stored_source(meta, Path(path))
     study = overridden(source.load(), meta["overrides"])
     return Driver(study, source, Path(path), settings, show_progress, meta["overrides"])
 

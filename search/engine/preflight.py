@@ -22,6 +22,7 @@ import numpy as np
 
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.hooks import call_hook
+from archsearch.search.executors.isolation import settings_for
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.validation import check_metrics
 from archsearch.spaces import ArchsearchError, Choice, Config, Space, SpecError
@@ -49,6 +50,9 @@ class Range:
     median: int
     most: int
     config: Config
+
+    def to_json(self) -> dict[str, Any]:
+        return {"min": self.least, "median": self.median, "max": self.most, "config": dict(self.config)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class Preflight:
                 for parameter in self.space.parameters
             ],
             "rejected": {"share": self.rejected, "by_constraint": dict(self.rejected_by)},
-            "costs": None if self.costs is None else {name: asdict(found) for name, found in self.costs.items()},
+            "costs": None if self.costs is None else {name: found.to_json() for name, found in self.costs.items()},
             "failed": self.failed,
             "failures": [asdict(failure) for failure in self.failures],
             "warnings": list(self.warnings),
@@ -136,7 +140,8 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
         ArchsearchError: The data or the goal is invalid, or the space has hardly any legal configuration.
     """
     try:
-        return _preflight(study, samples, limit_s)
+        with settings_for(study.trainable):
+            return _preflight(study, samples, limit_s)
     finally:
         call_hook(study.trainable, "release")
 
@@ -222,7 +227,8 @@ def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | 
     failed: list[tuple[str, Config]] = []
     for config in few:
         tried += 1
-        outcome = _attempt(study.trainable.rehearse, config, shared)
+        with settings_for(study.trainable):
+            outcome = _attempt(study.trainable.rehearse, config, shared)
         if isinstance(outcome, _Failed):
             failed.append((outcome.reason, config))
         if time.perf_counter() - began > limit_s:
@@ -381,8 +387,8 @@ def _activity_warnings(configs: Sequence[Config], space: Space) -> Iterator[str]
     idle = [parameter.name for parameter in space.free if not any(parameter.name in config for config in configs)]
     if idle:
         yield (
-            f"{', '.join(idle)} is active in none of {count(len(configs), 'configuration')}; check its condition "
-            "and the constraints that use it"
+            f"{', '.join(idle)} {'is' if len(idle) == 1 else 'are'} active in none of "
+            f"{count(len(configs), 'configuration')}; check the conditions and the constraints"
         )
 
 

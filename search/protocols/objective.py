@@ -26,11 +26,14 @@ class Objective(ArgumentHints, ABC):
         space: The search space, for studies that are declared without one.
         needs_budget: Whether a study without a budget is refused.
         optional_metrics: The metrics that it reports only if its argument `metrics` names them.
+        default_settings: Whether its trials start with the default settings of NumPy and torch, such as the default
+            dtype, instead of those that the spec has made.
     """
 
     space: Space | None = None
     needs_budget: ClassVar[bool] = False
     optional_metrics: ClassVar[Sequence[str]] = ()
+    default_settings: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, trial: TrialContext, /) -> Iterator[Metrics | float] | Metrics | float | None:

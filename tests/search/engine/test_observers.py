@@ -18,7 +18,7 @@ from archsearch import Float, Observer, Random, Space, SpecError, Study
 from archsearch.search.engine import observers as module
 from archsearch.search.engine.driver import Driver
 from archsearch.search.engine.observers import Observers
-from archsearch.search.engine.spec import Pickled, source_of
+from archsearch.search.engine.source import Pickled, source_of
 from archsearch.search.protocols import Silent
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, Trial

@@ -85,7 +85,9 @@ def test_a_strategy_that_breaks_ahead_is_blamed_where_it_was_needed(session: Any
                 raise RuntimeError("no idea")
             return super().ask(history, n, rng)
 
-    with pytest.raises(ExecutionError, match=r"the strategy .* failed: RuntimeError\('no idea'\)"):
+    with pytest.raises(
+        ExecutionError, match=r"the strategy .* failed: RuntimeError: no idea \(test_suggestions.py, line \d+\)"
+    ):
         session.run(trials=9, strategy=Breaks(), capacity=2, ahead=True)
     assert len(session.history.trials) == 4
     assert not session.history.open_trials("running")
