@@ -309,7 +309,7 @@ def _short_folder() -> dict[str, str]:
     usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     if len(os.fsencode(usual)) + _SOCKET_BYTES <= _MAX_SOCKET_BYTES:
         return {}
-    return {"_temp_dir": f"/tmp/archsearch-{os.getuid()}"}
+    return {"_temp_dir": f"/tmp/archsearch-ray-{os.getuid()}"}
 
 
 def _check_reachable(address: str) -> None:
