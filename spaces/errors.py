@@ -17,7 +17,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class ArchsearchError(Exception):
@@ -85,6 +88,33 @@ class StudyFailed(ArchsearchError):  # noqa: N818 - the study is what failed
     """The study ran and failed: its first trials all failed with the same error, or none finished. Exit status 1."""
 
 
+def describe(error: BaseException, *, limit: int = 300) -> str:
+    """An exception in one line, with the innermost line of the user's own code that it passed through.
+
+    `NameError: name 'target' is not defined (spec.py, line 12, in focal)`
+
+    Args:
+        error: The exception.
+        limit: The number of characters after which its message is cut.
+    """
+    text = f"{type(error).__name__}: {' '.join(str(error).split())[:limit]}".removesuffix(": ")
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if _is_users(frame.f_code.co_filename, str(frame.f_globals.get("__name__", ""))):
+            name = frame.f_code.co_name
+            function = "" if name.startswith("<") else f", in {name}"
+            return f"{text} ({Path(frame.f_code.co_filename).name}, line {line}{function})"
+    return text
+
+
+def _is_users(file: str, module: str) -> bool:
+    """Whether a line of this file is the user's: not of this package, an installed one or Python itself."""
+    if module.partition(".")[0] == "archsearch" or file.startswith("<"):
+        return False
+    paths = sysconfig.get_paths()
+    path = Path(file)
+    return not ({"site-packages", "dist-packages"} & set(path.parts) or path.is_relative_to(paths["stdlib"]))
+
+
 # What people write for short, and in full.
 _SHORT = {
     "acc": "accuracy",
@@ -107,16 +137,19 @@ _SHORT = {
 }
 
 
-def unknown(what: str, got: str, known: Iterable[str]) -> str:
+def unknown(what: str, got: str, known: Iterable[str], *, why: str | None = None) -> str:
     """The one wording for every mistaken name: `unknown WHAT 'GOT'; known: …; did you mean '…'?`.
 
     Args:
         what: What the name should name, such as "metric".
         got: The name that was given.
         known: The names that exist.
+        why: What to say in place of a similar name, if it is known why this one does not exist.
     """
     names = sorted(known)
     text = f"unknown {what} '{got}'; known: {', '.join(names) or 'none'}"
+    if why is not None:
+        return f"{text}; {why}"
     near = nearest(got, names)
     return text if near is None else f"{text}; did you mean '{near}'?"
 

@@ -18,9 +18,16 @@ from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.interrupts import Interrupts
 from archsearch.search.engine.observers import Observers
-from archsearch.search.engine.preflight import check_budget, check_space, prepare, rehearse, setting_warnings
+from archsearch.search.engine.preflight import (
+    check_budget,
+    check_functions,
+    check_space,
+    prepare,
+    rehearse,
+    setting_warnings,
+)
 from archsearch.search.engine.provenance import gpu_count, origin
-from archsearch.search.engine.spec import Source, source_from_json, source_of
+from archsearch.search.engine.spec import Source, SpecFile, source_from_json, source_of
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
@@ -221,8 +228,14 @@ class Driver:
         check_budget(self.study, shared)
         warnings: list[str] = []
         if not history.trials:
-            found = (check_space(self.study), rehearse(self.study, shared))
-            warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
+            spec = self.source.path if isinstance(self.source, SpecFile) else None
+            found = (
+                check_space(self.study),
+                check_functions(self.study, shared),
+                rehearse(self.study, shared, spec=spec),
+            )
+            warnings += setting_warnings(self.study, session.stopping.trials, address=self.settings.address)
+            warnings += [*self.study.trainable.data_warnings(shared), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         cleanup = CheckpointCleanup(checkpoints, history)
         with (
