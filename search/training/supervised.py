@@ -14,6 +14,7 @@ from torch import Tensor
 
 from archsearch.search.protocols import Metrics, Objective, TrialContext
 from archsearch.search.training.allocation import keep_freed_memory
+from archsearch.search.training.class_balance import imbalance_warning
 from archsearch.search.training.data import Data, DataSource, Prepared
 from archsearch.search.training.data.preparation import as_data
 from archsearch.search.training.data.prepared import Task
@@ -270,6 +271,11 @@ class Supervised(Objective):
         if self.recipe.has_own_parts:
             tensors = Tensors.from_samples(samples, shared, inputs)
             rehearse_training(self.network, self.recipe, config, tensors)
+
+    def data_warnings(self, shared: Prepared) -> list[str]:
+        """A hint for data with imbalanced classes."""
+        warning = imbalance_warning(shared, self.recipe, self.metrics)
+        return [] if warning is None else [warning]
 
     def check_functions(self, shared: Prepared) -> None:
         """Try each custom function of the recipe once, on a few training samples.
