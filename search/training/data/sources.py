@@ -334,6 +334,7 @@ def image_folder(
     size: Size | None = None,
     channels: Channels | None = None,
     test: Path | None = None,
+    skip_bad: bool = False,
     scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
     streaming: Streaming = DEFAULT_STREAMING,
@@ -349,6 +350,8 @@ def image_folder(
         channels: 1 for grey, inputs (n, height, width); 3 for colour, inputs (n, 3, height, width). None is 1 if all
             images are grey, else 3.
         test: Another such folder with the official test part.
+        skip_bad: Whether to leave out images that cannot be read, with a warning that lists them. By default they are
+            one error, which lists them all.
         scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
             [0, 1]. Images share one mean and deviation over all pixels.
         split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
@@ -357,7 +360,7 @@ def image_folder(
     Raises:
         DataError: An argument is invalid. Faults in the folder are raised by `Data.prepare`.
     """
-    source = ImageFolder(os.fspath(path), size, channels, None if test is None else os.fspath(test))
+    source = ImageFolder(os.fspath(path), size, channels, None if test is None else os.fspath(test), skip_bad)
     return Data(source, split, scaling=scaling, streaming=streaming)
 
 
