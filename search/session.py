@@ -11,16 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.provenance import origin
 from archsearch.search.engine.stopping import StopSession
-from archsearch.search.executors.worker import checked_metrics, one_line
+from archsearch.search.executors.worker import checked_metrics
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
-from archsearch.spaces import Constraint, Space, SpecError, StoreError
+from archsearch.search.user_code import describe
+from archsearch.spaces import Config, Constraint, ExecutionError, Space, SpecError, StoreError
 from archsearch.spaces.argument_checks import whole_number
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.history import History
 from archsearch.studies.records import (
@@ -36,6 +38,9 @@ from archsearch.studies.records import (
     Trial,
 )
 from archsearch.studies.store import FORMAT, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Asked:
     attempt: int = 1
 
 
-class Session:
+class Session(ArgumentHints):
     """A search whose trials you run in your own training loop.
 
     Example:
@@ -73,7 +78,7 @@ class Session:
                     if not session.report(trial, step, {"accuracy": accuracy}):
                         break
                 session.tell(trial)
-            print(session.best.config)
+            print(session.best_value, session.best_config)
 
     You may ask for several trials before telling the result of any, also from several threads. Strategies, pruners,
     promotion, repeats and several goals work as in a `Study`.
@@ -169,6 +174,20 @@ class Session:
         """The best finished trial; None before any has finished."""
         return self.history.best
 
+    @property
+    def best_value(self) -> float:
+        """The value of the best trial for the first goal. Raises ArchsearchError before any trial has finished."""
+        return self.history.best_value
+
+    @property
+    def best_config(self) -> Config:
+        """The configuration of the best trial. Raises ArchsearchError before any trial has finished."""
+        return self.history.best_config
+
+    def frame(self) -> pd.DataFrame:
+        """The trials as a pandas DataFrame, one row per trial; see `StoredStudy.frame` for the columns."""
+        return self.history.frame()
+
     def ask(self) -> Asked | None:
         """Return the next trial to run.
 
@@ -255,7 +274,7 @@ class Session:
             # If this attempt made no report, the metrics belong to its last step.
             last = before if before > running.from_step else trial.steps or 1
             if isinstance(failed, BaseException):
-                failed = one_line(failed)
+                failed = describe(failed)
             if not isinstance(failed, str | None):
                 raise SpecError(f"failed must be a text or an exception, got {failed!r}")
             if failed is None:
@@ -351,8 +370,18 @@ class Session:
         return found
 
     def _append(self, history: History, events: Sequence[Event]) -> None:
-        if self._store is not None:
+        if self._store is None:
+            return
+        try:
             self._store.append(events)
+        except (TypeError, ValueError) as error:
+            # The events would be refused again at the next commit, and also when the session is closed.
+            self._closed = True
+            self._store.close()
+            raise ExecutionError(
+                f"the session was closed, since what happened last cannot be stored as JSON: {error}; the strategy's "
+                "proposals and states must be plain values. Open the store again to continue without it"
+            ) from error
 
     def _raise(self, stopped: StopSession) -> NoReturn:
         raise stopped.error or SpecError(stopped.reason) from stopped.__cause__

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from archsearch.studies.best import summary
+from archsearch.spaces import Config
+from archsearch.studies.best import best_of, summary, value_of_best
 from archsearch.studies.goals import ObjectiveVector, OutcomeConstraint
 from archsearch.studies.records import (
     Ended,
@@ -110,6 +111,8 @@ class History:
         Args:
             proposals: A proposal without a budget gets the budget of the study.
         """
+        if not proposals:
+            return self
         first = len(self.trials)
         return self.apply_all(
             Proposed(self.last_at, first + k, self.study.completed(each), self.seq) for k, each in enumerate(proposals)
@@ -159,6 +162,24 @@ class History:
         equal, the oldest one is the best.
         """
         return None if self.best_number is None else self.trials[self.best_number]
+
+    @property
+    def best_value(self) -> float:
+        """The value of the best trial for the first goal: the last reported value of its metric.
+
+        Raises:
+            ArchsearchError: There is no best trial.
+        """
+        return value_of_best(self, f"study '{self.study.name}'")
+
+    @property
+    def best_config(self) -> Config:
+        """The configuration of the best trial: the values of its active parameters.
+
+        Raises:
+            ArchsearchError: There is no best trial.
+        """
+        return best_of(self, f"study '{self.study.name}'").config
 
     @property
     def front(self) -> list[Trial]:

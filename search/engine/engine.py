@@ -28,6 +28,7 @@ from archsearch.studies.records import (
     Extended,
     Failed,
     Finished,
+    Logged,
     Lost,
     Paused,
     Proposed,
@@ -229,7 +230,9 @@ class Engine:
                 self._in_flight.discard(number)
                 self._record(Paused(at, number))
             case Ended(at, number, Finished()) if (metric := self._missing_metric(number)) is not None:
-                self._end(Ended(at, number, Failed(self._missing_metric_error(metric, number))))
+                error = self._missing_metric_error(metric, number)
+                self._record(Logged(at, number, f"{error}\n"))  # the log of a failed trial is never empty
+                self._end(Ended(at, number, Failed(error)))
                 self._check_metric(metric, number)
             case Ended(at, number, Finished()) if self._is_promising(self.history.trials[number]):
                 self._in_flight.discard(number)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from archsearch.search.executors.worker import one_line
-from archsearch.search.user_code import with_place
+import numpy as np
+
+from archsearch.search.user_code import describe, with_place
 from archsearch.search.validation import stable_repr
 from archsearch.spaces import ArchsearchError, ExecutionError
 
@@ -38,9 +39,11 @@ def attribute_errors(what: str, who: object) -> Iterator[None]:
         StopSession: The block raised an exception.
     """
     try:
-        yield
+        # NumPy's default error handling, also if the spec or the program of a `Session` has changed it
+        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            yield
     except Exception as error:
-        said = with_place(str(error), error) if isinstance(error, ArchsearchError) else one_line(error)
+        said = with_place(str(error), error) if isinstance(error, ArchsearchError) else describe(error)
         raise component_failed(what, who, f"failed: {said}") from error
 
 

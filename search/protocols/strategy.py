@@ -11,6 +11,7 @@ import numpy as np
 
 from archsearch.search.protocols.settings_repr import settings_repr
 from archsearch.spaces import Config, SpecError, repair
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.completion import completed
 from archsearch.spaces.deduplication import sure_to_be_new, untried
 from archsearch.studies.history import History
@@ -19,7 +20,7 @@ from archsearch.studies.records import Extension, Proposal, StudyRecord
 _MAX_ATTEMPTS = 21  # calls of `propose` before an untried configuration is used instead
 
 
-class Strategy:
+class Strategy(ArgumentHints):
     """Chooses configurations, as a function of the history. The base of every strategy.
 
     A subclass implements `propose`, which chooses one configuration; everything around it is done here:

@@ -84,7 +84,7 @@ class StrategyContract:
             assert proposal.budget is None or 1 <= proposal.budget <= study.budget
 
     def test_a_small_space_is_searched_without_repeats(self) -> None:
-        space = Space(depth=Int(1, 3), flag=Choice(True, 1), width=When("depth > 1", Choice(8, 16)))
+        space = Space(depth=Int(1, 3), flag=Choice(True, None), width=When("depth > 1", Choice(8, 16)))
         history = simulated_history(self.make(), study_of(space), trials=10, workers=3)
         assert len({repr(trial.config) for trial in history.trials}) == len(history.trials) == 10 == space.size()
 
@@ -119,10 +119,11 @@ class StrategyContract:
             assert ask.replay(strategy) == ask.proposals
 
     def test_another_seed_gives_other_proposals(self) -> None:
-        ask = _last(self.make())
-        study = replace(ask.history.study, seed=9)
-        other = replace(ask, history=replace(ask.history, study=study), seed=(9, ask.seed[1]))
-        assert other.replay(self.make()) != ask.proposals
+        # Several asks: two seeds may choose the same mutation of the best configuration by coincidence.
+        asks = list(simulate(self.make(), study_of(SPACES["mixed"]), bowls, trials=16, faults=True))[:-1][::2]
+        study = replace(asks[0].history.study, seed=9)
+        others = [replace(ask, history=replace(ask.history, study=study), seed=(9, ask.seed[1])) for ask in asks]
+        assert [other.replay(self.make()) for other in others] != [ask.proposals for ask in asks]
 
     @every_aim
     def test_several_goals_and_outcome_constraints_are_supported_or_refused(self, goals: tuple[str, ...]) -> None:

@@ -280,6 +280,17 @@ def test_values_are_of_the_runs_that_are_complete(small_study: StudyRecord) -> N
     assert history.trials[0].value("other") is None
 
 
+def test_a_trial_is_shown_in_one_short_line() -> None:
+    reports = tuple(Report(step, {"loss": 1 / step, "size": 9.0}, float(step)) for step in range(1, 21))
+    trial = Trial(7, Proposal({"lr": 0.1}), "finished", 0.0, reports=reports, outcome=Finished())
+    assert repr(trial) == "<Trial 7 finished: {'lr': 0.1}, loss 0.05, size 9 after 20 steps>"
+    assert trial.metrics == {"loss": 0.05, "size": 9.0}
+    waiting = Trial(8, Proposal({"lr": 0.1}), "waiting", 0.0)
+    assert (repr(waiting), waiting.metrics) == ("<Trial 8 waiting: {'lr': 0.1}>", {})
+    sparse = replace(trial, reports=(*reports, Report(21, {"accuracy": 0.5}, 21.0)))
+    assert sparse.metrics == {"loss": 0.05, "size": 9.0, "accuracy": 0.5}
+
+
 _METRICS = st.dictionaries(st.sampled_from(["loss", "size", "cost", "other"]), st.integers(0, 9).map(float))
 
 
