@@ -264,6 +264,7 @@ class Driver:
                         commit=commit,
                         retries=self.study.retries,
                         gpus=self.study.gpus,
+                        trial_timeout_s=self.study.trial_timeout_s,
                         ahead=executor.capacity > 1,
                         interruptible=interrupts.allowed,
                     ).run()

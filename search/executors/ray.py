@@ -134,6 +134,7 @@ class RayExecutor(Executor):
         ray_log: bool = False,
     ) -> None:
         self.capacity = workers
+        self._left_logs: list[Event] = []  # what killed trials had printed
         self._scratch = Path(tempfile.mkdtemp(prefix="archsearch-"))
         self._owns_ray = not ray.is_initialized()
         try:
@@ -161,7 +162,21 @@ class RayExecutor(Executor):
             if slot.trial == trial:
                 slot.trial, slot.queued, slot.stop = None, None, True
 
+    def kill(self, trial: int) -> None:
+        slot = next((slot for slot in self._slots if slot.trial == trial), None)
+        if slot is None:
+            return
+        ran, _, text = self._interrupted(slot)
+        if ran is not None and text:
+            self._left_logs.append(Logged(UNSTAMPED, ran, text))
+        slot.trial = slot.queued = slot.call = slot.sent = None
+        self._replace_worker(slot)
+        self._await(slot)  # or its start would count as time of the next trial
+
     def wait(self, timeout_s: float | None) -> list[Event]:
+        if self._left_logs:
+            logs, self._left_logs = self._left_logs, []
+            return logs
         for slot in self._slots:
             if slot.call is None and (slot.trial is not None or slot.stop):
                 slot.call = slot.actor.advance.remote(slot.queued, slot.stop)
@@ -187,10 +202,13 @@ class RayExecutor(Executor):
         It also keeps the start of a worker out of the duration of its first trial.
         """
         for slot in self._slots:
-            try:
-                ray.get(slot.actor.ready.remote())
-            except RayError as error:
-                raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
+            self._await(slot)
+
+    def _await(self, slot: _Slot) -> None:
+        try:
+            ray.get(slot.actor.ready.remote())
+        except RayError as error:
+            raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
 
     def _collect(self, slot: _Slot) -> Iterator[Event]:
         call, slot.call = slot.call, None
