@@ -17,8 +17,9 @@ from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.provenance import origin
 from archsearch.search.engine.stopping import StopSession
-from archsearch.search.executors.worker import checked_metrics, one_line
+from archsearch.search.executors.worker import checked_metrics
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
+from archsearch.search.user_code import describe
 from archsearch.spaces import Config, Constraint, ExecutionError, Space, SpecError, StoreError
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.argument_hints import ArgumentHints
@@ -273,7 +274,7 @@ class Session(ArgumentHints):
             # If this attempt made no report, the metrics belong to its last step.
             last = before if before > running.from_step else trial.steps or 1
             if isinstance(failed, BaseException):
-                failed = one_line(failed)
+                failed = describe(failed)
             if not isinstance(failed, str | None):
                 raise SpecError(f"failed must be a text or an exception, got {failed!r}")
             if failed is None:
@@ -334,7 +335,8 @@ class Session(ArgumentHints):
 
         A trial that pauses now may report it later, as a metric need not come with every report.
         """
-        if trial.steps != self.history.study.budget and (metrics or self._trial(trial).step == trial.steps):
+        pauses = self.history.study.budget not in (None, trial.steps)
+        if pauses and (metrics or self._trial(trial).step == trial.steps):
             return
         if metrics is not None and not isinstance(metrics, Mapping):
             return  # a plain number, or a mistake that `_record` refuses

@@ -73,7 +73,8 @@ class Study(Declaration):
         checkpoint_every: The minimum time between two checkpoints of a trial (by `trial.save`; `Supervised` saves
             checkpoints itself), a duration like `timeout`. It limits the work that is lost when a worker dies; the
             default of one minute costs almost no time. 0: at each `trial.save`. None: no checkpoints.
-        executor: "ray", or "inline" to run trials in this process, one at a time.
+        executor: "ray", or "inline" to run trials in this process, one at a time; or an `Executor` of your own, which
+            is not stored: such a study is continued by `run(resume=True)`, or with another executor by `resume`.
         observers: Objects whose methods are called for each event; see `Observer`. They are called in the driver only.
             The store of a study that was created in a notebook keeps them for `resume`, if they can be pickled.
 

@@ -1,4 +1,4 @@
-"""The place in the user's own code at which an exception was raised, for messages: "train.py, line 12"."""
+"""Describes exceptions for messages, with the place in the user's own code: "ValueError: … (train.py, line 12)"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,25 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
+REASON_LIMIT = 500  # characters of a message
+
 _INSTALLED = {"site-packages", "dist-packages"}  # folders of libraries
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: `ValueError: the message (train.py, line 12)`."""
+    text, name = message_of(error), type(error).__name__
+    if not (isinstance(error, MemoryError) and text):  # "out of memory on cuda; …" needs no class name
+        text = f"{name}: {text}" if text else name
+    return with_place(text, error)
+
+
+def message_of(error: BaseException) -> str:
+    """The message of an exception in one line of at most `REASON_LIMIT` characters."""
+    try:
+        return " ".join(str(error)[: 2 * REASON_LIMIT].split())[:REASON_LIMIT]
+    except Exception as failure:  # noqa: BLE001 - the __str__ of a user's own class
+        return f"(its __str__ raised {type(failure).__name__})"
 
 
 def with_place(text: str, error: BaseException) -> str:

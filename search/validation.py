@@ -173,7 +173,8 @@ def check_metrics(wanted: Iterable[str], known: Collection[str], objective: Any)
     Args:
         wanted: The metrics of the study's goals and outcome constraints.
         known: The metrics that the objective yields.
-        objective: The objective; its `optional_metrics` are what it would yield if its argument `metrics` named them.
+        objective: The objective; its `optional_metrics` are what it would yield if its argument `metrics` named them,
+            and its `explain_metric` says why it does not yield another one.
 
     Raises:
         SpecError: One of them is not known.
@@ -186,7 +187,9 @@ def check_metrics(wanted: Iterable[str], known: Collection[str], objective: Any)
             raise SpecError(
                 f"metric '{metric}' is reported only where it is named; write {call}(..., metrics=('{metric}',))"
             )
-        raise SpecError(unknown("metric", metric, known))
+        explain = getattr(objective, "explain_metric", None)
+        why = None if explain is None else explain(metric, known)
+        raise SpecError(unknown("metric", metric, known, why=why))
 
 
 def stable_repr(part: object) -> str:

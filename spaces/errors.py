@@ -116,16 +116,19 @@ _SHORT = {
 }
 
 
-def unknown(what: str, got: str, known: Iterable[str]) -> str:
+def unknown(what: str, got: str, known: Iterable[str], *, why: str | None = None) -> str:
     """The one wording for every mistaken name: `unknown WHAT 'GOT'; known: …; did you mean '…'?`.
 
     Args:
         what: What the name should name, such as "metric".
         got: The name that was given.
         known: The names that exist.
+        why: What to say in place of a similar name, if it is known why this one does not exist.
     """
     names = sorted(known)
     text = f"unknown {what} '{got}'; known: {', '.join(names) or 'none'}"
+    if why is not None:
+        return f"{text}; {why}"
     near = nearest(got, names)
     return text if near is None else f"{text}; did you mean '{near}'?"
 

@@ -1,6 +1,6 @@
 """Finds conditions with a comparison that no value of the parameter satisfies: `optimizer == 'SGD'`, but it is 'sgd'.
 
-What such a condition declares would never be active, and nobody would notice.
+What such a condition declares is never active, without any other sign of the mistake.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ SEAMS = {
     "pandas": {"studies/dataframe.py"},
     "filelock": {"studies/locking.py"},
     "click": {"search/cli/commands.py"},
-    "pyarrow": {"search/training/data/parquet_files.py"},
+    "pyarrow": {"search/training/data/parquet_files.py", "search/training/data/csv_table.py"},
+    "openpyxl": {"search/training/data/workbooks.py"},
     "PIL": {"search/training/data/"},
 }
 

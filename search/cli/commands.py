@@ -182,6 +182,11 @@ def check(spec: Path, args: list[str], samples: int, as_json: bool) -> None:
         raise SpecError(
             f"{found.failed} of {found.configs} configurations cannot be built; fix the network or its space"
         )
+    if found.rehearsal.failed:
+        raise SpecError(
+            f"{found.rehearsal.failed} of {found.rehearsal.tried} rehearsed configurations cannot be trained; fix the "
+            "code that fails"
+        )
 
 
 @cli.command()

@@ -20,9 +20,17 @@ from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.hooks import call_hook
 from archsearch.search.engine.interrupts import Interrupts
 from archsearch.search.engine.observers import Observers
-from archsearch.search.engine.preflight import check_budget, check_space, prepare, rehearse, setting_warnings
+from archsearch.search.engine.preflight import (
+    check_budget,
+    check_functions,
+    check_space,
+    prepare,
+    rehearse,
+    setting_warnings,
+)
 from archsearch.search.engine.provenance import gpu_count, origin
 from archsearch.search.engine.source import Source, next_key, sent_to_workers, source_of, stored_source
+from archsearch.search.engine.spec import SpecFile
 from archsearch.search.engine.suggestions import promotions
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
@@ -230,9 +238,15 @@ class Driver:
         check_budget(self.study, shared)
         warnings: list[str] = []
         if not history.trials:
+            spec = self.source.path if isinstance(self.source, SpecFile) else None
             with self.source.arguments():
-                found = (check_space(self.study), rehearse(self.study, shared))
-            warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
+                found = (
+                    check_space(self.study),
+                    check_functions(self.study, shared),
+                    rehearse(self.study, shared, spec=spec),
+                )
+            warnings += setting_warnings(self.study, session.stopping.trials, address=self.settings.address)
+            warnings += [*call_hook(self.study.trainable, "data_warnings", shared), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         cleanup = CheckpointCleanup(checkpoints, history)
         with (

@@ -71,6 +71,7 @@ def _are_names(value: object) -> bool:
 
 _RESULTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "warnings_for": ("a list of texts", _are_texts),
+    "data_warnings": ("a list of texts", _are_texts),
     "known_metrics": ("a list of names, or None", _are_names),
     "peek_metrics": ("a list of names, or None", _are_names),
     "metrics_of": ("a list of names, or None", _are_names),

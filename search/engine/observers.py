@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from archsearch.search.executors.output import unrecorded
-from archsearch.search.executors.worker import one_line
 from archsearch.search.protocols import Observer
+from archsearch.search.user_code import describe
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, SessionEnded
 
@@ -102,7 +102,7 @@ class _ObserverThread:
         except BaseException as error:  # noqa: BLE001 - an observer may raise anything, including SystemExit
             if not self._raised:
                 self._raised = True
-                self._warn(f"{self._name} failed in {method}: {one_line(error)}; the study goes on")
+                self._warn(f"{self._name} failed in {method}: {describe(error)}; the study goes on")
 
 
 def _method_calls(event: Event, history: History, best: int | None) -> list[tuple[str, tuple[Any, ...]]]:

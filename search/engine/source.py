@@ -20,6 +20,7 @@ from typing import Any
 import cloudpickle
 
 from archsearch.search.declaration import Declaration
+from archsearch.search.engine import pickled_main
 from archsearch.search.engine.moved_folders import Moved, moved_folder
 from archsearch.search.engine.spec import SpecFile
 from archsearch.search.engine.spec_module import add_to_path, arguments
@@ -37,6 +38,9 @@ class Pickled:
         observers: The pickle of the observers, in base64; empty if there are none. Workers do not need them.
         lost: The class names of the observers that cannot be pickled.
         folder: The folder from which the script may import modules; None for a notebook.
+        script: The script, which the children of workers import as they would if it had started them; None for a
+            notebook.
+        module: The name of the script's module if it was started with `python -m`.
         argv: `sys.argv` of the script, which its trials may read; None for a notebook.
         moved: Where to search for modules instead, if the folder no longer exists.
     """
@@ -45,11 +49,13 @@ class Pickled:
     observers: str = ""
     lost: tuple[str, ...] = ()
     folder: Path | None = None
+    script: str | None = None
+    module: str | None = None
     argv: tuple[str, ...] | None = None
     moved: Moved | None = None
 
     @classmethod
-    def from_study(cls, study: Declaration, folder: Path | None = None, argv: tuple[str, ...] | None = None) -> Pickled:
+    def from_study(cls, study: Declaration) -> Pickled:
         """Pickle a study.
 
         Raises:
@@ -64,7 +70,7 @@ class Pickled:
                 lost.append(type(observer).__name__)
         try:
             data = _pickle(replace(study, observers=()) if study.observers else study)
-            return cls(data, _pickle(tuple(kept)) if kept else "", tuple(lost), folder, argv)
+            return cls(data, _pickle(tuple(kept)) if kept else "", tuple(lost))
         except Exception as error:
             raise SpecError(
                 f"the study cannot be sent to workers: {error}; create this object inside the objective instead"
@@ -74,12 +80,13 @@ class Pickled:
         if self.folder is not None:
             add_to_path([str(self.folder)] if self.moved is None else self.moved.folders)
         try:
-            study = cloudpickle.loads(base64.b64decode(self.data))
-            observers = cloudpickle.loads(base64.b64decode(self.observers)) if self.observers else ()
+            study = pickled_main.loads(base64.b64decode(self.data))
+            observers = pickled_main.loads(base64.b64decode(self.observers)) if self.observers else ()
         except Exception as error:
+            moved = "" if self.moved is None else f" ({self.moved})"
             raise SpecError(
                 f"the stored study cannot be loaded: {type(error).__name__}: {error}; resume it where its modules can "
-                "be imported"
+                f"be imported{moved}"
             ) from error
         if not isinstance(study, Declaration):
             raise SpecError(f"the store must contain a Study, but contains a {type(study).__name__}")
@@ -102,6 +109,8 @@ class Pickled:
         """The objective, on a worker. `sys.argv` remains what the user gave."""
         if self.argv is not None:
             sys.argv = [*self.argv]
+        if self.script is not None and Path(self.script).is_file():
+            pickled_main.use_script(self.script, self.module)
         return replace(self, observers="").load().trainable
 
     def with_store(self, store: Path) -> Pickled:
@@ -109,20 +118,17 @@ class Pickled:
         return self if self.folder is None else replace(self, moved=moved_folder(self.folder, store))
 
     def to_json(self) -> dict[str, Any]:
-        folder = {} if self.folder is None else {"folder": str(self.folder)}
-        argv = {} if self.argv is None else {"argv": [*self.argv]}
-        return {
-            "kind": "pickle",
-            "data": self.data,
-            "observers": self.observers,
-            "lost": [*self.lost],
-            **folder,
-            **argv,
-        }
+        body = {"kind": "pickle", "data": self.data, "observers": self.observers, "lost": [*self.lost]}
+        if self.folder is not None:
+            body["folder"] = str(self.folder)
+        for name in ("script", "module"):
+            if (value := getattr(self, name)) is not None:
+                body[name] = value
+        return body if self.argv is None else body | {"argv": [*self.argv]}
 
 
 def _pickle(value: object) -> str:
-    return base64.b64encode(cloudpickle.dumps(value)).decode()
+    return base64.b64encode(pickled_main.dumps(value)).decode()
 
 
 Source = SpecFile | Pickled
@@ -143,9 +149,15 @@ def stored_source(meta: Mapping[str, Any], store: Path) -> Source:
         raise SpecError("this store belongs to a Session, whose trials your own program runs; run that program again")
     if body["kind"] == "file":
         return SpecFile.from_json(body).with_store(store)
-    folder = Path(body["folder"]) if "folder" in body else None
-    argv = tuple(body["argv"]) if "argv" in body else None
-    pickled = Pickled(body["data"], body.get("observers", ""), tuple(body.get("lost", ())), folder, argv)
+    pickled = Pickled(
+        body["data"],
+        body.get("observers", ""),
+        tuple(body.get("lost", ())),
+        folder=Path(body["folder"]) if "folder" in body else None,
+        script=body.get("script"),
+        module=body.get("module"),
+        argv=tuple(body["argv"]) if "argv" in body else None,
+    )
     return pickled.with_store(store)
 
 
@@ -173,26 +185,31 @@ def source_of(study: Declaration) -> Source:
     path = getattr(main, "__file__", None)
     if main is None or path is None or not Path(path).is_file():
         return Pickled.from_study(study)
-    spec = SpecFile.from_main(main)
-    if vars(main).get("study") is study and spec.binds_study and not spec.binds_study_when_run:
-        line = _line_of(main)
-        if line is not None and not spec.guards(line):
-            name = Path(path).name
-            raise SpecError(
-                f"{name}, line {line}: study.run() would start again in every worker, since each one imports the file; "
-                "put it under if __name__ == '__main__':"
-            )
-        spec.as_module.adopt(main)
-        return spec
-    folder = Path(path).absolute().parent
-    if main.__spec__ is not None:  # python -m package.script: modules are found where the package is
-        folder = folder.parents[spec.module.count(".") - 1] if "." in spec.module else folder
-    return Pickled.from_study(study, folder, tuple(sys.argv))
+    if vars(main).get("study") is study:
+        spec = SpecFile.from_main(main)
+        if spec.binds_study and not spec.binds_study_when_run:
+            _check_guarded(spec, main)
+            spec.as_module.adopt(main)
+            return spec
+    script = Path(path).absolute()
+    module = None if main.__spec__ is None else main.__spec__.name  # python -m package.script
+    # A module is found where its package is.
+    folder = script.parent if module is None else script.parents[module.count(".")]
+    return replace(Pickled.from_study(study), folder=folder, script=str(script), module=module, argv=tuple(sys.argv))
+
+
+def _check_guarded(spec: SpecFile, main: ModuleType) -> None:
+    line = _line_of(main)
+    if line is not None and not spec.guards(line):
+        raise SpecError(
+            f"{Path(spec.path).name}, line {line}: study.run() would start again in every worker, since each one "
+            "imports the file; put it under if __name__ == '__main__':"
+        )
 
 
 def sent_to_workers(source: Source, shared: object) -> object:
-    """The data of the objective, so that a worker can read it even if it contains objects of the spec's classes."""
-    return _WithSpec(source, shared) if isinstance(source, SpecFile) else shared
+    """The data of the objective, so that a worker can read it even if it contains objects of the user's classes."""
+    return _WithSpec(source, shared) if isinstance(source, SpecFile) else pickled_main.ByValue(shared)
 
 
 class _WithSpec:

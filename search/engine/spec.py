@@ -6,6 +6,7 @@ Workers and later sessions import it as a module (`archsearch.search.engine.spec
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -63,7 +64,8 @@ class SpecFile:
             text = read_text(file)
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"the spec file {path} cannot be read: {error}; it must be Python text in UTF-8") from error
-        return cls(str(file.absolute()), text, module_name(file.absolute()), (str(path), *args))
+        absolute = os.path.abspath(file)  # noqa: PTH100 - resolve() would follow links, absolute() leaves ".." in place
+        return cls(absolute, text, module_name(Path(absolute)), (str(path), *args))
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> SpecFile:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.search.executors.worker import one_line
-from archsearch.search.user_code import with_place
+from archsearch.search.user_code import describe, with_place
 from archsearch.search.validation import stable_repr
 from archsearch.spaces import ArchsearchError, ExecutionError
 
@@ -44,7 +43,7 @@ def attribute_errors(what: str, who: object) -> Iterator[None]:
         with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
             yield
     except Exception as error:
-        said = with_place(str(error), error) if isinstance(error, ArchsearchError) else one_line(error)
+        said = with_place(str(error), error) if isinstance(error, ArchsearchError) else describe(error)
         raise component_failed(what, who, f"failed: {said}") from error
 
 

@@ -31,8 +31,9 @@ from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 
 from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.output import OutputCapture, OutputFile, remaining_output
-from archsearch.search.executors.worker import Worker, one_line, use_threads
+from archsearch.search.executors.worker import Worker, use_threads
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Objective
+from archsearch.search.user_code import describe
 from archsearch.spaces import ExecutionError
 from archsearch.studies.formatting import count, number
 from archsearch.studies.records import Ended, Event, Failed, Logged, Lost
@@ -230,7 +231,7 @@ class RayExecutor(Executor):
             yield Logged(UNSTAMPED, ran, f"{text}{error}\n")
         if failed is not None:
             cause = error.cause if isinstance(error, RayTaskError) else error
-            yield Ended(UNSTAMPED, failed, Failed(one_line(cause)))
+            yield Ended(UNSTAMPED, failed, Failed(describe(cause)))
         self._replace_worker(slot)
 
     def _interrupted(self, slot: _Slot) -> tuple[int | None, int | None, str]:
@@ -309,7 +310,7 @@ def _short_folder() -> dict[str, str]:
     usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     if len(os.fsencode(usual)) + _SOCKET_BYTES <= _MAX_SOCKET_BYTES:
         return {}
-    return {"_temp_dir": f"/tmp/archsearch-{os.getuid()}"}
+    return {"_temp_dir": f"/tmp/archsearch-ray-{os.getuid()}"}
 
 
 def _check_reachable(address: str) -> None:

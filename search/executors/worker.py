@@ -23,12 +23,10 @@ from archsearch.search.executors.checkpoints import CheckpointError, Checkpoints
 from archsearch.search.executors.isolation import TrialSettings
 from archsearch.search.executors.output import OutputCapture
 from archsearch.search.protocols import UNSTAMPED, Job, Objective, TrialContext
-from archsearch.search.user_code import with_place
+from archsearch.search.user_code import describe, message_of
 from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Report, Reported
 
 _END = object()  # stands for the end of an iterator, since the objective may yield None by mistake
-
-REASON_LIMIT = 500  # characters of a failure's reason
 
 
 class Worker:
@@ -151,7 +149,7 @@ class _Attempt:
         try:
             report = self._advance()
         except CheckpointError as error:
-            return [Lost(UNSTAMPED, number, _text(error), "checkpoint")]
+            return [Lost(UNSTAMPED, number, message_of(error), "checkpoint")]
         except BaseException as error:  # noqa: BLE001 - `_failure` propagates a Ctrl-C
             return [self._failure(error)]
         self._worked_s += time.perf_counter() - began
@@ -181,7 +179,7 @@ class _Attempt:
     def _end(self) -> tuple[dict[str, float], Ended]:
         """End the objective after its last report.
 
-        An exception that it raises now fails the trial, as any other does: nobody should learn only at the end of the
+        An exception that it raises now fails the trial, as any other does: users should not learn at the end of the
         study that no model could be saved. An objective that merely goes on has done its work.
 
         Returns:
@@ -205,7 +203,7 @@ class _Attempt:
         failure = self.close()
         if failure is None or isinstance(failure, StillRunningError):
             return numbers, finished
-        return numbers, Ended(UNSTAMPED, self._job.number, Failed(one_line(failure)))
+        return numbers, Ended(UNSTAMPED, self._job.number, Failed(describe(failure)))
 
     def _checked(self, metrics: object) -> dict[str, float]:
         return checked_metrics(metrics, self._step, self._job.metrics)
@@ -229,12 +227,12 @@ class _Attempt:
         if self._interruptible and isinstance(error, KeyboardInterrupt):
             raise error
         self._capture.write(traceback.format_exc())
-        return Ended(UNSTAMPED, self._job.number, Failed(one_line(error)))
+        return Ended(UNSTAMPED, self._job.number, Failed(describe(error)))
 
     def _metrics_failure(self, error: Exception) -> Ended:
         """The failure of the trial by its metrics."""
         # A TypeError or ValueError usually comes from `checked_metrics`, with a text for the user.
-        reason = _text(error) if isinstance(error, TypeError | ValueError) else one_line(error)
+        reason = message_of(error) if isinstance(error, TypeError | ValueError) else describe(error)
         self._capture.write(f"{reason}\n")
         return Ended(UNSTAMPED, self._job.number, Failed(reason))
 
@@ -333,25 +331,9 @@ def _item(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def one_line(error: BaseException) -> str:
-    """`ValueError: the message (train.py, line 12)`."""
-    text, name = _text(error), type(error).__name__
-    if not (isinstance(error, MemoryError) and text):  # "out of memory on cuda; …" needs no class name
-        text = f"{name}: {text}" if text else name
-    return with_place(text, error)
-
-
 def _shown(value: object) -> str:
     """The repr of a value, shortened, since it may be a list of a million numbers."""
     return reprlib.repr(value)
-
-
-def _text(error: BaseException) -> str:
-    """The message of an exception in one line of at most `REASON_LIMIT` characters."""
-    try:
-        return " ".join(str(error)[: 2 * REASON_LIMIT].split())[:REASON_LIMIT]
-    except Exception as failure:  # noqa: BLE001 - the __str__ of a user's own class
-        return f"(its __str__ raised {type(failure).__name__})"
 
 
 def use_threads(threads: int) -> int | None:

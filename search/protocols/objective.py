@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archsearch.search.protocols.trial_context import TrialContext
@@ -81,6 +81,15 @@ class Objective(ArgumentHints, ABC):
         """The names of the metrics that it reports; None if unknown. A misspelt goal is then found before any trial."""
         return None
 
+    def explain_metric(self, metric: str, known: Collection[str]) -> str | None:
+        """Why it does not report a metric, for the message that refuses a study; None if there is nothing to say.
+
+        Args:
+            metric: The metric that the study needs.
+            known: The names that `known_metrics`, `peek_metrics` or `metrics_of` returned.
+        """
+        return None
+
     def check_budget(self, budget: int | None, shared: Any) -> None:
         """Raise SpecError if trials cannot have this budget. Called before any worker starts."""
 
@@ -91,6 +100,17 @@ class Objective(ArgumentHints, ABC):
     def summary_of(self, shared: Any) -> str | None:
         """One line about the data and how it was cleaned, for `archsearch check`; None for no line."""
         return None
+
+    def data_warnings(self, shared: Any) -> Sequence[str]:
+        """Warnings about the data, such as imbalanced classes; `archsearch check` and the start of a run show them."""
+        return []
+
+    def check_functions(self, shared: Any) -> None:
+        """Try each of the user's functions once, and raise SpecError for one that fails.
+
+        Called before any worker starts, unlike `rehearse` once in all. A SpecError refuses the study, or is shown as a
+        warning if trials use a GPU, which the function may need.
+        """
 
     def rehearse(self, config: Config, shared: Any) -> None:
         """Try a configuration on a few samples, and raise the exception that its trial would raise.

@@ -28,13 +28,14 @@ from archsearch.spaces.constraints import constraint
 from archsearch.spaces.domains import Choice, Float, Int
 from archsearch.spaces.errors import SpaceError, SpecError
 from archsearch.spaces.flattening import When
-from archsearch.spaces.space import Space
+from archsearch.spaces.space import Config, Space
 from archsearch.studies.history import History
 from archsearch.studies.records import (
     Ended,
     Event,
     Failed,
     Finished,
+    Metrics,
     Outcome,
     Proposal,
     Proposed,
@@ -214,6 +215,19 @@ class StrategyContract:
         for ask in simulate(self.make(), study, lambda config, step: 1.0, trials=18):
             for proposal in ask.proposals:
                 study.space.check(proposal.config)
+
+    def test_a_metric_may_come_with_every_second_report_only(self) -> None:
+        def sparse(config: Config, step: int) -> Metrics:
+            return {"loss": bowl(config, step)} if step % 2 == 0 else {"other": 0.0}
+
+        study = study_of(SPACES["mixed"], budget=10)
+        asks = list(simulate(self.make(), study, sparse, trials=18))
+        for ask in asks:
+            assert ask.replay(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
+        history = asks[-1].history
+        assert history.best is not None
+        for trial in history.in_state("paused"):
+            assert history.loss(trial) is not None, "it waits, but nothing is known about it"
 
     @every_aim
     def test_maximising_mirrors_minimising(self, goals: tuple[str, ...]) -> None:

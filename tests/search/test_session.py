@@ -107,6 +107,24 @@ def test_who_holds_may_be_told_without_a_report() -> None:
     assert {trial.step for trial in session.history.in_state("finished")} == {4}
 
 
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_metric_need_not_come_with_every_report(reports: bool) -> None:
+    session = Session(SPACE, minimize="loss", strategy=ASHA(eta=2), budget=6, trials=6)
+    while (trial := session.ask()) is not None:
+        last: dict[str, float] = {}
+        for step in range(trial.from_step + 1, trial.steps + 1):
+            last = {"loss": loss_of(trial.config)} if step % 3 == 0 else {"train_loss": 1.0, "auc": float("nan")}
+            if reports:
+                session.report(trial, step, last)
+        session.tell(trial, None if reports else last)
+    history = session.history
+    assert set(history.counts()) == ({"finished", "paused"} if reports else {"finished"})
+    assert all(history.loss(trial) == loss_of(dict(trial.config)) for trial in history.trials)
+    assert all(
+        report.metrics.keys() in ({"loss"}, {"train_loss"}) for trial in history.trials for report in trial.reports
+    )
+
+
 def test_trials_that_hold_are_given_out_again() -> None:
     session = Session(SPACE, minimize="loss", strategy=ASHA(eta=2), budget=4, trials=4)
     steps: dict[int, list[tuple[int, int]]] = {}

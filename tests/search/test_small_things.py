@@ -123,3 +123,13 @@ def test_a_narrow_terminal_encoding_loses_no_command(tmp_path: Path, archsearch:
         assert (done.returncode, done.stderr) == (0, ""), command
     printed = archsearch("best", "s.db", "--json", env=narrow)
     assert json.loads(printed.stdout)["config"] == open_study(tmp_path / "s.db").best_config
+
+
+def test_ray_gets_a_short_folder_if_its_sockets_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from archsearch.search.executors.ray import _short_folder
+
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    assert _short_folder() == {}
+    monkeypatch.setattr("tempfile.tempdir", "/scratch/users/someone/job-1234567/tmp")
+    assert _short_folder()["_temp_dir"].startswith("/tmp/archsearch-ray-")

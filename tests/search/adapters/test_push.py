@@ -353,7 +353,8 @@ def test_an_exception_after_the_last_report_fails_the_trial_with_all_reports(unt
 
     events = to_the_end(Worker(broken, "cpu"), job(budget=2 if until is None else 4, until=until))
     assert reports(events) == [(1, {"loss": 1.0}), (2, {"loss": 1.0})]
-    assert outcomes(events) == [Failed("OSError: cannot save the model")]
+    line = broken.__code__.co_firstlineno + 3
+    assert outcomes(events) == [Failed(f"OSError: cannot save the model (test_push.py, line {line})")]
     assert "in broken" in logs(events)
 
 
@@ -391,9 +392,9 @@ def test_what_is_no_metric_is_ignored_after_all_reports(value: Any, budget: int 
     assert logs(events).startswith("archsearch: ignored what the objective returned after its reports, ")
 
 
-@pytest.mark.parametrize("value", [{"loss": "low"}, {"test": float("inf")}])
+@pytest.mark.parametrize("value", [{"loss": "low"}, {"loss": float("inf")}])
 def test_a_returned_metric_that_is_invalid_fails_the_trial_with_all_reports(value: Any) -> None:
-    """The study's own metric was never reported, or a metric is not finite."""
+    """The study's own metric was never reported, and is no finite number here."""
 
     def train(trial: TrialContext) -> Any:
         while trial.report({"train": 1.0} if "loss" in value else 1.0):

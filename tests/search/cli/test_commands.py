@@ -542,7 +542,10 @@ def test_a_check_reports_what_cannot_be_built(archsearch: Any, tmp_path: Path) -
     error = re.fullmatch(r"error: (\d+) of 101 configurations cannot be built; fix the network .*\n", told.stderr)
     assert error
     assert f"\n{error[1]} of 101 configurations cannot be built:\n" in told.stdout
-    assert re.search(r"\n +\d+x +ValueError: width (\d) is too much\n +width=\1 kind=", told.stdout)
+    assert re.search(
+        r"\n +\d+x +ValueError: width (\d) is too much \(mine.py, line \d+, in *\n? *build\)\n +width=\1 kind=",
+        told.stdout,
+    )
     assert re.search(r"\n +\d+x +RuntimeError: .* \[2, \d\] X .*; in Linear '1'\n +width=\d kind=narrow ", told.stdout)
     assert re.search(r"\nthe constraints reject \d+\.\d% of all draws:\n +\d+\.\d% +width < 9\n", told.stdout)
     assert "building" not in told.stdout

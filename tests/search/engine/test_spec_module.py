@@ -234,3 +234,51 @@ def test_a_spec_that_fails_can_be_loaded_again_when_it_is_mended(tmp_path: Path)
     path.write_text("import own_spec_4_helper as helper")
     (tmp_path / "own_spec_4_helper.py").write_text("found = True")
     assert SpecFile.from_path(path).execute().helper.found
+
+
+MAIN_BLOCK = (
+    SPAWNS.replace(
+        "epochs = parser.parse_args().epochs", "epochs = parser.parse_args().epochs\nfrom .helpers import SHIFT"
+    )
+    .replace("study = Study", 'if __name__ == "__main__":\n    study = Study')
+    .replace('if __name__ == "__main__":\n    study.run', "    study.run")
+)
+CELLS = """
+cells = [
+    "from archsearch import Float, Random, Space, Study\\nimport pickle",
+    "class Rows:\\n    def __len__(self):\\n        return 4",
+    "def loss(trial):\\n    assert type(trial.shared) is Rows\\n"
+    "    return len(pickle.loads(pickle.dumps(trial.shared)))",
+    "study = Study(name='s', space=Space(x=Float(0, 1)), objective=loss, shared=Rows, minimize='loss', trials=1, "
+    "strategy=Random(), executor='EXECUTOR', workers=1)\\nstudy.run(quiet=True)",
+]
+import __main__
+for cell in cells:
+    exec(cell, vars(__main__))
+"""
+
+
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.ray)])
+def test_workers_and_their_children_find_what_a_script_defines(
+    tmp_path: Path, python: Python, archsearch: Any, executor: str
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "helpers.py").write_text("SHIFT = 0.5\n")
+    (folder / "spec.py").write_text(MAIN_BLOCK.replace("EXECUTOR", executor))
+    done = python("-m", "project.spec", "--epochs", "2")
+    assert done.returncode == 0, done.stderr
+    assert value(tmp_path / "s.db") == 208
+    assert executions(folder) == ["__main__", "__mp_main__"]  # the objective was sent by value
+
+
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.ray)])
+def test_the_classes_of_a_notebook_can_be_pickled(
+    tmp_path: Path, python: Python, archsearch: Any, executor: str
+) -> None:
+    done = python("-c", CELLS.replace("EXECUTOR", executor))
+    assert done.returncode == 0, done.stderr
+    resumed = archsearch("resume", "s.db", "--trials", 2, "--executor", "inline")
+    assert resumed.returncode == 0, resumed.stderr
+    assert [value(tmp_path / "s.db", trial) for trial in (0, 1)] == [4, 4]
