@@ -9,7 +9,7 @@ from dataclasses import fields
 from inspect import getattr_static
 from typing import Any
 
-from archsearch.search.protocols import Observer
+from archsearch.search.protocols import Executor, Observer
 from archsearch.spaces import SpecError
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
@@ -95,6 +95,23 @@ def check_extends(what: str, value: object, base: type) -> None:
         )
 
 
+def check_executor(value: object) -> None:
+    """Checks an executor of the user's own.
+
+    Raises:
+        SpecError: It is no Executor, its capacity is not a whole number of at least 1, or a name of a member is nearly
+            one of Executor's.
+    """
+    if not isinstance(value, Executor):
+        got = f"the class {value.__name__}; write {value.__name__}()" if isinstance(value, type) else repr(value)
+        raise SpecError(f"executor must be a name or an Executor, got {got}")
+    _refuse_near_misses(f"executor {type(value).__name__}", value, Executor)
+    try:
+        whole_number(getattr(value, "capacity", None), "capacity", least=1)
+    except ArgumentError as error:
+        raise SpecError(f"the {error.argument} of the executor {type(value).__name__} {error.problem}") from None
+
+
 def check_observer(value: object) -> None:
     """Checks that an object can be an observer, whether or not it derives from Observer.
 
@@ -156,7 +173,8 @@ def check_metrics(wanted: Iterable[str], known: Collection[str], objective: Any)
     Args:
         wanted: The metrics of the study's goals and outcome constraints.
         known: The metrics that the objective yields.
-        objective: The objective; its `optional_metrics` are what it would yield if its argument `metrics` named them.
+        objective: The objective; its `optional_metrics` are what it would yield if its argument `metrics` named them,
+            and its `explain_metric` says why it does not yield another one.
 
     Raises:
         SpecError: One of them is not known.
@@ -169,7 +187,9 @@ def check_metrics(wanted: Iterable[str], known: Collection[str], objective: Any)
             raise SpecError(
                 f"metric '{metric}' is reported only where it is named; write {call}(..., metrics=('{metric}',))"
             )
-        raise SpecError(unknown("metric", metric, known))
+        explain = getattr(objective, "explain_metric", None)
+        why = None if explain is None else explain(metric, known)
+        raise SpecError(unknown("metric", metric, known, why=why))
 
 
 def stable_repr(part: object) -> str:

@@ -4,7 +4,8 @@ ArchsearchError
 ├── SpaceError       a space, domain, condition or network family is invalid
 ├── ConfigError      a configuration is not in its space
 ├── SpecError        a spec file or Study declaration cannot be run
-│   └── ArgumentError    an argument of a call, or an option of the command, is invalid
+│   ├── ArgumentError    an argument of a call, or an option of the command, is invalid
+│   └── UnknownArgumentError    a call has an argument that does not exist (also a TypeError)
 ├── DataError        a data file or array is missing or malformed
 ├── StoreError       a store is missing, locked, damaged, full, or not one of archsearch
 ├── ExecutionError   no workers are available, or they cannot load the study
@@ -69,6 +70,10 @@ class ArgumentError(SpecError):
         return f"--{self.argument.replace('_', '-')} {self.problem}"
 
 
+class UnknownArgumentError(SpecError, TypeError):
+    """A call has an argument that does not exist. A TypeError too, as Python raises for any other call."""
+
+
 class DataError(ArchsearchError):
     """A data file or array is missing or malformed."""
 
@@ -85,7 +90,7 @@ class StudyFailed(ArchsearchError):  # noqa: N818 - the study is what failed
     """The study ran and failed: its first trials all failed with the same error, or none finished. Exit status 1."""
 
 
-# What people write for short, and in full.
+# What people write for short, or know from another library, and the word that is used here.
 _SHORT = {
     "acc": "accuracy",
     "act": "activation",
@@ -93,12 +98,16 @@ _SHORT = {
     "auc": "auroc",
     "bs": "batch_size",
     "bn": "batch_norm",
+    "direction": "minimize",
+    "epochs": "budget",
     "err": "error",
+    "jobs": "workers",
     "lr": "learning_rate",
     "mom": "momentum",
     "opt": "optimizer",
     "optim": "optimizer",
     "params": "parameters",
+    "sampler": "strategy",
     "sched": "schedule",
     "scheduler": "schedule",
     "valid": "val",
@@ -107,16 +116,19 @@ _SHORT = {
 }
 
 
-def unknown(what: str, got: str, known: Iterable[str]) -> str:
+def unknown(what: str, got: str, known: Iterable[str], *, why: str | None = None) -> str:
     """The one wording for every mistaken name: `unknown WHAT 'GOT'; known: …; did you mean '…'?`.
 
     Args:
         what: What the name should name, such as "metric".
         got: The name that was given.
         known: The names that exist.
+        why: What to say in place of a similar name, if it is known why this one does not exist.
     """
     names = sorted(known)
     text = f"unknown {what} '{got}'; known: {', '.join(names) or 'none'}"
+    if why is not None:
+        return f"{text}; {why}"
     near = nearest(got, names)
     return text if near is None else f"{text}; did you mean '{near}'?"
 
@@ -140,7 +152,8 @@ def nearest(got: str, known: Iterable[str]) -> str | None:
             return names[close[0]]
         if len(wanted) > 1 and (parts := [name for name in names if f"_{wanted}_" in f"_{name}_"]):
             return names[parts[0]]
-    return None
+    # A name with a word too many, such as Optuna's `study_name` for `name`.
+    return next((name for plain, name in names.items() if len(plain) > 3 and f"_{plain}_" in f"_{short}_"), None)
 
 
 def _plain(name: str) -> str:

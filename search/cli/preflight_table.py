@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.search.engine.preflight import MAX_REJECTION_SHOWN, Preflight, free_values
-from archsearch.spaces import Choice, Domain
+from archsearch.search.engine.preflight import MAX_REJECTION_SHOWN, Failure, Preflight, free_values
+from archsearch.spaces import Choice, Domain, Space
 from archsearch.studies.formatting import count, file_size, magnitude, percent
 
 FAILURES_SHOWN = 10
@@ -20,18 +20,29 @@ TITLES = {"parameters": "parameters", "flops": "FLOPs per sample", "memory_bytes
 
 def preflight_table(found: Preflight) -> RenderableType:
     """The space, the costs, the failures and the warnings of a preflight, one below the other."""
+    built = f"{found.failed:,} of {count(found.configs, 'configuration')} cannot be built"
+    rehearsal = found.rehearsal
+    trained = f"{rehearsal.failed:,} of {count(rehearsal.tried, 'rehearsed configuration')} cannot be trained"
     return Group(
-        *_head(found), Text(), _parameters(found), Text(), *_costs(found), *_failures(found), *_warnings(found)
+        *_head(found),
+        Text(),
+        _parameters(found),
+        Text(),
+        *_costs(found),
+        *_failures(found.failures, built, found.space),
+        *_failures(rehearsal.failures, trained, found.space),
+        *_warnings(found),
     )
 
 
 def _head(found: Preflight) -> Iterator[RenderableType]:
     size = found.space.size()
     if size == math.inf:
-        many = "infinitely many configurations"
+        space = "infinite space"
     else:
         many = count(int(size), "configuration") if size < 1e9 else f"1e{len(str(int(size))) - 1} configurations"
-    yield Text.assemble((found.study, "bold"), f": {many}, {found.configs:,} checked")
+        space = f"space of {many}"
+    yield Text.assemble((found.study, "bold"), f": {space}; {count(found.configs, 'sampled configuration')} checked")
     if found.data is not None:
         yield Text(f"data: {found.data}")
     if found.rejected_by:
@@ -53,7 +64,7 @@ def _parameters(found: Preflight) -> RenderableType:
 
 def _costs(found: Preflight) -> Iterator[RenderableType]:
     if found.costs is None:
-        yield Text("the objective provides no costs, so only the space was checked")
+        yield Text("check does not run your own objective, so only the space was checked")
         return
     if not found.costs:
         return
@@ -72,14 +83,14 @@ def _costs(found: Preflight) -> Iterator[RenderableType]:
         yield _indented(config)
 
 
-def _failures(found: Preflight) -> Iterator[RenderableType]:
-    if not found.failures:
+def _failures(failures: Sequence[Failure], title: str, space: Space) -> Iterator[RenderableType]:
+    if not failures:
         return
-    yield Text(f"\n{found.failed:,} of {count(found.configs, 'configuration')} cannot be built:", style="red")
-    for failure in found.failures[:FAILURES_SHOWN]:
+    yield Text(f"\n{title}:", style="red")
+    for failure in failures[:FAILURES_SHOWN]:
         yield _indented(Text.assemble((f"{failure.count:,}x  ", "red"), failure.reason))
-        yield _indented(free_values(failure.config, found.space), by=4)
-    if (more := len(found.failures) - FAILURES_SHOWN) > 0:
+        yield _indented(free_values(failure.config, space), by=4)
+    if (more := len(failures) - FAILURES_SHOWN) > 0:
         yield _indented(f"and {count(more, 'other reason')}")
 
 

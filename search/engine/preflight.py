@@ -1,7 +1,8 @@
 """Preflight: checks the configurations of a study before any worker starts.
 
-`archsearch check` samples a thousand configurations and asks the objective for the cost of each, without training.
-`archsearch run` rehearses a few in a fraction of a second, so that networks that cannot be built are found immediately.
+`archsearch check` samples a thousand configurations and asks the objective for the cost of each, without training. Both
+`check` and `run` rehearse a few of them in a fraction of a second, so that networks that cannot be built and functions
+that fail are found immediately.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ import io
 import math
 import os
 import re
+import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archsearch.search.declaration import Declaration
+from archsearch.search.engine.hooks import call_hook
+from archsearch.search.executors.isolation import settings_for
 from archsearch.search.protocols import Pruner, Strategy
+from archsearch.search.user_code import describe, message_of
 from archsearch.search.validation import check_metrics
-from archsearch.spaces import ArchsearchError, Config, Space, SpecError
+from archsearch.spaces import ArchsearchError, Choice, Config, Space, SpecError
+from archsearch.spaces.flattening import Parameter
 from archsearch.studies.formatting import count, duration, file_size, one_line, percent
 from archsearch.studies.goals import Goal
 
@@ -32,9 +39,9 @@ if TYPE_CHECKING:
 
 COSTS = ("parameters", "flops", "memory_bytes")  # the fields of the objective's Costs
 LIMIT_S = 60.0  # the time limit for counting costs
-REHEARSAL_SAMPLES = 20  # samples before a run
+REHEARSAL_SAMPLES = 20  # samples that are rehearsed
+REHEARSAL_LIMIT_S = 0.3  # the time limit for the rehearsal, unless all have failed so far
 CONSTRAINT_DRAWS = 500  # draws for measuring, before a run, how many the constraints reject
-REASON_LIMIT = 300  # characters
 HIGH_REJECTION = 0.9  # a larger share of rejected draws causes a warning
 MAX_REJECTION_SHOWN = 0.9999  # never show 100 %: a legal configuration was found
 
@@ -48,10 +55,13 @@ class Range:
     most: int
     config: Config
 
+    def to_json(self) -> dict[str, Any]:
+        return {"min": self.least, "median": self.median, "max": self.most, "config": dict(self.config)}
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Configurations that cannot be built for the same reason. Reasons that differ only in numbers are the same.
+    """Configurations that fail for the same reason. Reasons that differ only in numbers are the same.
 
     Attributes:
         reason: The first reason.
@@ -62,6 +72,29 @@ class Failure:
     reason: str
     count: int
     config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The result of a rehearsal.
+
+    Attributes:
+        tried: The number of configurations that were tried.
+        complete: Whether there are no others to try.
+        failures: Those that failed, by reason, the most frequent reason first.
+    """
+
+    tried: int
+    complete: bool
+    failures: Sequence[Failure]
+
+    @property
+    def failed(self) -> int:
+        """The number of configurations that failed."""
+        return sum(failure.count for failure in self.failures)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tried": self.tried, "failures": [asdict(failure) for failure in self.failures]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +112,8 @@ class Preflight:
         costs: The costs by their names in `COSTS`; empty if no configuration could be built, None if the objective
             does not provide costs.
         failures: The configurations that cannot be built, by reason, the most frequent reason first.
-        warnings: Warnings about the settings and the space.
+        rehearsal: The rehearsal of a few configurations among those that can be built.
+        warnings: Warnings about the settings, the data and the space.
     """
 
     study: str
@@ -91,6 +125,7 @@ class Preflight:
     rejected_by: Mapping[str, float]
     costs: Mapping[str, Range] | None
     failures: Sequence[Failure]
+    rehearsal: Rehearsal
     warnings: Sequence[str]
 
     @property
@@ -115,9 +150,10 @@ class Preflight:
                 for parameter in self.space.parameters
             ],
             "rejected": {"share": self.rejected, "by_constraint": dict(self.rejected_by)},
-            "costs": None if self.costs is None else {name: asdict(found) for name, found in self.costs.items()},
+            "costs": None if self.costs is None else {name: found.to_json() for name, found in self.costs.items()},
             "failed": self.failed,
             "failures": [asdict(failure) for failure in self.failures],
+            "rehearsal": self.rehearsal.to_json(),
             "warnings": list(self.warnings),
         }
 
@@ -131,19 +167,23 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
         limit_s: Seconds after which no further costs are counted; the result then covers those counted so far.
 
     Raises:
-        ArchsearchError: The data or the goal is invalid, or the space has hardly any legal configuration.
+        ArchsearchError: The data, the goal or a custom function is invalid, or the space has hardly any legal
+            configuration.
     """
     try:
-        return _preflight(study, samples, limit_s)
+        with settings_for(study.trainable):
+            return _preflight(study, samples, limit_s)
     finally:
-        study.trainable.release()
+        call_hook(study.trainable, "release")
 
 
 def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
-    space, objective, rng = study.record().space, study.trainable, np.random.default_rng(study.seed)
+    space, objective = study.record().space, study.trainable
     shared = prepare(study)
     check_budget(study, shared)
-    rejected = space.rejection_rates(rng, samples)
+    functions = check_functions(study, shared)
+    rejected = space.rejection_rates(np.random.default_rng(study.seed), samples)
+    rng = np.random.default_rng(study.seed)  # the same samples as in the rehearsal come first
     configs = [*corners(space), *(space.sample(rng) for _ in range(samples))]
     counted: list[tuple[Costs, Config]] = []
     failures: dict[str, Failure] = {}
@@ -165,18 +205,23 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
             _add(failures, outcome.reason, config)
         else:
             counted.append((outcome, config))
+    # What cannot be built is listed already.
+    sound = (config for config in _rehearsal_configs(study) if not isinstance(outcomes.get(repr(config)), _Failed))
     return Preflight(
         study=study.name,
         space=space,
-        data=objective.summary_of(shared),
+        data=call_hook(objective, "summary_of", shared),
         configs=len(configs),
         active={name: sum(name in config for config in configs) / len(configs) for name in space},
         rejected=rejected.share,
         rejected_by=rejected.by_constraint,
         costs={name: _range(name, counted) for name in COSTS if counted} if has_costs else None,
-        failures=sorted(failures.values(), key=lambda failure: -failure.count),
+        failures=_most_frequent_first(failures),
+        rehearsal=_rehearse(study, shared, sound, REHEARSAL_LIMIT_S),
         warnings=[
             *setting_warnings(study, study.stopping.trials),
+            *objective.data_warnings(shared),
+            *([] if functions is None else [functions]),
             *stopped,
             *_constraint_warnings(rejected.share),
             *_activity_warnings(configs, space),
@@ -201,37 +246,76 @@ def check_space(study: Declaration) -> str | None:
     return next(_constraint_warnings(space.rejection_rates(rng, CONSTRAINT_DRAWS).share), None)
 
 
-def rehearse(study: Declaration, shared: Any, *, limit_s: float = 0.3) -> str | None:
-    """Try to build the networks of a few configurations.
+def rehearse(
+    study: Declaration, shared: Any, *, spec: str | None = None, limit_s: float = REHEARSAL_LIMIT_S
+) -> str | None:
+    """Try a few configurations: build their networks, and call custom functions and techniques.
 
     Args:
         study: The study.
         shared: The data that the objective has prepared.
-        limit_s: Seconds after which to stop, however few were tried.
+        spec: The path of the spec file, for which the message recommends `archsearch check`; None if there is none.
+        limit_s: Seconds after which to stop, however few were tried, if at least one of them has succeeded.
 
     Returns:
-        A warning if some cannot be built; None if all can, or if the objective has no rehearsal.
+        A warning if some fail; None if none does, or if the objective has no rehearsal.
 
     Raises:
-        SpecError: All were tried, and none can be built. Not raised if trials use a GPU: the networks may need one,
-            but are built here on the CPU.
+        SpecError: All fail. Not raised if trials use a GPU: they may need one, but are tried here on the CPU.
     """
-    began, few, tried = time.perf_counter(), _rehearsal_configs(study), 0
-    failed: list[tuple[str, Config]] = []
-    for config in few:
-        tried += 1
-        outcome = _attempt(study.trainable.rehearse, config, shared)
-        if isinstance(outcome, _Failed):
-            failed.append((outcome.reason, config))
-        if time.perf_counter() - began > limit_s:
-            break
-    if not failed:
+    found = _rehearse(study, shared, _rehearsal_configs(study), limit_s)
+    if not found.failures:
         return None
-    reason, config = failed[0]
-    why = f"{reason}; first with {free_values(config, study.record().space)}; see all: archsearch check SPEC.py"
-    if len(failed) == tried and next(few, None) is None and not study.gpus:
-        raise SpecError(f"none of {count(tried, 'configuration')} can be built: {why}")
-    return f"{len(failed)} of {count(tried, 'configuration')} cannot be built, and such trials will fail: {why}"
+    first = found.failures[0]
+    why = f"{first.reason}; first with {free_values(first.config, study.record().space)}"
+    if spec is not None:
+        why += f"; see all: archsearch check {shlex.quote(_short_path(spec))}"
+    tried = count(found.tried, "configuration")
+    if found.failed == found.tried and found.complete and not study.gpus:
+        raise SpecError(f"none of {tried} can be trained: {why}")
+    return f"{found.failed} of {tried} cannot be trained, and such trials will fail: {why}"
+
+
+def _rehearse(study: Declaration, shared: Any, configs: Iterator[Config], limit_s: float) -> Rehearsal:
+    failures: dict[str, Failure] = {}
+    tried, sound = 0, False
+    began = math.inf
+    for config in configs:
+        tried += 1
+        with settings_for(study.trainable):
+            outcome = _attempt(study.trainable.rehearse, config, shared)
+        if isinstance(outcome, _Failed):
+            _add(failures, outcome.reason, config)
+        else:
+            sound = True
+        began = min(began, time.perf_counter())  # the first attempt may import modules, and does not count
+        # While all have failed, only trying the rest tells whether any trial can succeed.
+        if (sound or study.gpus) and time.perf_counter() - began >= limit_s:
+            break
+    return Rehearsal(tried, next(configs, None) is None, _most_frequent_first(failures))
+
+
+def check_functions(study: Declaration, shared: Any) -> str | None:
+    """Try each custom function of the objective once, whatever configurations use it.
+
+    Args:
+        study: The study.
+        shared: The data that the objective has prepared.
+
+    Returns:
+        A warning if one fails and trials use a GPU, which the function may need, but is tried here on the CPU.
+
+    Raises:
+        SpecError: One fails, and trials do not use a GPU.
+    """
+    try:
+        with _silenced(), settings_for(study.trainable):
+            call_hook(study.trainable, "check_functions", shared)
+    except SpecError as error:
+        if not study.gpus:
+            raise
+        return f"{error} (it was tried on the CPU)"
+    return None
 
 
 def prepare(study: Declaration) -> Any:
@@ -243,9 +327,9 @@ def prepare(study: Declaration) -> Any:
         ArchsearchError: The data is invalid.
         SpecError: The objective does not report a metric of the study on this data.
     """
-    _check_goal(study, study.trainable.peek_metrics())
-    shared = study.trainable.prepare()
-    _check_goal(study, study.trainable.metrics_of(shared))
+    _check_goal(study, call_hook(study.trainable, "peek_metrics"))
+    shared = call_hook(study.trainable, "prepare")
+    _check_goal(study, call_hook(study.trainable, "metrics_of", shared))
     return shared
 
 
@@ -254,19 +338,38 @@ def _check_goal(study: Declaration, known: Sequence[str] | None) -> None:
         check_metrics(study.record().metrics, known, study.trainable)
 
 
-def setting_warnings(study: Declaration, trials: int | None) -> list[str]:
+def setting_warnings(study: Declaration, trials: int | None, *, address: str | None = None) -> list[str]:
     """Warnings about settings that have no effect, or that are the opposite of what is usual.
 
     Args:
         study: The study.
         trials: The total number of trials, which may be given on the command line instead of in the study.
+        address: The address of a Ray cluster, if trials run on one instead of on this machine.
     """
     record = study.record()
     warnings = [warning for goal in record.goals if (warning := _direction_warning(goal)) is not None]
+    warnings += [warning for parameter in record.space.free if (warning := _step_warning(parameter)) is not None]
+    if study.executor == "inline" and (study.workers or 1) > 1:
+        warnings.append(
+            f"executor='inline' runs one trial at a time, so workers={study.workers} has no effect; remove it, or use "
+            "executor='ray'"
+        )
+    if address is None and study.cpus > (cores := _cores()):
+        warnings.append(
+            f"cpus={study.cpus}, but this machine has {count(cores, 'core')}, so trials will compete for them; use "
+            f"cpus={cores} or fewer"
+        )
     for part in (study.strategy, study.pruner):
         if isinstance(part, Strategy | Pruner):  # a name was resolved when the study was declared
-            warnings += part.warnings_for(record, trials)
+            warnings += call_hook(part, "warnings_for", record, trials)
     return warnings
+
+
+def _step_warning(parameter: Parameter) -> str | None:
+    domain = parameter.domain
+    if isinstance(domain, Choice) or not domain.step or (highest := domain.from_unit(1.0)) == domain.high:
+        return None
+    return f"'{parameter.name}' never reaches {domain.high}: with step={domain.step}, its highest value is {highest}"
 
 
 # Words in the names of metrics that imply whether higher or lower is better.
@@ -304,7 +407,7 @@ def check_budget(study: Declaration, shared: Any) -> None:
     Raises:
         SpecError: The objective does not support the budget.
     """
-    study.trainable.check_budget(study.budget, shared)
+    call_hook(study.trainable, "check_budget", study.budget, shared)
 
 
 def corners(space: Space) -> list[dict[str, Any]]:
@@ -334,17 +437,35 @@ class _Failed:
 def _attempt(hook: Callable[[Config, Any], Any], config: Config, shared: Any) -> Any:
     """The objective's answer, or _Failed. Its output is discarded, since there is no trial to log it for."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with _silenced():
             return hook(config, shared)
     except Exception as error:  # noqa: BLE001 - a user's network may raise anything
         return _Failed(_reason(error))
 
 
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
 def _reason(error: Exception) -> str:
-    """The error in one line, with its notes, which may name a layer; without its class if it is our own error."""
-    text = " ".join(str(error).split())
-    told = text if isinstance(error, ArchsearchError) else f"{type(error).__name__}: {text}".removesuffix(": ")
-    return "; ".join([told[:REASON_LIMIT], *getattr(error, "__notes__", ())])
+    """The error in one line, with the line of the user's code that raised it and its notes, which may name a layer."""
+    own = isinstance(error, ArchsearchError)
+    told = message_of(error) if own else describe(error)
+    return "; ".join([told, *getattr(error, "__notes__", ())])
+
+
+def _most_frequent_first(failures: Mapping[str, Failure]) -> list[Failure]:
+    return sorted(failures.values(), key=lambda failure: -failure.count)
+
+
+def _short_path(path: str) -> str:
+    """The path relative to the current folder, if it lies inside."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
 
 
 def _add(failures: dict[str, Failure], reason: str, config: Config) -> None:
@@ -371,8 +492,8 @@ def _activity_warnings(configs: Sequence[Config], space: Space) -> Iterator[str]
     idle = [parameter.name for parameter in space.free if not any(parameter.name in config for config in configs)]
     if idle:
         yield (
-            f"{', '.join(idle)} is active in none of {count(len(configs), 'configuration')}; check its condition "
-            "and the constraints that use it"
+            f"{', '.join(idle)} {'is' if len(idle) == 1 else 'are'} active in none of "
+            f"{count(len(configs), 'configuration')}; check the conditions and the constraints"
         )
 
 
@@ -385,6 +506,14 @@ def _memory_warnings(counted: Sequence[tuple[Costs, Config]], study: Declaration
             f"{file_size(max(needs))}, and {where} has {file_size(room)} for a trial; make the networks or "
             "the batches smaller"
         )
+
+
+def _cores() -> int:
+    """The number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
 
 
 def available_memory(study: Declaration) -> float | None:

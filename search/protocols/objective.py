@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archsearch.search.protocols.trial_context import TrialContext
 from archsearch.spaces import Config, Space
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.studies.records import Metrics
 
 if TYPE_CHECKING:
     from archsearch.spaces.networks.costs import Costs
 
 
-class Objective(ABC):
+class Objective(ArgumentHints, ABC):
     """Trains one trial, and yields its metrics after each unit of budget. A base class for objectives with data.
 
     A plain function is enough if the data needs no preparation; see `Study(objective=...)`. A subclass must implement
@@ -25,11 +26,14 @@ class Objective(ABC):
         space: The search space, for studies that are declared without one.
         needs_budget: Whether a study without a budget is refused.
         optional_metrics: The metrics that it reports only if its argument `metrics` names them.
+        default_settings: Whether its trials start with the default settings of NumPy and torch, such as the default
+            dtype, instead of those that the spec has made.
     """
 
     space: Space | None = None
     needs_budget: ClassVar[bool] = False
     optional_metrics: ClassVar[Sequence[str]] = ()
+    default_settings: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, trial: TrialContext, /) -> Iterator[Metrics | float] | Metrics | float | None:
@@ -77,6 +81,15 @@ class Objective(ABC):
         """The names of the metrics that it reports; None if unknown. A misspelt goal is then found before any trial."""
         return None
 
+    def explain_metric(self, metric: str, known: Collection[str]) -> str | None:
+        """Why it does not report a metric, for the message that refuses a study; None if there is nothing to say.
+
+        Args:
+            metric: The metric that the study needs.
+            known: The names that `known_metrics`, `peek_metrics` or `metrics_of` returned.
+        """
+        return None
+
     def check_budget(self, budget: int | None, shared: Any) -> None:
         """Raise SpecError if trials cannot have this budget. Called before any worker starts."""
 
@@ -87,6 +100,17 @@ class Objective(ABC):
     def summary_of(self, shared: Any) -> str | None:
         """One line about the data and how it was cleaned, for `archsearch check`; None for no line."""
         return None
+
+    def data_warnings(self, shared: Any) -> Sequence[str]:
+        """Warnings about the data, such as imbalanced classes; `archsearch check` and the start of a run show them."""
+        return []
+
+    def check_functions(self, shared: Any) -> None:
+        """Try each of the user's functions once, and raise SpecError for one that fails.
+
+        Called before any worker starts, unlike `rehearse` once in all. A SpecError refuses the study, or is shown as a
+        warning if trials use a GPU, which the function may need.
+        """
 
     def rehearse(self, config: Config, shared: Any) -> None:
         """Try a configuration on a few samples, and raise the exception that its trial would raise.

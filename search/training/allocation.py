@@ -13,11 +13,14 @@ import platform
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
 _MOST = 1 << 30  # bytes: larger blocks, and free memory beyond this at the top of the heap, are still returned
+_MOST_BEFORE_2_35 = 32 << 20  # the largest threshold that glibc accepts before version 2.35
 
 
 def keep_freed_memory() -> None:
     """Make glibc keep freed memory, for the rest of this process. Does nothing with another C library."""
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, _MOST)
-        libc.mallopt(_TRIM_THRESHOLD, _MOST)
+        # mallopt returns 1 if it accepts the value. Without the larger threshold, large blocks are not on the heap, and
+        # keeping its free memory would only waste it.
+        if any(libc.mallopt(_MMAP_THRESHOLD, most) for most in (_MOST, _MOST_BEFORE_2_35)):
+            libc.mallopt(_TRIM_THRESHOLD, _MOST)

@@ -112,7 +112,8 @@ def _places(model: nn.Module, rows: int) -> list[tuple[int, int, int]]:
     for parameter in model.parameters():
         if parameter.requires_grad:
             stop = start + parameter.numel() // rows
-            axes = sum(side > 1 for side in parameter.shape[1 if len(parameter) == rows > 1 else 0 :])
+            # A single network may be stored without the axis of the rows; that of a stack of one is not longer than 1.
+            axes = sum(side > 1 for side in parameter.shape[1 if rows > 1 else 0 :])
             places.append((start, stop, axes))
             start = stop
     return places

@@ -100,8 +100,9 @@ class Loop:
         self._optimizer = optimizer_for(weights, configs, self._model, recipe.function("optimizer", configs[0]))
         self._techniques = self._in_order(recipe)
         self._augments = self._augmentation in self._techniques
-        for technique in self._techniques:
-            technique.training_begins(self._training)
+        with torch.no_grad():
+            for technique in self._techniques:
+                technique.training_begins(self._training)
         self._ended = [False] * self._rows
         self._done = 0  # epochs
 
@@ -238,7 +239,7 @@ class Loop:
             score = _means(loss).sqrt() * data.target_std
         named = scores(self._names, output, data, self._metrics)
         standard = torch.stack([_means(loss), score], dim=1).tolist()  # (K, 2), in one transfer to the host
-        names = ("val_loss", STANDARD[data.classification])
+        names = ("val_loss", STANDARD[data.task])
         return [{**dict(zip(names, row, strict=True)), **more} for row, more in zip(standard, named, strict=True)]
 
     def _seeds(self) -> list[int]:

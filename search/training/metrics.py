@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ import torch
 from torch import Tensor
 
 from archsearch.search.training.data import Prepared
+from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.functions import check_function, name_of
 from archsearch.search.training.tensors import Tensors
 from archsearch.spaces.errors import DataError, SpecError, unknown
 
 LOSSES = ("train_loss", "val_loss")
-STANDARD = {True: "val_accuracy", False: "val_rmse"}  # for classification: True, regression: False; always reported
+STANDARD: dict[Task, str] = {"classification": "val_accuracy", "regression": "val_rmse"}  # always reported
 PROGRESS = ("gradient_norm", "learning_rate", "peak_memory_bytes", "samples_per_second")
 COSTS = ("flops", "parameters")
 
@@ -38,11 +40,16 @@ _OF_LABELS = {
 }
 _MACRO = ("val_f1", "val_precision", "val_recall")
 _OF_NUMBERS = {"val_mae": "mean_absolute_error", "val_r2": "r2_score"}
-SCORES = {True: ("val_auroc", *_OF_LABELS), False: tuple(_OF_NUMBERS)}
+SCORES: dict[Task, tuple[str, ...]] = {
+    "classification": ("val_auroc", *_OF_LABELS),
+    "regression": tuple(_OF_NUMBERS),
+}
 _TOP = re.compile(r"val_top_([1-9]\d*)")
 
 # The metrics that can be requested, in addition to `val_top_K` for any K.
-EXTRA = (*COSTS, *PROGRESS, *SCORES[True], *SCORES[False])
+EXTRA = (*COSTS, *PROGRESS, *dict.fromkeys(chain.from_iterable(SCORES.values())))
+
+_TAKEN: dict[Task, str] = {"classification": "classes", "regression": "quantities"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,25 +139,51 @@ def check_name(name: object) -> None:
         raise SpecError(unknown("metric", str(name), {*EXTRA, "val_top_5"}))
 
 
-def metric_names(classification: bool, extra: Given = ()) -> tuple[str, ...]:
+def metric_names(task: Task, extra: Given = (), *, inferred: bool = False) -> tuple[str, ...]:
     """The names of all reported metrics: the losses, the accuracy or RMSE, and the additional ones.
 
     Args:
-        classification: Whether the task is classification; otherwise it is regression.
+        task: The task.
         extra: The additional metrics, as `own_metrics` takes them.
+        inferred: Whether the task was inferred from the targets, for the message of an error.
 
     Raises:
         SpecError: A metric is unknown, or is not defined for this task.
     """
-    standard = (*LOSSES, STANDARD[classification])
-    known = {*standard, *SCORES[classification], *PROGRESS, *COSTS}
+    standard = (*LOSSES, STANDARD[task])
+    known = {*standard, *SCORES[task], *PROGRESS, *COSTS}
     extra = own_metrics(extra)
     known |= {each.name for each in extra if isinstance(each, Metric)}
     names = [each.name if isinstance(each, Metric) else each for each in extra]
     for name in names:
-        if name not in known and not (classification and _TOP.fullmatch(name)):
-            raise SpecError(unknown("metric", name, known | ({"val_top_5"} if classification else set())))
+        if name not in known and not _of_task(name, task):
+            known |= {"val_top_5"} if task == "classification" else set()
+            raise SpecError(unknown("metric", name, known, why=explain_task(name, task, inferred=inferred)))
     return (*standard, *(name for name in dict.fromkeys(names) if name not in standard))
+
+
+def explain_task(name: str, task: Task, *, inferred: bool) -> str | None:
+    """Why a metric of another task is not reported; None if it is not one.
+
+    Args:
+        name: The name of the metric.
+        task: The task of the data.
+        inferred: Whether the task was inferred from the targets.
+    """
+    others: list[Task] = [other for other in STANDARD if other != task and _of_task(name, other)]
+    if not others or _of_task(name, task):
+        return None
+    if not inferred:
+        return f"{name} is a metric of {others[0]}, and the task of this data is {task}"
+    return (
+        f"the targets were taken as {_TAKEN[task]}, so the task is {task}; to change this, pass task='{others[0]}' "
+        "where the data is declared"
+    )
+
+
+def _of_task(name: str, task: Task) -> bool:
+    top = task == "classification" and _TOP.fullmatch(name) is not None
+    return top or name in (STANDARD[task], *SCORES[task])
 
 
 def check_scores(metrics: Given, prepared: Prepared) -> None:
@@ -214,7 +247,7 @@ def scores(
     Returns:
         For each row, its values by name; NaN for a row whose outputs are not finite.
     """
-    wanted = [name for name in names if name in SCORES[data.classification] or _TOP.fullmatch(name)]
+    wanted = [name for name in names if name in SCORES[data.task] or _TOP.fullmatch(name)]
     rows: list[dict[str, float]] = [{} for _ in range(len(outputs))]
     if not wanted and not metrics:
         return rows

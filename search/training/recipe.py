@@ -13,10 +13,11 @@ from archsearch.search.training.block_updates import LOCAL_UPDATES
 from archsearch.search.training.functions import Function, check_function, name_of, named
 from archsearch.search.training.losses import CLASS_WEIGHTS, LOSSES
 from archsearch.search.training.optimizers import OPTIMIZERS, stacks, takes
-from archsearch.search.training.reduction import REDUCTIONS
+from archsearch.search.training.reduction import LLE_NEIGHBORS, REDUCTIONS
 from archsearch.search.training.schedules import SCHEDULES, Schedule
 from archsearch.search.training.technique import Technique
 from archsearch.spaces import Choice, Domain, Space, SpecError, When
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import (
     Argument,
@@ -47,7 +48,7 @@ _UNDER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(ArgumentHints):
     """How networks are trained: `Recipe(optimizer=Choice("sgd", "adamw"), learning_rate=Float(1e-4, 1e-1, log=True))`.
 
     Each argument except the last two is a fixed value or a domain, and becomes a parameter of the same name. The first
@@ -212,6 +213,16 @@ class Recipe:
     def has_own_parts(self) -> bool:
         """Whether there are custom functions or techniques."""
         return bool(self.functions or self.techniques)
+
+    @property
+    def own_functions(self) -> list[tuple[str, str]]:
+        """The custom functions: the argument, and the name in `functions`, of each value that a config may have."""
+        return [
+            (argument, str(value))
+            for argument in OWN
+            for value in extremes(getattr(self, argument))
+            if value in self.functions
+        ]
 
     def function(self, argument: str, config: Mapping[str, Any]) -> Function | None:
         """The custom function that the config names for an argument in OWN; None if it names a built-in technique."""
@@ -387,6 +398,11 @@ def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, classification: 
         raise SpecError(
             f"Recipe reduction_dimension may be {widest}, but the data allows at most {most} (the number of inputs, "
             "and less than the number of training samples); lower it"
+        )
+    if "lle" in extremes(recipe.reduction) and samples <= LLE_NEIGHBORS:
+        raise SpecError(
+            f"Recipe reduction 'lle' reconstructs each sample from its {LLE_NEIGHBORS} nearest neighbors, but there "
+            f"are only {samples} training samples; use 'pca', or add samples"
         )
     text, image = inputs.vocabulary is not None, inputs.vocabulary is None and len(inputs.shape) >= 2
     no_images = "the reduction flattens them" if image else f"the inputs have shape {inputs.shape}"

@@ -21,6 +21,7 @@ from archsearch.spaces.inputs import Inputs
 
 REDUCTIONS = ("lle", "none", "pca")
 LLE_SAMPLES = 2000
+LLE_NEIGHBORS = 5
 
 
 def reduced(prepared: Prepared, kind: str, dimension: int) -> Prepared:
@@ -66,4 +67,4 @@ def _lle(train: NDArray[np.float64], dimension: int) -> Any:
 
     if len(train) > LLE_SAMPLES:
         train = train[np.sort(np.random.default_rng(0).choice(len(train), LLE_SAMPLES, replace=False))]
-    return LocallyLinearEmbedding(n_components=dimension, random_state=0).fit(train)
+    return LocallyLinearEmbedding(n_neighbors=LLE_NEIGHBORS, n_components=dimension, random_state=0).fit(train)

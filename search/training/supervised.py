@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from archsearch.search.protocols import Metrics, Objective, TrialContext
 from archsearch.search.training.allocation import keep_freed_memory
+from archsearch.search.training.class_balance import imbalance_warning
 from archsearch.search.training.data import Data, DataSource, Prepared
 from archsearch.search.training.data.preparation import as_data
+from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.streaming import Scratch
 from archsearch.search.training.folds import cross_validate
 from archsearch.search.training.loop import Diverged, Loop, Result
@@ -26,6 +30,7 @@ from archsearch.search.training.metrics import (
     Metric,
     check_name,
     check_scores,
+    explain_task,
     metric_names,
     own_metrics,
 )
@@ -33,7 +38,7 @@ from archsearch.search.training.optimizers import MEMORY_COPIES, OWN_MEMORY_COPI
 from archsearch.search.training.recipe import Recipe, check_fits, check_streams, reduction_of
 from archsearch.search.training.recipe import stack_key as recipe_key
 from archsearch.search.training.reduction import reduced, reduced_inputs
-from archsearch.search.training.rehearsal import rehearse_training
+from archsearch.search.training.rehearsal import rehearse_functions, rehearse_training
 from archsearch.search.training.tensors import Tensors
 from archsearch.search.validation import check_int
 from archsearch.spaces import Config, DataError, ExecutionError, Space, SpecError
@@ -85,6 +90,7 @@ class Supervised(Objective):
 
     needs_budget: ClassVar[bool] = True  # declaring a study without a budget is an error
     optional_metrics: ClassVar[tuple[str, ...]] = EXTRA
+    default_settings: ClassVar[bool] = True  # with another default dtype, networks would not fit the data
 
     data: Data | DataSource
     network: Network | StackedNetwork
@@ -127,9 +133,8 @@ class Supervised(Objective):
         Raises:
             SpecError: A metric is not defined for the task.
         """
-        task = getattr(getattr(self.data, "source", None), "task", None)
-        if task is not None:
-            return metric_names(task == "classification", self.metrics)
+        if self._declared_task is not None:
+            return metric_names(self._declared_task, self.metrics)
         asked = (each.name if isinstance(each, Metric) else str(each) for each in self.metrics)
         return tuple(dict.fromkeys((*LOSSES, *STANDARD.values(), *asked)))
 
@@ -141,7 +146,7 @@ class Supervised(Objective):
             SpecError: One of `metrics` is not one of the task.
         """
         task = self.data.task() if isinstance(self.data, Data) else None
-        return self.known_metrics() if task is None else metric_names(task == "classification", self.metrics)
+        return self.known_metrics() if task is None else self._metric_names(task)
 
     def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
         """The names of the reported metrics.
@@ -154,7 +159,23 @@ class Supervised(Objective):
         Raises:
             SpecError: A metric is not defined for the task.
         """
-        return metric_names(shared.task == "classification", self.metrics)
+        return self._metric_names(shared.task)
+
+    def explain_metric(self, metric: str, known: Collection[str]) -> str | None:
+        """Why a metric of another task is not reported: the task that the targets imply."""
+        tasks = [task for task, name in STANDARD.items() if name in known]
+        if len(tasks) != 1:  # unknown before the data is read
+            return None
+        return explain_task(metric, tasks[0], inferred=self._declared_task is None)
+
+    def _metric_names(self, task: Task) -> tuple[str, ...]:
+        return metric_names(task, self.metrics, inferred=self._declared_task is None)
+
+    @property
+    def _declared_task(self) -> Task | None:
+        """The task that the source declares; None if it is inferred from the targets."""
+        task: Task | None = getattr(getattr(self.data, "source", None), "task", None)
+        return task
 
     def prepare(self) -> Prepared:
         """Load and check the data.
@@ -246,13 +267,33 @@ class Supervised(Objective):
         """
         batch: Any = config["batch_size"]
         inputs = reduced_inputs(shared.inputs, *reduction_of(config))
-        samples = torch.tensor(shared.train.inputs[: min(batch, 2)])
-        if inputs != shared.inputs:
-            samples = torch.zeros(len(samples), *inputs.shape)  # a real reduction would take as long as in a trial
+        samples = _few_samples(shared, inputs, min(batch, 2))
         rehearse(self.network, config, inputs, shared.outputs, samples)
         if self.recipe.has_own_parts:
             tensors = Tensors.from_samples(samples, shared, inputs)
             rehearse_training(self.network, self.recipe, config, tensors)
+
+    def data_warnings(self, shared: Prepared) -> list[str]:
+        """A hint for data with imbalanced classes."""
+        warning = imbalance_warning(shared, self.recipe, self.metrics)
+        return [] if warning is None else [warning]
+
+    def check_functions(self, shared: Prepared) -> None:
+        """Try each custom function of the recipe once, on a few training samples.
+
+        Raises:
+            SpecError: A function fails or returns an invalid value. The message names it, and the line that failed.
+        """
+        if not self.recipe.functions:
+            return
+        config = self.space.walk(lambda parameter: parameter.domain.from_unit(0.0))  # the smallest is the fastest
+        if not self.space.legal(config):
+            config = self.space.sample(np.random.default_rng(0))
+        inputs = reduced_inputs(shared.inputs, *reduction_of(config))
+        # Not as many samples as outputs: a loss that reduces the wrong axis would have the right shape.
+        samples = _few_samples(shared, inputs, 3 if shared.outputs == 2 else 2)
+        tensors = Tensors.from_samples(samples, shared, inputs)
+        rehearse_functions(self.network, self.recipe, config, tensors)
 
     def attach(self, shared: Prepared) -> None:
         """Set the data for all following trials in this process. The arrays are not copied, and never written to."""
@@ -331,7 +372,7 @@ class Supervised(Objective):
         """Train the trials on one fold of the data. A single trial resumes from its checkpoint, if it has one."""
         tensors = self._tensors(trials[0].device, trials[0].config, fold)
         constants = [self._constants(trial.config, tensors) for trial in trials]
-        names = [name for name in metric_names(tensors.classification, self.metrics) if name not in COSTS]
+        names = [name for name in self._metric_names(tensors.task) if name not in COSTS]
         own = [metric for metric in self.metrics if isinstance(metric, Metric)]
         loop = Loop(self.network, tensors, trials, epochs, names, self.recipe, own)
         first, *others = trials
@@ -346,7 +387,7 @@ class Supervised(Objective):
 
     def _constants(self, config: Config, tensors: Tensors) -> Metrics:
         """The requested metrics that are constant during a trial."""
-        named = [name for name in metric_names(tensors.classification, self.metrics) if name in COSTS]
+        named = [name for name in self._metric_names(tensors.task) if name in COSTS]
         if not named:
             return {}
         counted = self._network_costs(config, tensors.inputs, tensors.outputs)
@@ -381,3 +422,13 @@ class Supervised(Objective):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_attached": {}, "_counted": {}, "_scratch": []}
+
+
+def _few_samples(prepared: Prepared, inputs: Inputs, count: int) -> Tensor:
+    """The inputs of the first training samples, (count, *inputs.shape); zeros if `inputs` are reduced.
+
+    A real reduction would take as long as in a trial.
+    """
+    if inputs != prepared.inputs:
+        return torch.zeros(min(count, len(prepared.train)), *inputs.shape)
+    return torch.tensor(prepared.train.inputs[:count])

@@ -104,7 +104,7 @@ class Technique:
                     row += 0.01 * torch.randn(row.shape, generator=generator, device=row.device)
 
     Every training works on a deep copy of the object, so attributes set in `training_begins` are not shared between
-    trials. The methods from `epoch_begins` to `epoch_ends` are called under `torch.no_grad()`. Custom techniques are
+    trials. The methods from `training_begins` to `epoch_ends` are called under `torch.no_grad()`. Custom techniques are
     called in the order of the list: after gradient clipping, local updates and the projection onto the norm ball, and
     before weight averaging and early stopping.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from archsearch.search.training.data import Prepared
+from archsearch.search.training.data.prepared import Task
 from archsearch.spaces.inputs import Inputs
 
 RESIDENT = 0.5  # the maximum fraction of a GPU's free memory for inputs; the rest is for networks and activations
@@ -31,7 +32,7 @@ class Tensors:
     train_targets: Tensor
     validation_inputs: Tensor
     validation_targets: Tensor
-    classification: bool
+    task: Task
     outputs: int
     target_std: float  # the standard deviation of the target, in its units; 1 for classification
     inputs: Inputs
@@ -47,7 +48,7 @@ class Tensors:
             _tensor(train.targets, device),
             _tensor(validation.inputs, home),
             _tensor(validation.targets, device),
-            classification=prepared.task == "classification",
+            task=prepared.task,
             outputs=prepared.outputs,
             target_std=prepared.target_std,
             target_mean=prepared.target_mean,
@@ -66,12 +67,17 @@ class Tensors:
         targets = torch.tensor(prepared.train.targets[: len(samples)])
         return cls(
             *(samples, targets, samples, targets),
-            classification=prepared.task == "classification",
+            task=prepared.task,
             outputs=prepared.outputs,
             target_std=prepared.target_std,
             target_mean=prepared.target_mean,
             inputs=inputs,
         )
+
+    @property
+    def classification(self) -> bool:
+        """Whether there is one class per sample."""
+        return self.task == "classification"
 
     @property
     def device(self) -> torch.device:

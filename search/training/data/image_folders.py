@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
 
 NAMED = 3  # how many skipped files a warning names
+BAD_NAMED = 20  # how many unreadable images a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class ImageFolder(DataSource):
     size: Size | None
     channels: Channels | None
     test: str | None
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         if self.channels not in (None, 1, 3):
@@ -68,20 +70,46 @@ class ImageFolder(DataSource):
         for name, _ in test:
             if name not in classes:
                 raise DataError(f"'{self.test}': {unknown('class', name, classes)}")
-        paths = [path for _, path in (*train, *test)]
-        images = self._pixels(paths, allocate)
-        return Samples(images, np.array([name for name, _ in (*train, *test)]), "classification", len(test))
+        images, read = self._pixels([path for _, path in (*train, *test)], allocate)
+        labels = np.array([name for name, _ in (*train, *test)])
+        if lost := sorted({*labels} - {*labels[read]}):
+            raise DataError(f"no image of class '{lost[0]}' in '{self.folder}' can be read; replace or remove them")
+        return Samples(images, labels[read], "classification", int(read[len(train) :].sum()))
 
-    def _pixels(self, paths: Sequence[Path], allocate: Allocate) -> npt.NDArray[np.uint8]:
-        """(n, height, width) grey, or (n, 3, height, width): bytes, a quarter of what float32 takes."""
-        heads = [_head(path) for path in paths]  # nothing is decoded yet
-        size = self.size or self._common_size([size for size, _ in heads])
-        channels: Channels = self.channels or (1 if all(mode in GREY for _, mode in heads) else 3)
-        images = allocate((len(paths), *(() if channels == 1 else (3,)), *size), np.uint8)
-        for row, path in zip(images, paths, strict=True):
-            with _opened(path) as image:
-                row[:] = pixels(image, channels, size)
-        return images
+    def _pixels(self, paths: Sequence[Path], allocate: Allocate) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """The images that can be read, and which of the paths these are.
+
+        Returns:
+            (n, height, width) grey, or (n, 3, height, width) colour: bytes, a quarter of what float32 takes; and a mask
+            (len(paths),), all True unless `skip_bad`.
+        """
+        bad: dict[Path, str] = {}
+        heads = {path: head for path in paths if (head := _tried(_head, path, bad)) is not None}  # decodes nothing yet
+        if not heads or (bad and not self.skip_bad):
+            # Decode the others too, so that one error lists all that cannot be read.
+            for path in heads:
+                _tried(_decode, path, bad)
+            raise self._unreadable(bad)
+        size = self.size or self._common_size([size for size, _ in heads.values()])
+        channels: Channels = self.channels or (1 if all(mode in GREY for _, mode in heads.values()) else 3)
+        images = allocate((len(heads), *(() if channels == 1 else (3,)), *size), np.uint8)
+        done = 0
+        for path in heads:
+            with_settings = partial(_decode, channels=channels, size=size)
+            if (values := _tried(with_settings, path, bad)) is not None:
+                images[done] = values
+                done += 1
+        if bad and (done == 0 or not self.skip_bad):
+            raise self._unreadable(bad)
+        if bad:
+            warnings.warn(f"'{self.folder}': skipped {_listed_bad(bad)}", stacklevel=2)
+        return images[:done], np.array([path not in bad for path in paths])
+
+    def _unreadable(self, bad: Mapping[Path, str]) -> DataError:
+        fix = "" if self.skip_bad else ", or pass skip_bad=True to leave out what cannot be read"
+        return DataError(
+            f"'{self.folder}': {_listed_bad(bad)}; replace or remove {'it' if len(bad) == 1 else 'them'}{fix}"
+        )
 
     def _common_size(self, sizes: Sequence[Size]) -> Size:
         counts = Counter(sizes)
@@ -169,21 +197,41 @@ def _no_image(folder: Path, inside: Sequence[Path]) -> DataError:
     )
 
 
-def _head(path: Path) -> tuple[Size, str]:
-    with _opened(path) as image:
-        check_depth(image, f"'{path}'")
-        return (image.height, image.width), image.mode
+Read = TypeVar("Read")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image]:
+def _tried(read: Callable[[Path], Read], path: Path, bad: dict[Path, str]) -> Read | None:
+    """What `read` returns; None, with the reason noted in `bad`, if the image cannot be read."""
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
-            yield image
+        return read(path)
+    except DataError as error:
+        bad[path] = str(error)
     # What Pillow raises for damaged files; its own UnidentifiedImageError is an OSError.
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"'{path}' cannot be read as an image ({type(error).__name__}: {error}); replace or remove it"
-        ) from error
+        text = " ".join(str(error).replace(repr(str(path)), "the file").split())
+        bad[path] = f"{type(error).__name__}: {text}"
+    return None
+
+
+def _head(path: Path) -> tuple[Size, str]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        check_depth(image, "the image")
+        return (image.height, image.width), image.mode
+
+
+def _decode(path: Path, channels: Channels = 1, size: Size | None = None) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return pixels(image, channels, size)
+
+
+def _listed_bad(bad: Mapping[Path, str]) -> str:
+    """`2 images that cannot be read: 'a.png' (OSError: …), 'b.png' (…)`."""
+    named = ", ".join(f"'{path}' ({reason})" for path, reason in list(bad.items())[:BAD_NAMED])
+    more = f" and {count(len(bad) - BAD_NAMED, 'other')}" if len(bad) > BAD_NAMED else ""
+    return f"{count(len(bad), 'image')} that cannot be read: {named}{more}"

@@ -113,7 +113,13 @@ def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str 
 
 
 def checked_targets(targets: npt.NDArray[Any], part: str = "") -> npt.NDArray[Any]:
-    """Targets (n,) as numbers, bools or text. Raises DataError for another shape, mixed types or missing values."""
+    """Targets (n,), or (n, 1), as (n,) numbers, bools or text.
+
+    Raises:
+        DataError: They have another shape, mixed types or missing values.
+    """
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]
     if targets.ndim != 1:
         raise DataError(
             f"{part}targets must have shape (n,), got {targets.shape}; use targets.ravel(), or targets.argmax(axis=1) "

@@ -21,7 +21,7 @@ from archsearch.search.training.data.loaded import LoadedData, load_checked, loa
 from archsearch.search.training.data.prepared import Cleaning, Part, Prepared, Task
 from archsearch.search.training.data.samples import Texts
 from archsearch.search.training.data.scaling import Scaling, fit_images
-from archsearch.search.training.data.split import DEFAULT_SPLIT, Rows, Split, SplitRows, split_rows
+from archsearch.search.training.data.split import DEFAULT_SPLIT, VALIDATION, Rows, Split, SplitRows, split_rows
 from archsearch.search.training.data.split_keys import split_keys
 from archsearch.search.training.data.streaming import DEFAULT_STREAMING, Allocator, Streaming
 from archsearch.search.training.data.table_encoding import CategoryEncoding, fit_table
@@ -151,7 +151,7 @@ def prepare(
 
 def _settings(split: Split, scaling: Scaling) -> dict[str, object]:
     """For the fingerprint. Newer settings are left out at their defaults, so that digests in older stores match."""
-    settings = asdict(split)
+    settings = {**asdict(split), "validation": VALIDATION if split.validation is None else split.validation}
     if split.folds is None:
         del settings["folds"]
     return {"split": settings} if scaling == "standard" else {"split": settings, "scaling": scaling}

@@ -15,21 +15,25 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.search.training.data.split_folds import fold_rows
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import DataError
 from archsearch.studies.formatting import count
 
 Rows = npt.NDArray[np.int64]
 
+VALIDATION = 0.2  # the default fraction
+
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(ArgumentHints):
     """How the rows of a data set are divided into training, validation and test part.
 
     Random parts and folds are stratified by class in a classification.
 
     Args:
-        validation: The fraction of rows on which trials are compared, in (0, 1). A fifth is common for hundreds to
-            thousands of rows: with less, comparing trials is noisier; with more, training has less data.
+        validation: The fraction of rows on which trials are compared, in (0, 1). The default of 0.2 is common for
+            hundreds to thousands of rows: with less, comparing trials is noisier; with more, training has less data.
+            None with `folds`, each of which is the validation part once.
         test: The fraction of rows that no trial sees, in [0, 1); 0 makes no test part. Both fractions are of all rows
             outside an official test part; if the source has one (as MNIST does), `test` is ignored.
         seed: The same seed gives the same parts.
@@ -38,7 +42,7 @@ class Split:
         by_time: The name of a table's column of numbers or ISO dates, or True if the rows are in order of time. The
             last rows are the test part, those before them the validation part; `seed` has no effect.
         folds: k ≥ 2 for k-fold cross-validation: the rows outside the test part are divided into k folds, and each is
-            the validation part once, after training on the others; `validation` has no effect. 5 is common: each
+            the validation part once, after training on the others, so that `validation` is not given. 5 is common: each
             training has four fifths of the rows, at five times the cost (Kohavi, 1995, "A study of cross-validation and
             bootstrap", recommends 10 if affordable). With `by_time`, the rows are cut into k + 1 windows, and each but
             the first validates a training on all windows before it. With `groups`, folds are stratified as far as the
@@ -48,10 +52,11 @@ class Split:
     A column that `groups` or `by_time` names is not an input of the network.
 
     Raises:
-        DataError: The fractions leave nothing to train on, or an argument has another type or range.
+        DataError: The fractions leave nothing to train on, an argument has another type or range, or two arguments
+            exclude each other.
     """
 
-    validation: float = 0.2
+    validation: float | None = None
     test: float = 0.2
     seed: int = 0
     groups: str | npt.ArrayLike | None = None
@@ -59,11 +64,18 @@ class Split:
     folds: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.validation < 1:
+        if self.folds is not None and self.validation is not None:
+            raise DataError(
+                f"Split takes validation= or folds=, got both: each of the {self.folds} folds is the validation part "
+                "once; omit validation="
+            )
+        if self.folds is None and self.validation is None:
+            object.__setattr__(self, "validation", VALIDATION)
+        if self.validation is not None and not 0 < self.validation < 1:
             raise DataError(f"Split.validation must be between 0 and 1, got {self.validation!r}; 0.2 is common")
         if not 0 <= self.test < 1:
             raise DataError(f"Split.test must be in [0, 1), got {self.test!r}; 0 makes no test part")
-        if self.folds is None and self.validation + self.test >= 1:
+        if self.validation is not None and self.validation + self.test >= 1:
             raise DataError(
                 f"Split leaves nothing to train on: validation {self.validation} + test {self.test} must be below 1; "
                 "make one smaller"
@@ -160,7 +172,7 @@ def split_rows(
     if split.by_time and keys is not None:
         free = free[np.argsort(keys[free], kind="stable")]
     units = len(free) if split.groups is None or keys is None else len(np.unique(keys[free]))
-    validation_size = round(split.validation * units) if split.folds is None else 1
+    validation_size = 1 if split.validation is None else round(split.validation * units)
     test_size = 0 if official_test else round(split.test * units)
     wants_test = not official_test and split.test > 0
     needed = (

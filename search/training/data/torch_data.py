@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.streaming import Allocate
 from archsearch.search.training.data.targets import check_task
+from archsearch.search.user_code import describe
 from archsearch.spaces.errors import DataError
 from archsearch.studies.formatting import count
 
@@ -72,7 +74,7 @@ def _collect(dataset: Any, allocate: Allocate, part: str) -> Pair:
     """(inputs (n, ...), targets (n,)). Raises DataError for an item that is no pair, or of another shape."""
     rows = _rows(dataset)
     inputs, targets = GrowingArray(allocate, rows), GrowingArray(np.empty, rows)
-    for row, item in enumerate(_items(dataset)):
+    for row, item in enumerate(_items(dataset, part)):
         what = f"{part}item {row}"
         if not isinstance(item, tuple | list) or len(item) != 2:
             got = count(len(item), "value") if isinstance(item, tuple | list) else f"a {type(item).__name__}"
@@ -97,14 +99,22 @@ def _rows(dataset: Any) -> int:
     return INITIAL_ROWS if isinstance(dataset, IterableDataset) else max(1, len(dataset))
 
 
-def _items(dataset: Any) -> Iterator[Any]:
+def _items(dataset: Any, part: str) -> Iterator[Any]:
+    """The items in order. Raises DataError, which names the item, for any exception of the dataset."""
     from torch.utils.data import IterableDataset
 
-    if isinstance(dataset, IterableDataset):
-        yield from dataset
-        return
-    for row in range(len(dataset)):  # iterating over it would rely on IndexError, which not every dataset raises
-        yield dataset[row]
+    # A plain iterator over a map-style dataset would rely on IndexError, which not every dataset raises.
+    streams = isinstance(dataset, IterableDataset)
+    items = iter(dataset) if streams else (dataset[row] for row in range(len(dataset)))
+    for row in itertools.count():
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except Exception as error:
+            fix = "fix the dataset" if streams else "fix the dataset, or leave the item out with torch's Subset"
+            raise DataError(f"{part}item {row} of the dataset cannot be read: {describe(error)}; {fix}") from error
+        yield item
 
 
 def _array(value: Any, what: str) -> npt.NDArray[Any]:

@@ -58,7 +58,9 @@ class Costly(Objective):
     """Costs width² parameters; what is wider than `most` cannot be built."""
 
     def __init__(self, space: Space = SPACE, most: float = 8) -> None:
-        self.space, self.most, self.asked = space, most, []
+        self.space, self.most = space, most
+        self.asked: list[Any] = []  # by a rehearsal
+        self.counted: list[Any] = []
 
     def __call__(self, trial: Any) -> dict[str, float]:
         return {"loss": 0.0}
@@ -67,14 +69,18 @@ class Costly(Objective):
         return 100
 
     def costs(self, config: Any, shared: int) -> Any:
-        self.rehearse(config, shared)
+        self.counted.append(config)
+        self.build(config, shared)
         square = config["width"] ** 2
         return SimpleNamespace(parameters=square, flops=2 * square, memory_bytes=shared * square)
 
     def rehearse(self, config: Any, shared: int) -> None:
+        self.asked.append(config)
+        self.build(config, shared)
+
+    def build(self, config: Any, shared: int) -> None:
         print("a network of width", config["width"])
         print("on stderr too", file=sys.stderr)
-        self.asked.append(config)
         assert shared == 100
         if config["width"] > self.most:
             raise ValueError(f"width {config['width']} is\ntoo much")
@@ -111,22 +117,24 @@ def test_it_is_the_same_every_time_and_another_with_another_seed():
 
 
 def test_each_different_config_is_counted_once():
-    objective = Costly(Space(width=Int(1, 2), flag=Choice(1, True)))  # equal in Python, and two values of the space
+    objective = Costly(Space(width=Int(1, 2), flag=Choice(1, "1")))
     assert found(objective).configs == 302
-    assert len(objective.asked) == len({repr(config) for config in objective.asked}) == 4
+    assert len(objective.counted) == len({repr(config) for config in objective.counted}) == 4
 
 
 def test_what_cannot_be_built_is_told_once_for_each_reason_with_a_config():
     result = found(Costly(most=4))
     (failure,) = result.failures
-    assert re.fullmatch(r"ValueError: width [5-8] is too much", failure.reason)
+    assert re.fullmatch(
+        r"ValueError: width [5-8] is too much \(test_preflight.py, line \d+, in build\)", failure.reason
+    )
     assert str(failure.config["width"]) in failure.reason
     assert failure.count == result.failed == pytest.approx(150, abs=30)
     assert result.costs["parameters"].most == 16
     text = shown(result)
     assert f"{result.failed} of 302 configurations cannot be built" in text
     assert f"width={failure.config['width']} deep=" in text
-    assert failure.reason in text
+    assert re.search(r"\dx +ValueError: width \d is too much \(test_preflight.py, line \d+, in build\)", text)
 
 
 def test_nothing_can_be_built():
@@ -143,7 +151,8 @@ def test_reasons_come_most_frequent_first_with_the_notes_of_the_error():
             raise error
 
     first, second = found(Picky()).failures
-    assert (first.reason, second.reason) == ("width is wrong; in Linear 'last'", "TypeError: rarely; in Linear 'last'")
+    assert first.reason == "width is wrong; in Linear 'last'"
+    assert re.fullmatch(r"TypeError: rarely \(test_preflight.py, line \d+, in costs\); in Linear 'last'", second.reason)
     assert first.count > second.count
 
 
@@ -160,7 +169,7 @@ def test_an_objective_that_tells_no_costs_has_its_space_checked():
     result = found(train, space=SPACE)
     assert result.costs is None
     assert result.to_json()["costs"] is None
-    assert "the objective provides no costs, so only the space was checked" in shown(result)
+    assert "check does not run your own objective, so only the space was checked" in shown(result)
     assert rehearse(study_of(train, space=SPACE), None) is None
 
 
@@ -233,7 +242,7 @@ def test_everything_as_json():
         "when": "deep",
         "active": result.active["rate"],
     }
-    assert body["costs"]["parameters"]["most"] == 16
+    assert body["costs"]["parameters"]["max"] == 16
     assert body["failures"][0]["count"] == body["failed"] == result.failed
     assert body["rejected"] == {"share": 0, "by_constraint": {}}
 
@@ -261,6 +270,15 @@ def test_domains_for_people():
         assert re.search(rf"^{name} +{values} +100%$", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize(("widths", "told"), [(1, "b is active"), (2, "b, c are active")])
+def test_parameters_that_are_never_active_are_warned_of(widths: int, told: str):
+    names = {name: When("width == 9", Int(1, 2)) for name in ("b", "c")[:widths]}
+    space = Space(constraint("width < 9"), width=Int(1, 9), **names)
+    assert found(Costly(space, most=9)).warnings == [
+        f"{told} in none of 301 configurations; check the conditions and the constraints"
+    ]
+
+
 def test_brackets_in_what_a_person_wrote_stay():
     space = Space(constraint("kind in ['[bold]', 'b']"), width=Int(1, 8), kind=Choice("[bold]", "c"))
     text = shown(found(Costly(space, most=4)))
@@ -285,29 +303,118 @@ def test_a_rehearsal_is_silent_when_all_is_well():
 
 
 def test_a_rehearsal_warns_where_some_fail():
-    warning = rehearse(study_of(Costly(most=7)), 100)
-    assert re.match(r"\d of 22 configurations cannot be built, and such trials will fail: ValueError: width 8", warning)
+    warning = rehearse(study_of(Costly(most=7)), 100, spec=str(Path.cwd() / "some where" / "spec.py"))
+    assert re.match(
+        r"\d of 22 configurations cannot be trained, and such trials will fail: ValueError: width 8", warning
+    )
     assert "; first with width=8 deep=" in warning
     assert "kind" not in warning  # it is the same in all
-    assert warning.endswith("; see all: archsearch check SPEC.py")
+    assert warning.endswith("; see all: archsearch check 'some where/spec.py'")
     assert "\n" not in warning
+    assert "see all" not in rehearse(study_of(Costly(most=7)), 100)  # a study without a spec file
 
 
 def test_a_rehearsal_in_which_all_fail_is_an_error():
-    with pytest.raises(SpecError, match="none of 22 configurations can be built: ValueError: width 1 is too much; fi"):
+    with pytest.raises(SpecError, match=r"none of 22 .* can be trained: ValueError: width 1 is too much \(test_pre"):
         rehearse(study_of(Costly(most=0)), 100)
 
 
 def test_where_trials_have_a_gpu_what_fails_without_it_is_no_error():
     warning = rehearse(study_of(Costly(most=0), gpus=1), 100)
-    assert warning.startswith("22 of 22 configurations cannot be built")
+    assert warning.startswith("22 of 22 configurations cannot be trained")
 
 
-def test_a_rehearsal_that_takes_long_ends_early_and_condemns_nothing():
-    objective = Costly(most=0)
-    warning = rehearse(study_of(objective), 100, limit_s=0)
-    assert warning.startswith("1 of 1 configuration cannot be built")
+def test_a_rehearsal_that_takes_long_ends_once_a_configuration_succeeds():
+    objective = Costly(most=4)
+    widths = [config["width"] for config in module._rehearsal_configs(study_of(objective))]
+    assert rehearse(study_of(objective), 100, limit_s=0) is None
     assert len(objective.asked) == 1
+    small = Costly(most=0)
+    with pytest.raises(SpecError, match="none of 22 configurations can be trained"):
+        rehearse(study_of(small), 100, limit_s=0)  # as many as without a limit: nothing has succeeded
+
+    class Narrow(Costly):
+        def rehearse(self, config: Any, shared: int) -> None:
+            self.asked.append(config)
+            if config["width"] == widths[0]:
+                raise ValueError("too narrow")
+
+    narrow = Narrow()
+    first_sound = next(place for place, width in enumerate(widths) if width != widths[0])
+    warning = rehearse(study_of(narrow), 100, limit_s=0)
+    assert warning.startswith(f"{first_sound} of {first_sound + 1} configurations cannot be trained")
+    assert len(narrow.asked) == first_sound + 1
+
+
+def test_trials_with_a_gpu_do_not_wait_for_a_configuration_that_succeeds_on_the_cpu():
+    objective = Costly(most=0)
+    warning = rehearse(study_of(objective, gpus=1), 100, limit_s=0)
+    assert warning.startswith("1 of 1 configuration cannot be trained")
+
+
+class Untrainable(Costly):
+    """Every configuration can be built, and those from a width of 5 on fail in training."""
+
+    def rehearse(self, config: Any, shared: int) -> None:
+        self.asked.append(config)
+        if config["width"] >= 5:
+            raise NameError(f"name 'targets_{config['width']}' is not defined")
+
+
+def test_a_check_rehearses_the_same_configurations_as_a_run():
+    checked, run = Untrainable(), Untrainable()
+    result, warning = found(checked), rehearse(study_of(run), 100)
+    assert checked.asked == run.asked
+    assert (result.failed, result.rehearsal.tried) == (0, 22)
+    assert warning.startswith(f"{result.rehearsal.failed} of 22 configurations cannot be trained")
+    (failure,) = result.rehearsal.failures
+    assert re.fullmatch(
+        r"NameError: name 'targets_\d' is not defined \(test_preflight.py, line \d+, in rehearse\)", failure.reason
+    )
+    assert failure.reason in warning
+    text = shown(result)
+    assert f"\n{result.rehearsal.failed} of 22 rehearsed configurations cannot be trained:\n" in text
+    assert f"width={failure.config['width']} deep=" in text
+    assert result.to_json()["rehearsal"]["failures"][0]["count"] == result.rehearsal.failed
+
+
+def test_what_cannot_be_built_is_not_rehearsed():
+    objective = Costly(most=4)
+    result = found(objective)
+    assert result.failed
+    assert result.rehearsal.failures == []
+    assert max(config["width"] for config in objective.asked) <= 4
+    assert "rehearsed" not in shown(result)
+
+
+class BadFunction(Costly):
+    def check_functions(self, shared: int) -> None:
+        print("tried")
+        raise SpecError("Recipe loss focal fails")
+
+
+@pytest.mark.parametrize(
+    "start", [lambda study, path: preflight(study, 1), lambda study, path: study.run(path / "x.db")]
+)
+def test_a_check_and_a_run_refuse_a_function_that_fails(tmp_path, capfd, start):
+    with pytest.raises(SpecError, match="Recipe loss focal fails"):
+        start(study_of(BadFunction(), trials=1, executor="inline"), tmp_path)
+    assert list(tmp_path.glob("*.db")) == []
+    assert "tried" not in capfd.readouterr().out
+
+
+def test_a_function_that_fails_on_the_cpu_is_a_warning_where_trials_have_a_gpu():
+    assert "Recipe loss focal fails (it was tried on the CPU)" in found(BadFunction(), samples=1, gpus=1).warnings
+
+
+def test_warnings_about_the_data_are_shown_by_a_check_and_a_run(tmp_path, capfd):
+    class Odd(Costly):
+        def data_warnings(self, shared: int) -> list[str]:
+            return [f"{shared} rows are odd"]
+
+    assert found(Odd(), samples=1).warnings == ["100 rows are odd"]
+    study_of(Odd(), trials=1, executor="inline").run(tmp_path / "x.db")
+    assert warnings(capfd) == ["warning: 100 rows are odd"]
 
 
 def test_a_goal_that_is_not_reported():
@@ -337,7 +444,7 @@ def test_a_run_warns_once_and_goes_on(tmp_path, capfd):
     study = study_of(Costly(most=7), trials=2, executor="inline")
     assert len(study.run(tmp_path / "small.db").trials) == 2
     (warning,) = warnings(capfd)
-    assert re.match(r"warning: \d of 22 configurations cannot be built", warning)
+    assert re.match(r"warning: \d of 22 configurations cannot be trained", warning)
     resume(tmp_path / "small.db", trials=4)
     study.run(tmp_path / "quiet.db", quiet=True)
     study_of(Costly(), trials=2, executor="inline").run(tmp_path / "sound.db")
@@ -345,7 +452,7 @@ def test_a_run_warns_once_and_goes_on(tmp_path, capfd):
 
 
 def test_a_run_of_what_can_never_be_built_leaves_nothing_behind(tmp_path):
-    with pytest.raises(SpecError, match="none of 22 configurations can be built"):
+    with pytest.raises(SpecError, match="none of 22 configurations can be trained"):
         study_of(Costly(most=0), trials=2, executor="inline").run(tmp_path / "small.db")
     assert list(tmp_path.glob("*.db")) == []
 
@@ -377,7 +484,7 @@ def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
     result = preflight(study_of(Costly()), 300, limit_s=50)
     assert result.configs == 50
     assert result.warnings == ["stopped after 50s, with 50 of 302 configurations counted"]
-    assert "50 checked" in shown(result)
+    assert "small: infinite space; 50 sampled configurations checked" in shown(result)
 
 
 @pytest.mark.parametrize(
@@ -401,6 +508,11 @@ def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
         ({"minimize": None, "maximize": "val_loss"}, "maximize='val_loss': lower is .*mean minimize='val_loss'"),
         ({"minimize": None, "maximize": ["f1", "RMSE"]}, "maximize='RMSE'"),
         ({"minimize": "valAcc"}, "did you mean maximize='valAcc'"),
+        (
+            {"workers": 4, "executor": "inline"},
+            "executor='inline' runs one trial at a time, so workers=4 has no effect",
+        ),
+        ({"cpus": 4096}, r"cpus=4096, but this machine has \d+ cores?, .* use cpus=\d+ or fewer"),
     ],
 )
 def test_settings_that_do_nothing_are_told(settings: dict[str, Any], warning: str) -> None:
@@ -425,6 +537,8 @@ def test_settings_that_do_nothing_are_told(settings: dict[str, Any], warning: st
         {"minimize": "negative_accuracy"},
         {"minimize": ["cost", "score"]},
         {"minimize": "lossless"},
+        {"workers": 1, "executor": "inline"},
+        {"workers": 4, "cpus": 1},
     ],
 )
 def test_settings_that_do_something_are_not(settings: dict[str, Any]) -> None:
@@ -447,3 +561,9 @@ def test_a_run_tells_them_at_its_start_and_of_the_trials_that_it_will_have(
     resume(tmp_path / "s.db", trials=4)
     assert "warning" not in capsys.readouterr().err
     assert setting_warnings(made, 30) == []
+
+
+def test_a_cluster_may_have_more_cores_than_this_machine() -> None:
+    study = study_of(Costly(), cpus=4096)
+    assert setting_warnings(study, 30, address="ray://elsewhere:10001") == []
+    assert len(setting_warnings(study, 30)) == 1

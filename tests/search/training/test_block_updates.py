@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from archsearch import MLP, Inputs
+from archsearch import MLP, Inputs, NetworkFamily, Recipe
 from archsearch.search.training.block_updates import Ball, Blocks
+from archsearch.search.training.loop import Loop
 from archsearch.search.training.optimizers import flatten
+from archsearch.search.training.tensors import Tensors
 
 ROWS, LAYERS = 2, 4  # three hidden layers and the output
 
@@ -126,3 +128,34 @@ def test_the_projection_leaves_what_is_inside(training_of):
     before = values.clone()
     project(training_of([{"max_norm": 1e3}, {"max_norm": 1e3}], values, model=network))
     assert torch.equal(values, before)
+
+
+class Scaled(nn.Module):
+    """A linear network whose outputs are multiplied by a parameter without axes."""
+
+    def __init__(self, columns, outputs):
+        super().__init__()
+        self.scale, self.linear = nn.Parameter(torch.tensor(5.0)), nn.Linear(columns, outputs)
+
+    def forward(self, inputs):
+        return self.scale * self.linear(inputs)
+
+
+class ScaledFamily(NetworkFamily):
+    def build(self, config, inputs, outputs):
+        return Scaled(*inputs.shape, outputs)
+
+    def stack_key(self, config):
+        return "scaled"
+
+
+@pytest.mark.parametrize("settings", [{"max_norm": 0.1}, {"local_updates": "last"}])
+def test_a_parameter_without_axes_is_not_projected(blobs, trial, one_thread, settings):
+    data, recipe = Tensors.from_prepared("cpu", blobs()), Recipe(**settings)
+    trials = [trial(seed=seed, **settings) for seed in (1, 2)]
+    loops = [Loop(ScaledFamily(), data, some, 2, ("val_loss",), recipe) for some in (trials, trials[:1], trials[1:])]
+    together, first, second = [[row["val_loss"] for row in loop.epoch()] for loop in loops]
+    assert together == pytest.approx([*first, *second])
+    state = loops[1].state()["model"]
+    assert state["module.scale"] > 1
+    assert "max_norm" not in settings or state["module.linear.weight"].norm() <= 0.1 + 1e-6

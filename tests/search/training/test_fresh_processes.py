@@ -26,7 +26,7 @@ task, path, configs = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
 parts = [Part(rng.normal(size=(n, 8, 8)).astype(np.float32), rng.integers(10, size=n)) for n in (200, 50)]
 data = Tensors.from_prepared("cpu", Prepared("classification", *parts, None, classes=tuple("abcdefghij")))
-names = (*metric_names(True), "learning_rate")
+names = (*metric_names("classification"), "learning_rate")
 for number, config in enumerate(configs):
     faster = config | {{"learning_rate": 0.1}}
     trials = [TrialContext(0, 1, config, {EPOCHS}, 7), TrialContext(1, 1, faster, {EPOCHS}, 8)]

@@ -55,12 +55,22 @@ def test_other_names_are_passed_over(blobs):
 
 
 def test_names_follow_the_task():
-    assert metric_names(True, ["val_f1", "val_f1", "val_loss"]) == ("train_loss", "val_loss", "val_accuracy", "val_f1")
-    assert metric_names(False, ["val_r2"]) == ("train_loss", "val_loss", "val_rmse", "val_r2")
-    assert metric_names(True, ["val_top_3"])[-1] == "val_top_3"
-    for classification, name in ((True, "val_r2"), (False, "val_f1"), (False, "val_top_3"), (True, "val_top_0")):
+    assert metric_names("classification", ["val_f1", "val_f1", "val_loss"]) == (
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "val_f1",
+    )
+    assert metric_names("regression", ["val_r2"]) == ("train_loss", "val_loss", "val_rmse", "val_r2")
+    assert metric_names("classification", ["val_top_3"])[-1] == "val_top_3"
+    for task, name in (
+        ("classification", "val_r2"),
+        ("regression", "val_f1"),
+        ("regression", "val_top_3"),
+        ("classification", "val_top_0"),
+    ):
         with pytest.raises(SpecError, match=f"unknown metric '{name}'"):
-            metric_names(classification, [name])
+            metric_names(task, [name])
     for name in (*EXTRA, "val_top_7"):
         check_name(name)
     with pytest.raises(SpecError, match="did you mean 'val_auroc'"):

@@ -50,7 +50,7 @@ def loop_of(blobs):
         if torch.get_default_dtype() == torch.float64:
             floats = {each.name: getattr(data, each.name) for each in fields(data)}
             data = replace(data, **{name: value.double() for name, value in floats.items() if _single(value)})
-        return Loop(MLP(layers=2, units=16), data, trials, EPOCHS, metric_names(True))
+        return Loop(MLP(layers=2, units=16), data, trials, EPOCHS, metric_names("classification"))
 
     return make
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,11 @@ from archsearch import (
     SpecError,
     Study,
     Supervised,
+    Technique,
+    breast_cancer,
     iris,
 )
+from archsearch.search.engine.preflight import preflight
 from archsearch.search.training.loop import Diverged
 
 
@@ -323,8 +327,110 @@ def test_a_rehearsal_says_what_a_study_would_before_it_has_a_store(tmp_path):
 
     objective = Supervised(iris(), MLP(layers=1, units=4), Recipe(loss=broken))
     study = Study(name="bad", objective=objective, minimize="val_loss", strategy=Random(), trials=2, budget=1)
-    with pytest.raises(SpecError, match=r"none of .* configurations can be built: .*Recipe loss broken must return"):
+    with pytest.raises(SpecError, match=r"^Recipe loss broken must return the loss of each sample"):
         study.run(tmp_path / "bad.db", quiet=True)
+    assert not list(tmp_path.glob("*.db*"))
+
+
+def undefined(predictions, targets):
+    return missing_name * predictions.mean()  # noqa: F821 - the mistake
+
+
+def summed(predictions, targets):
+    return cross_entropy(predictions, targets, reduction="sum")
+
+
+def scaled(predictions, targets):
+    return cross_entropy(predictions, targets, reduction="none") * len(targets)
+
+
+def of_the_outputs(predictions, targets):
+    return predictions.mean(0)
+
+
+def explode(inputs, generator):
+    raise RuntimeError("no\nsuch image")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (
+            {"loss": Choice("auto", "undefined"), "functions": {"undefined": undefined}},
+            r"Recipe loss undefined fails on 2 samples: NameError: name 'missing_name' is not defined "
+            r"\(test_own_functions.py, line \d+, in undefined\); fix the function",
+        ),
+        ({"loss": summed}, r"Recipe loss summed returns the sum over the samples, .* \.mean\(\) in place of \.sum\(\)"),
+        ({"loss": scaled}, "Recipe loss scaled returns the sum over the samples"),
+        ({"loss": Choice("auto", "half"), "functions": {"half": lambda p, t: 0.5}}, "Recipe loss <lambda> must return"),
+        ({"loss": partial(undefined)}, "Recipe loss undefined fails on 2 samples: NameError"),
+        (
+            {"augmentation": Choice("none", "explode"), "functions": {"explode": explode}},
+            r"Recipe augmentation explode fails on 2 samples: RuntimeError: no such image \(test_own_functions.py",
+        ),
+        (
+            {"schedule": Choice("constant", "odd"), "functions": {"odd": lambda epoch, epochs: epoch / 0}},
+            r"Recipe schedule odd fails on 2 samples: ZeroDivisionError: .* \(test_own_functions.py, line \d+\)",
+        ),
+        (
+            {"optimizer": Choice("adam", "odd"), "functions": {"odd": lambda params, lr: torch.optim.SGD([], lr)}},
+            "Recipe optimizer odd fails on 2 samples: ValueError: optimizer got an empty parameter list",
+        ),
+    ],
+)
+def test_each_function_is_tried_whatever_the_configurations_that_are_rehearsed(blobs, objective_on, recipe, message):
+    prepared = blobs()
+    objective = objective_on(prepared, recipe=Recipe(**recipe))
+    with pytest.raises(SpecError, match=f"^{message}"):
+        objective.check_functions(prepared)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"loss": each_loss, "mixup": 0.2},
+        {"loss": mean_loss, "mixup": Choice(0.0, 0.2)},  # where it is 0.2 is for the rehearsal of the configuration
+        {"loss": lambda p, t: 0.0 * p.sum()},
+        {"loss": Choice("auto", "each"), "functions": {"each": each_loss}, "batch_size": 1},
+        {"optimizer": torch.optim.NAdam, "augmentation": jitter, "schedule": half_cosine},
+        {"optimizer": SignSGD, "techniques": [Technique()]},
+        {},
+    ],
+)
+def test_functions_that_work_are_not_refused(blobs, objective_on, recipe):
+    prepared = blobs()
+    objective_on(prepared, recipe=Recipe(**recipe)).check_functions(prepared)
+
+
+def test_with_two_classes_a_loss_per_class_is_not_taken_for_one_per_sample():
+    prepared = breast_cancer().prepare()
+    assert prepared.outputs == 2
+    objective = Supervised(breast_cancer(), MLP(layers=1, units=4), Recipe(loss=of_the_outputs))
+    with pytest.raises(SpecError, match=r"must return the loss of each sample, a tensor of shape \(3,\), .* \(2,\)"):
+        objective.check_functions(prepared)
+
+
+def test_a_network_that_fails_is_not_a_function_that_fails(blobs, objective_on):
+    class Broken:
+        space = Space()
+
+        def build(self, config, inputs, outputs):
+            raise ValueError("no such layer")
+
+    prepared = blobs()
+    objective = Supervised(objective_on(prepared).data, Broken(), Recipe(loss=each_loss))
+    objective.check_functions(prepared)
+    with pytest.raises(ValueError, match="no such layer"):
+        objective.rehearse(objective.space.sample(np.random.default_rng(0)), prepared)
+
+
+@pytest.mark.parametrize("start", ["check", "run"])
+def test_check_and_run_refuse_a_broken_function_in_the_same_words(tmp_path, start):
+    recipe = Recipe(loss=Choice("auto", "undefined"), functions={"undefined": undefined})
+    objective = Supervised(iris(), MLP(layers=1, units=4), recipe)
+    study = Study(name="bad", objective=objective, minimize="val_loss", strategy=Random(), trials=2, budget=1)
+    with pytest.raises(SpecError, match=r"^Recipe loss undefined fails on 2 samples: NameError"):
+        preflight(study, 5) if start == "check" else study.run(tmp_path / "bad.db", quiet=True)
     assert not list(tmp_path.glob("*.db*"))
 
 

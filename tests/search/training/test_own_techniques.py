@@ -84,7 +84,7 @@ def loop_of(blobs):
     def make(trials, *techniques):
         data = Tensors.from_prepared("cpu", blobs())
         recipe = Recipe(techniques=techniques)
-        return Loop(MLP(layers=2, units=16), data, trials, trials[0].budget, metric_names(True), recipe)
+        return Loop(MLP(layers=2, units=16), data, trials, trials[0].budget, metric_names("classification"), recipe)
 
     return make
 
@@ -236,3 +236,16 @@ def test_a_study_with_one_pickles():
 
     objective = Supervised(iris(), MLP(layers=1, units=4), Recipe(techniques=[Lookahead()]))
     assert cloudpickle.loads(cloudpickle.dumps(objective)).space == objective.space
+
+
+def test_weights_may_be_changed_in_place_when_training_begins(loop_of, trial):
+    class Halved(Technique):
+        def training_begins(self, training):
+            for parameter in training.model.parameters():
+                parameter.mul_(0.5)
+
+    whole, half = loop_of([trial()]), loop_of([trial()], Halved())
+    weights = {name: values for name, values in whole.state()["model"].items() if name.endswith("weight")}
+    assert weights
+    for name, values in weights.items():
+        torch.testing.assert_close(half.state()["model"][name], values / 2)

@@ -82,3 +82,14 @@ def test_what_the_data_has_no_room_for_is_refused(blobs, objective_on):
         objective_on(blobs(), recipe=Recipe(reduction="pca", reduction_dimension=6))
     with pytest.raises(SpecError, match="Recipe rotation needs images, but the reduction flattens them; remove it"):
         Supervised(digits(), MLP(layers=1, units=4), Recipe(reduction="pca", rotation=15.0)).prepare()
+
+
+@pytest.mark.parametrize("reduction", ["lle", Choice("none", "pca", "lle")])
+def test_lle_needs_more_samples_than_neighbors(blobs, objective_on, reduction):
+    recipe = Recipe(reduction=reduction, batch_size=2)
+    with pytest.raises(SpecError, match=r"'lle' reconstructs each .* 5 nearest neighbors, but there are only 5 train"):
+        objective_on(blobs(5), recipe=recipe)
+    objective_on(blobs(5), recipe=Recipe(reduction="pca", batch_size=2))
+    prepared = blobs(6)
+    objective_on(prepared, recipe=recipe)
+    assert reduced(prepared, "lle", 2).train.inputs.shape == (6, 2)

@@ -54,7 +54,7 @@ def loop_of(blobs):
     def make(trials, *, task="classification", names=(), samples=101):
         data = Tensors.from_prepared("cpu", blobs(samples, task=task))
         network = MLP(layers=2, units=16)
-        named = metric_names(task == "classification", names)
+        named = metric_names(task, names)
         return Loop(network, data, trials, trials[0].budget, named)
 
     return make
@@ -125,7 +125,7 @@ def test_a_users_own_module_goes_on_from_a_saved_state_too(blobs, trial, one_thr
     running = TrialContext(0, 1, config, 5, 7)
 
     def loop():
-        return Loop(Own(), Tensors.from_prepared("cpu", blobs()), [running], 5, metric_names(True))
+        return Loop(Own(), Tensors.from_prepared("cpu", blobs()), [running], 5, metric_names("classification"))
 
     whole, first, second = loop(), loop(), loop()
     results = [whole.epoch() for _ in range(5)]

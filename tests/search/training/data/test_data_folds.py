@@ -111,7 +111,7 @@ def test_the_seed_decides():
 
 
 def test_validation_is_not_asked():
-    assert len(split_rows(Split(validation=0.9, test=0.8, folds=2), 100)[0].validation) == 10
+    assert len(split_rows(Split(test=0.8, folds=2), 100)[0].validation) == 10
 
 
 @pytest.mark.parametrize(

@@ -155,14 +155,78 @@ def test_a_damaged_image_is_named(tmp_path, content):
     path = fill(tmp_path) / "dog" / "05.png"
     path.write_bytes(path.read_bytes()[:-30] if content == "cut" else content)
     text = error(image_folder(tmp_path))
-    assert text.startswith(f"'{path}' cannot be read as an image (")
-    assert text.endswith("; replace or remove it")
+    assert text.startswith(f"'{tmp_path}': 1 image that cannot be read: '{path}' (")
+    assert text.count(str(path)) == 1
+    assert text.endswith("); replace or remove it, or pass skip_bad=True to leave out what cannot be read")
+
+
+def spoil(folder: Path) -> list[Path]:
+    """Two files that are no images, one that is cut off, and one of 16 bits, in the order of the images."""
+    empty, text, cut = (folder / "cat" / "04.png", folder / "cat" / "16.png", folder / "dog" / "05.png")
+    empty.write_bytes(b"")
+    text.write_bytes(b"no image")
+    cut.write_bytes(cut.read_bytes()[:-30])
+    return [empty, text, cut, save(folder / "dog" / "deep.png", GREY[0].astype(np.uint16) * 256)]
+
+
+def test_all_images_that_cannot_be_read_are_listed_at_once(tmp_path):
+    bad = spoil(fill(tmp_path))
+    text = error(image_folder(tmp_path))
+    assert "4 images that cannot be read" in text
+    assert all(f"'{path}' (" in text for path in bad)
+    assert "has pixel mode 'I;16', expected 8 bits per channel" in text
+    assert text.endswith("; replace or remove them, or pass skip_bad=True to leave out what cannot be read")
+    bad[0].unlink()
+    bad[1].unlink()
+    bad[3].unlink()
+    assert "1 image that cannot be read" in error(image_folder(tmp_path))  # its header is sound
+
+
+def test_images_that_cannot_be_read_are_left_out_on_request(tmp_path):
+    bad = spoil(fill(tmp_path / "train"))
+    fill(tmp_path / "test", GREY[:6])
+    (tmp_path / "test" / "cat" / "02.png").write_bytes(b"no image")
+    options = {"test": tmp_path / "test", "skip_bad": True}
+    with pytest.warns(UserWarning, match=r"train': skipped 5 images that cannot be read: ") as caught:
+        raw = image_folder(tmp_path / "train", **options).source.load()
+    assert all(str(path) in str(caught[0].message) for path in bad)
+    kept = [number for number in (*range(0, 20, 2), *range(1, 20, 2)) if number not in (4, 16, 5)]
+    np.testing.assert_array_equal(raw.inputs[:17], GREY[kept])
+    assert raw.targets[:17].tolist() == [("cat", "dog")[number % 2] for number in kept]
+    assert raw.official_test == 5
+    np.testing.assert_array_equal(raw.inputs[17:], GREY[[0, 4, 1, 3, 5]])
+
+
+def test_a_class_of_which_no_image_can_be_read(tmp_path):
+    fill(tmp_path)
+    for path in (tmp_path / "dog").iterdir():
+        path.write_bytes(b"no image")
+    with pytest.warns(UserWarning, match="skipped 10 images"):
+        assert "no image of class 'dog' in " in error(image_folder(tmp_path, skip_bad=True))
+    for path in (tmp_path / "cat").iterdir():
+        path.write_bytes(b"no image")
+    text = error(image_folder(tmp_path, skip_bad=True))
+    assert "20 images that cannot be read" in text
+    assert text.endswith("; replace or remove them")
+
+
+def test_many_images_that_cannot_be_read_are_counted(tmp_path):
+    fill(tmp_path, np.concatenate([GREY, GREY]))
+    for path in (tmp_path / "dog").iterdir():
+        path.write_bytes(b"no image")
+    for path in [*(tmp_path / "cat").iterdir()][:5]:
+        path.write_bytes(b"no image")
+    text = error(image_folder(tmp_path))
+    assert text.count("UnidentifiedImageError") == 20
+    assert "25 images that cannot be read: " in text
+    assert " and 5 others; replace" in text
 
 
 def test_pixels_of_more_than_8_bits_are_not_cut_off(tmp_path):
     fill(tmp_path)
     path = save(tmp_path / "dog" / "deep.png", GREY[0].astype(np.uint16) * 256)
-    assert f"'{path}' has pixel mode 'I;16', expected 8 bits per channel" in error(image_folder(tmp_path))
+    text = error(image_folder(tmp_path))
+    assert f"'{path}' (the image has pixel mode 'I;16', expected 8 bits per channel" in text
 
 
 def test_folders_that_hold_no_classes(tmp_path):

@@ -151,7 +151,7 @@ def nan_at(*place: int, shape: tuple[int, ...] = (20, 3)) -> np.ndarray:
         (np.zeros((0, 2)), [], "inputs are empty"),
         (np.zeros((20, 0)), [0, 1] * 10, "inputs are empty"),
         (np.zeros(20), [0, 1] * 10, r"inputs must have shape \(n, features\), got \(20,\)"),
-        (np.zeros((20, 2)), np.zeros((20, 1)), r"targets must have shape \(n,\), got \(20, 1\)"),
+        (np.zeros((20, 2)), np.zeros((20, 1, 1)), r"targets must have shape \(n,\), got \(20, 1, 1\)"),
         ([["a", "b"]] * 20, [0, 1] * 10, r"inputs must be numbers, got <U1; .* csv\(\)"),
         (np.array([[1, "b"]] * 20, dtype=object), [0, 1] * 10, "inputs mix types"),
         (np.ones((20, 2)) * 1j, [0, 1] * 10, "inputs must be numbers, got complex128"),
@@ -164,6 +164,16 @@ def test_malformed_arrays(inputs, targets, message):
     data = arrays(inputs, np.array(targets, dtype=object) if None in list(targets) else targets)
     with pytest.raises(DataError, match=message):
         data.prepare()
+
+
+@pytest.mark.parametrize("targets", [np.arange(20) % 2, np.arange(20) / 7, np.array([*"ab"] * 10, object)])
+def test_a_column_of_targets_is_taken_as_one_target_per_row(targets):
+    flat, column = (arrays(np.arange(40.0).reshape(20, 2), each) for each in (targets, targets[:, None]))
+    assert column.task() == flat.task()
+    np.testing.assert_array_equal(column.prepare().train.targets, flat.prepare().train.targets)
+    assert column.prepare().fingerprint == flat.prepare().fingerprint
+    official = arrays(np.arange(40.0).reshape(20, 2), targets, test=(np.ones((4, 2)), targets[:4, None]))
+    assert official.prepare().test.targets.shape == (4,)
 
 
 def test_ragged_lists_and_other_test_shapes():

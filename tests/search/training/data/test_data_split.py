@@ -41,6 +41,7 @@ def held_out(*arguments, **options) -> SplitRows:
         ({"folds": 2.5}, r"folds must be an integer of at least 2, got 2.5"),
         ({"by_time": 3}, r"by_time must be the name of a column, or True .* got 3"),
         ({"by_time": ""}, r"by_time must be the name of a column, or True .* got ''"),
+        ({"folds": 5, "validation": 0.2}, "takes validation= or folds=, got both: each of the 5 folds .*; omit valid"),
         ({"groups": "patient", "by_time": True}, r"takes groups= or by_time=, got both"),
         ({"groups": [[1], [2]]}, r"one label per row, shape \(n,\), got shape \(2, 1\)"),
         ({"groups": [1.0, float("nan")]}, r"has 1 missing label, the first at row 1"),

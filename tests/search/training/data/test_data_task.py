@@ -69,9 +69,28 @@ def run(study: Study, path: Path) -> None:
 @pytest.mark.parametrize(
     ("targets", "metric", "named", "message"),
     [
-        (NUMBERS, "val_accuracy", (), "unknown metric 'val_accuracy'; known: train_loss, val_loss, val_rmse"),
-        (NAMES, "val_rmse", (), "unknown metric 'val_rmse'; known: train_loss, val_accuracy, val_loss"),
-        (NUMBERS, "val_loss", ("val_f1",), "unknown metric 'val_f1'; known: .*val_r2"),
+        (
+            NUMBERS,
+            "val_accuracy",
+            (),
+            "unknown metric 'val_accuracy'; known: train_loss, val_loss, val_rmse; the targets were taken as "
+            "quantities, so the task is regression; to change this, pass task='classification' where the data is "
+            "declared$",
+        ),
+        (
+            NAMES,
+            "val_rmse",
+            (),
+            "unknown metric 'val_rmse'; known: train_loss, val_accuracy, val_loss; the targets were taken as classes, "
+            "so .* pass task='regression'",
+        ),
+        (
+            NUMBERS,
+            "val_loss",
+            ("val_f1",),
+            "unknown metric 'val_f1'; known: .*val_r2.*the targets were taken as quantities",
+        ),
+        (NUMBERS, "val_top_3", ("val_top_3",), "the targets were taken as quantities"),
     ],
 )
 def test_a_metric_of_the_other_task_is_refused_before_the_inputs_are_read(
@@ -178,3 +197,13 @@ def test_faulty_targets_are_reported_as_when_they_are_loaded(tmp_path: Path) -> 
         with pytest.raises(DataError) as caught:
             data.prepare()
         assert messages == [str(caught.value)] * 2
+
+
+@pytest.mark.parametrize("named", [("val_f1",), ()])
+def test_a_declared_task_is_not_said_to_be_inferred(named: tuple[str, ...]) -> None:
+    data = arrays(np.ones((ROWS, 2)), NUMBERS, task="regression")
+    metric = named[0] if named else "val_accuracy"
+    with pytest.raises(
+        SpecError, match=f"{metric} is a metric of classification, and the task of this data is regress"
+    ):
+        study(data, metric, named)

@@ -164,3 +164,29 @@ def test_a_declaration_is_short_and_pickles():
     assert "TorchDataset(TensorDataset, test=TensorDataset)" in repr(data)
     copy = pickle.loads(pickle.dumps(data)).prepare()
     np.testing.assert_array_equal(copy.train.inputs, data.prepare().train.inputs)
+
+
+class Failing(Items):
+    def __getitem__(self, row: int) -> object:
+        if row == 7:
+            raise KeyError("patient 12")
+        return super().__getitem__(row)
+
+
+def test_the_item_that_raised_is_named():
+    items = list(zip(X, Y, strict=True))
+    text = error(Failing(*items))
+    assert text.startswith("item 7 of the dataset cannot be read: KeyError: 'patient 12' (test_data_torch.py, line ")
+    assert text.endswith("in __getitem__); fix the dataset, or leave the item out with torch's Subset")
+    assert error(Items(*items), test=Failing(*items)).startswith("test item 7 of the dataset cannot be read")
+
+    def stream():
+        yield from items[:3]
+        raise OSError("the server is gone")
+
+    assert error(Stream(stream())).startswith("item 3 of the dataset cannot be read: OSError: the server is gone (")
+
+
+def test_targets_of_one_number_in_a_tensor():
+    items = Items(*((x, torch.tensor([y])) for x, y in zip(X, Y, strict=True)))
+    np.testing.assert_array_equal(dataset(items).prepare().train.targets, dataset(PAIRS).prepare().train.targets)
