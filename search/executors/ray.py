@@ -30,7 +30,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 
 from archsearch.search.executors.checkpoints import Checkpoints
-from archsearch.search.executors.output import OutputCapture, OutputFile, remaining_output
+from archsearch.search.executors.output import OutputCapture, OutputFile, TerminalLogging, remaining_output
 from archsearch.search.executors.worker import Worker, use_threads
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Objective
 from archsearch.search.user_code import describe
@@ -55,6 +55,7 @@ class _Actor:
         device: str,
         folder: str,
         checkpoints: Checkpoints | None,
+        terminal_logging: TerminalLogging | None,
         crash: str,
     ) -> None:
         with suppress(OSError):  # these files and folders may not exist on another machine of the cluster
@@ -70,6 +71,8 @@ class _Actor:
         import torch  # noqa: F401 - so that seed and threads are set even if the objective imports it later
 
         objective = make_objective()
+        if terminal_logging is not None:
+            terminal_logging.set_up()
         use_threads(threads)
         objective.attach(shared)
         self._worker = Worker(objective, device, capture=OutputCapture(output), checkpoints=checkpoints)
@@ -391,8 +394,8 @@ def _actor_maker(
     """A function that starts an actor, given the path of its crash file."""
     actor = ray.remote(_Actor).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)
     device = "cuda" if gpus else "cpu"
-    folder = str(Path.cwd())
-    return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, checkpoints, crash)
+    folder, log = str(Path.cwd()), TerminalLogging.of_this_process()
+    return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, checkpoints, log, crash)
 
 
 def _output_file(crash: Path) -> Path:
