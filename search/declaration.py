@@ -49,6 +49,7 @@ class Declaration(ArgumentHints):
     Attributes:
         stopping: The limits of the study, from `trials` to `patience`.
         checkpoint_every_s: `checkpoint_every` in seconds; infinite for no checkpoints.
+        trial_timeout_s: `trial_timeout` in seconds.
         goals: The goals to maximize, then those to minimize.
     """
 
@@ -77,9 +78,11 @@ class Declaration(ArgumentHints):
     warm_start: str | Path | Sequence[str | Path] = ()
     repeats: int = 1
     checkpoint_every: str | float | None = "1m"
+    trial_timeout: str | float | None = None
     executor: Executor | str = "ray"
     stopping: StoppingCriteria = field(init=False)
     checkpoint_every_s: float = field(init=False)
+    trial_timeout_s: float | None = field(init=False)
     observers: Sequence[Observer] = ()
     trainable: Objective = field(init=False, repr=False, compare=False)  # the objective; a function is wrapped
     goals: tuple[Goal, ...] = field(init=False)
@@ -96,6 +99,8 @@ class Declaration(ArgumentHints):
         self._settle("goals", self._goals())
         self._settle("stopping", StoppingCriteria.from_arguments(vars(self)))
         self._settle("checkpoint_every_s", self._checkpoint_every_s())
+        each = self.trial_timeout
+        self._settle("trial_timeout_s", None if each is None else duration_s(each, "trial_timeout"))
         for name, least in _WHOLE.items():
             if not (getattr(self, name) is None and name in ("budget", "workers")):
                 self._settle(name, whole_number(getattr(self, name), name, least=least))

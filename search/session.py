@@ -21,7 +21,7 @@ from archsearch.search.executors.worker import checked_metrics
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
 from archsearch.search.user_code import describe
 from archsearch.spaces import Config, Constraint, ExecutionError, Space, SpecError, StoreError
-from archsearch.spaces.argument_checks import whole_number
+from archsearch.spaces.argument_checks import file_path, whole_number
 from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.history import History
@@ -140,7 +140,7 @@ class Session(ArgumentHints):
         self._closed = False
         self._stopped_trials: list[Asked] = []  # by a report, and not told yet
         self._executor = _CallerExecutor()
-        self._store = None if store is None else _open_store(Path(store), record)
+        self._store = None if store is None else _open_store(file_path(store, "store"), record)
         try:
             stored = History(record) if self._store is None else self._store.history()
             self._engine = self._start(declared, replace(stored, study=record))

@@ -73,6 +73,9 @@ class Study(Declaration):
         checkpoint_every: The minimum time between two checkpoints of a trial (by `trial.save`; `Supervised` saves
             checkpoints itself), a duration like `timeout`. It limits the work that is lost when a worker dies; the
             default of one minute costs almost no time. 0: at each `trial.save`. None: no checkpoints.
+        trial_timeout: The time after which an attempt at a trial is stopped and the trial fails, a duration like
+            `timeout`, so that a trial that hangs does not block a worker. On Ray, its worker is replaced. Inline, where
+            nothing can interrupt a call of native code, it is stopped at its next report. None: no limit.
         executor: "ray", or "inline" to run trials in this process, one at a time; or an `Executor` of your own, which
             is not stored: such a study is continued by `run(resume=True)`, or with another executor by `resume`.
         observers: Objects whose methods are called for each event; see `Observer`. They are called in the driver only.

@@ -254,11 +254,14 @@ class Driver:
             closing(cleanup),
             Observers(self.study.observers, history, progress.warn) as observers,
         ):
-            for warning in filter(None, [*self.source.warnings, *warnings, hint_if_all_failed(history, store.path)]):
+            code_changed = next_key(store.meta, self.source)
+            if not code_changed:
+                warnings.append(hint_if_all_failed(history, store.path))
+            for warning in filter(None, [*self.source.warnings, *warnings]):
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
-            if key := next_key(store.meta, self.source):
-                store.note(key, self.source.to_json())  # the code was changed: a later `resume` continues with this one
+            if code_changed:
+                store.note(code_changed, self.source.to_json())  # a later `resume` continues with this code
             del shared  # the executor owns the data now; on Ray, this would be a second copy
 
             def commit(after: History, events: Sequence[Event]) -> None:
@@ -278,6 +281,7 @@ class Driver:
                         commit=commit,
                         retries=self.study.retries,
                         gpus=self.study.gpus,
+                        trial_timeout_s=self.study.trial_timeout_s,
                         ahead=executor.capacity > 1,
                         interruptible=interrupts.allowed,
                     ).run()

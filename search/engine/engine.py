@@ -20,7 +20,7 @@ from archsearch.search.engine.suggestions import Suggester
 from archsearch.search.protocols import Continue, Executor, Job, Pruner, Stop, Strategy
 from archsearch.spaces import ExecutionError, SpecError, StudyFailed
 from archsearch.spaces.errors import unknown
-from archsearch.studies.formatting import count
+from archsearch.studies.formatting import count, duration
 from archsearch.studies.history import Fold, History
 from archsearch.studies.records import (
     Ended,
@@ -59,6 +59,7 @@ class Engine:
         commit: Called with the history and each batch of events, before the executor acts on them.
         retries: How many times a trial is restarted after its worker has died. Deaths of the driver do not count.
         gpus: GPUs that each trial uses, for counting GPU hours.
+        trial_timeout_s: The seconds after which an attempt at a trial is stopped, and the trial fails; None: no limit.
         ahead: Whether to request proposals before they are needed; see
             `archsearch.search.engine.suggestions.Suggester`.
         clock: Returns the current time in seconds.
@@ -77,6 +78,7 @@ class Engine:
         commit: Commit,
         retries: int,
         gpus: float = 0.0,
+        trial_timeout_s: float | None = None,
         ahead: bool = False,
         clock: Callable[[], float] = time.time,
         interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -86,6 +88,7 @@ class Engine:
         self._session = session
         self._stopping = session.stopping
         self._gpus = gpus
+        self._trial_timeout_s = trial_timeout_s
         self._suggester = Suggester(strategy, ahead=ahead)
         self._pruner = pruner
         self._executor = executor
@@ -118,8 +121,9 @@ class Engine:
                 self.fill()
                 self.commit()
                 with self._interruptible():
-                    events = self._executor.wait(self._stopping.wait_s(self.history, self._clock(), self._gpus))
+                    events = self._executor.wait(self._wait_s())
                 self.take(events)
+                self._fail_overdue()
         except StopSession as stopped:
             self.close(stopped.reason)
             if stopped.error is not None:
@@ -133,6 +137,25 @@ class Engine:
         finally:
             self._suggester.close()
         return self.history
+
+    def _wait_s(self) -> float | None:
+        """The time in seconds until something must be done without an event; None if there is no limit."""
+        now = self._clock()
+        times = [self._stopping.wait_s(self.history, now, self._gpus)]
+        if self._trial_timeout_s is not None:
+            running = self.history.open_trials("running")
+            times += [max(0.0, (trial.started_at or now) + self._trial_timeout_s - now) for trial in running]
+        return min((time for time in times if time is not None), default=None)
+
+    def _fail_overdue(self) -> None:
+        """Fail the trials whose attempt takes longer than the study allows: they hang, or are too slow."""
+        if (limit := self._trial_timeout_s) is None:
+            return
+        now = self._clock()
+        for trial in self.history.open_trials("running"):
+            if now - (trial.started_at or now) >= limit:
+                self._executor.kill(trial.number)
+                self._end(Ended(now, trial.number, Failed(f"it ran for longer than trial_timeout, {duration(limit)}")))
 
     @property
     def history(self) -> History:

@@ -46,19 +46,38 @@ def _change_folder(folder: str) -> None:
         os.chdir(folder)
 
 
-def _set_filters(filters: tuple[Any, ...]) -> None:
-    warnings.resetwarnings()  # it also lets Python notice the change
-    warnings.filters[:] = filters  # type: ignore[index]  # a list, though typed as a Sequence
+class _WarningFilters:
+    """The warning filters.
 
+    Those of `warnings.catch_warnings` are in a list of their own, and end with it. It may be active in another thread,
+    such as the strategy's, so what is in different lists is not compared, and counts as equal.
+    """
 
-def _harmless_filters(filters: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Without filters that raise warnings as errors, unless `python -W` or PYTHONWARNINGS asks for them."""
-    return filters if sys.warnoptions else tuple(each for each in filters if each[0] != "error")
+    __slots__ = ("_filters", "_list")
+
+    def __init__(self, filters: tuple[Any, ...] | None = None) -> None:
+        self._list = warnings.filters
+        self._filters = tuple(warnings.filters) if filters is None else filters
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _WarningFilters):
+            return NotImplemented
+        return self._list is not other._list or self._filters == other._filters
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def restore(self) -> None:
+        warnings.resetwarnings()  # it also lets Python notice the change
+        warnings.filters[:] = self._filters  # type: ignore[index]  # a list, though typed as a Sequence
+
+    def harmless(self) -> _WarningFilters:
+        """Without filters that raise warnings as errors, unless `python -W` or PYTHONWARNINGS asks for them."""
+        return self if sys.warnoptions else _WarningFilters(tuple(f for f in self._filters if f[0] != "error"))
 
 
 _PYTHON = {
     "working folder": _Setting(_folder, _change_folder, lambda now: now),
-    "warning filters": _Setting(lambda: tuple(warnings.filters), _set_filters, _harmless_filters),
+    "warning filters": _Setting(_WarningFilters, _WarningFilters.restore, _WarningFilters.harmless),
 }
 
 

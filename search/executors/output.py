@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -108,6 +109,37 @@ class OutputCapture:
             for handler, stream, redirected in handlers:
                 if handler.stream is redirected:  # unless the trial has given it another one
                     handler.stream = stream
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalLogging:
+    """How this process logs to its terminal, so that workers do so too: a script may set it up where only it runs.
+
+    Attributes:
+        level: The level of the root logger.
+        formatter: Of its handler.
+    """
+
+    level: int
+    formatter: logging.Formatter | None
+
+    @classmethod
+    def of_this_process(cls) -> TerminalLogging | None:
+        """None if the root logger has no handler for the standard output or error."""
+        streams = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+        for handler in logging.root.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream in streams:
+                plain = type(handler.formatter) is logging.Formatter  # another one may not be picklable
+                return cls(logging.root.level, handler.formatter if plain else None)
+        return None
+
+    def set_up(self) -> None:
+        """Log so in this process, unless it has set up something else."""
+        if logging.root.handlers:
+            return
+        handler = logging.StreamHandler()
+        handler.setFormatter(self.formatter)
+        logging.basicConfig(level=self.level, handlers=[handler])
 
 
 class OutputFile:

@@ -30,7 +30,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 
 from archsearch.search.executors.checkpoints import Checkpoints
-from archsearch.search.executors.output import OutputCapture, OutputFile, remaining_output
+from archsearch.search.executors.output import OutputCapture, OutputFile, TerminalLogging, remaining_output
 from archsearch.search.executors.worker import Worker, use_threads
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Objective
 from archsearch.search.user_code import describe
@@ -55,6 +55,7 @@ class _Actor:
         device: str,
         folder: str,
         checkpoints: Checkpoints | None,
+        terminal_logging: TerminalLogging | None,
         crash: str,
     ) -> None:
         with suppress(OSError):  # these files and folders may not exist on another machine of the cluster
@@ -70,6 +71,8 @@ class _Actor:
         import torch  # noqa: F401 - so that seed and threads are set even if the objective imports it later
 
         objective = make_objective()
+        if terminal_logging is not None:
+            terminal_logging.set_up()
         use_threads(threads)
         objective.attach(shared)
         self._worker = Worker(objective, device, capture=OutputCapture(output), checkpoints=checkpoints)
@@ -135,6 +138,7 @@ class RayExecutor(Executor):
         ray_log: bool = False,
     ) -> None:
         self.capacity = workers
+        self._left_logs: list[Event] = []  # what killed trials had printed
         self._scratch = Path(tempfile.mkdtemp(prefix="archsearch-"))
         self._owns_ray = not ray.is_initialized()
         try:
@@ -162,7 +166,21 @@ class RayExecutor(Executor):
             if slot.trial == trial:
                 slot.trial, slot.queued, slot.stop = None, None, True
 
+    def kill(self, trial: int) -> None:
+        slot = next((slot for slot in self._slots if slot.trial == trial), None)
+        if slot is None:
+            return
+        ran, _, text = self._interrupted(slot)
+        if ran is not None and text:
+            self._left_logs.append(Logged(UNSTAMPED, ran, text))
+        slot.trial = slot.queued = slot.call = slot.sent = None
+        self._replace_worker(slot)
+        self._await(slot)  # or its start would count as time of the next trial
+
     def wait(self, timeout_s: float | None) -> list[Event]:
+        if self._left_logs:
+            logs, self._left_logs = self._left_logs, []
+            return logs
         for slot in self._slots:
             if slot.call is None and (slot.trial is not None or slot.stop):
                 slot.call = slot.actor.advance.remote(slot.queued, slot.stop)
@@ -188,10 +206,13 @@ class RayExecutor(Executor):
         It also keeps the start of a worker out of the duration of its first trial.
         """
         for slot in self._slots:
-            try:
-                ray.get(slot.actor.ready.remote())
-            except RayError as error:
-                raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
+            self._await(slot)
+
+    def _await(self, slot: _Slot) -> None:
+        try:
+            ray.get(slot.actor.ready.remote())
+        except RayError as error:
+            raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
 
     def _collect(self, slot: _Slot) -> Iterator[Event]:
         call, slot.call = slot.call, None
@@ -373,8 +394,8 @@ def _actor_maker(
     """A function that starts an actor, given the path of its crash file."""
     actor = ray.remote(_Actor).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)
     device = "cuda" if gpus else "cpu"
-    folder = str(Path.cwd())
-    return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, checkpoints, crash)
+    folder, log = str(Path.cwd()), TerminalLogging.of_this_process()
+    return lambda crash: actor.remote(make_objective, shared, cpus, device, folder, checkpoints, log, crash)
 
 
 def _output_file(crash: Path) -> Path:

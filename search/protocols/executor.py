@@ -78,5 +78,12 @@ class Executor(ABC):
     def stop(self, trial: int) -> None:
         """Stop a trial: close its objective. After this, it produces no events except Logged."""
 
+    def kill(self, trial: int) -> None:
+        """Stop a trial that hangs: end its worker, if the executor can do so, instead of waiting for its next report.
+
+        Called for a trial that has exceeded `Study(trial_timeout=...)`. By default, it is stopped like any other.
+        """
+        self.stop(trial)
+
     def close(self) -> None:
         """Shut down every worker that this executor started. Called once, however the session ends."""

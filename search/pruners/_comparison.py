@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from archsearch.search.protocols import Pruner
+from archsearch.studies.formatting import number
 from archsearch.studies.goals import ObjectiveVector, ranks
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -76,7 +77,7 @@ def uses_ranks(study: StudyRecord) -> bool:
 def metrics_text(trial: Trial, step: int, history: History) -> str:
     """The latest values of the study's metrics up to a step of the trial: `loss 0.61, parameters 1.2e+04`."""
     values = history.metrics_at(trial, step)
-    return ", ".join(f"{name} {values[name]:.4g}" for name in history.study.metrics if name in values)
+    return ", ".join(f"{name} {number(values[name])}" for name in history.study.metrics if name in values)
 
 
 def unreachable_warnings(pruner: Pruner, study: StudyRecord, trials: int | None, *, first: int, why: str) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import metrics_text, unreachable_warnings
 from archsearch.spaces import SpecError
+from archsearch.studies.formatting import number
 from archsearch.studies.goals import ObjectiveVector, ranks
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -119,9 +120,9 @@ class Extrapolation(Pruner):
         goal = study.goal
         low, middle, high = sorted(map(goal.loss, np.quantile(possible[0], [self.chance, 0.5, 1 - self.chance])))
         return Stop(
-            f"step {step}: {current}; predicted {middle:.4g} at step {end} ({low:.4g} to {high:.4g}, estimated from "
-            f"{len(known)} finished trials); the probability of reaching {goal.loss(leader.losses[0]):.4g} is "
-            f"{chance:.2g}"
+            f"step {step}: {current}; predicted {number(middle)} at step {end} ({number(low)} to {number(high)}, "
+            f"estimated from {len(known)} finished trials); the probability of reaching "
+            f"{number(goal.loss(leader.losses[0]))} is {chance:.2g}"
         )
 
 

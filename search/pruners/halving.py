@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import metrics_text, scores, unreachable_warnings, uses_ranks
 from archsearch.search.validation import check_int
+from archsearch.studies.formatting import number
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
 
@@ -69,7 +70,7 @@ class SuccessiveHalving(Pruner):
         if found[0] <= needed:
             return Continue()
         field = f"in the best 1/{self.eta}" if len(found) >= self.eta else "the best"
-        how = "by rank" if uses_ranks(study) else f"({study.goal.loss(needed):.4g} needed)"
+        how = "by rank" if uses_ranks(study) else f"({number(study.goal.loss(needed))} needed)"
         return Stop(f"rung {rung}: {metrics_text(trial, step, history)} is not {field} of {len(found)} {how}")
 
     def _rung_below(self, step: int) -> int | None:

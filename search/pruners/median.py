@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import compare_with_finished, metrics_text, unreachable_warnings, uses_ranks
 from archsearch.search.validation import check_int
+from archsearch.studies.formatting import number
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
 
@@ -65,7 +66,7 @@ class Median(Pruner):
         if comparison.score <= median:
             return Continue()
         study = history.study
-        needed = "" if uses_ranks(study) else f"{study.goal.loss(median):.4g}, "
+        needed = "" if uses_ranks(study) else f"{number(study.goal.loss(median))}, "
         how = " by rank" if uses_ranks(study) else ""
         best = metrics_text(trial, comparison.step, history)
         return Stop(

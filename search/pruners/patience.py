@@ -9,7 +9,7 @@ from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import unreachable_warnings, uses_ranks
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
-from archsearch.studies.formatting import count
+from archsearch.studies.formatting import count, number
 from archsearch.studies.goals import ObjectiveVector
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
@@ -65,7 +65,7 @@ class Patience(Pruner):
             return Continue()
         goal = history.study.goal
         best = min(point.losses[0] for point in before)
-        best_text = "an earlier report" if uses_ranks(history.study) else f"{goal.metric} {goal.loss(best):.4g}"
+        best_text = "an earlier report" if uses_ranks(history.study) else f"{goal.metric} {number(goal.loss(best))}"
         return Stop(f"step {trial.step}: no improvement on {best_text} in the last {count(self.steps, 'value')}")
 
     def _improved_by_delta(self, point: ObjectiveVector) -> ObjectiveVector:

@@ -10,7 +10,7 @@ from archsearch.search.protocols import Continue, Pruner, Stop, Verdict
 from archsearch.search.pruners._comparison import compare_with_finished, metrics_text, unreachable_warnings, uses_ranks
 from archsearch.search.validation import check_int
 from archsearch.spaces import SpecError
-from archsearch.studies.formatting import count
+from archsearch.studies.formatting import count, number
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
 
@@ -61,7 +61,7 @@ class Percentile(Pruner):
         if comparison.score <= needed:
             return Continue()
         study = history.study
-        how = "by rank" if uses_ranks(study) else f"({study.goal.loss(needed):.4g} needed)"
+        how = "by rank" if uses_ranks(study) else f"({number(study.goal.loss(needed))} needed)"
         return Stop(
             f"step {trial.step}: best {metrics_text(trial, comparison.step, history)} is not in the best "
             f"{self.percentile:g}% of {count(len(comparison.other_scores), 'finished trial')} {how}"

@@ -10,7 +10,7 @@ import pytest
 from archsearch import Choice, Float, Int, Never, Space, When
 from archsearch.search.engine.engine import Engine
 from archsearch.search.executors.worker import Worker
-from archsearch.search.protocols import Job
+from archsearch.search.protocols import Executor, Job
 from archsearch.search.strategies.random import Random
 from archsearch.studies.goals import Goal
 from archsearch.studies.history import History
@@ -31,7 +31,7 @@ def steps(trial: Any) -> Iterator[dict[str, float]]:
         yield {"loss": abs(config["lr"] - 0.01) + config["layers"] / step}
 
 
-class Slots:
+class Slots(Executor):
     """An executor of n slots in this process: reports arrive in turn, so trials overlap without Ray."""
 
     def __init__(self, objective: Any, capacity: int) -> None:
@@ -105,6 +105,7 @@ class Session:
         clock: Callable[[], float] | None = None,
         ahead: bool = False,
         gpus: float = 0.0,
+        trial_timeout_s: float | None = None,
         **limits: Any,
     ) -> History:
         clock = clock or (lambda: 0.0)
@@ -123,6 +124,7 @@ class Session:
             clock=clock,
             ahead=ahead,
             gpus=gpus,
+            trial_timeout_s=trial_timeout_s,
         )
         try:
             return engine.run()

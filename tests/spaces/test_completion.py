@@ -27,7 +27,7 @@ def test_a_complete_config_is_returned_as_it_is(space: Space) -> None:
 
 
 def test_equal_values_become_the_declared_ones() -> None:
-    space = Space(units=Choice(32, 64), flag=Choice(True, 1), rate=Float(0.0, 3.0), sizes=Choice((1, 2), (3, 4)))
+    space = Space(units=Choice(32, 64), flag=Choice(True, False), rate=Float(0.0, 3.0), sizes=Choice((1, 2), (3, 4)))
     given = {"units": 64.0, "flag": np.bool_(True), "rate": 2, "sizes": (np.int64(3), 4.0)}
     assert repr(completed(given, space)) == "{'units': 64, 'flag': True, 'rate': 2.0, 'sizes': (3, 4)}"
 

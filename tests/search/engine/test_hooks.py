@@ -104,5 +104,6 @@ def test_the_command_prints_one_line(tmp_path: Path, archsearch: Any) -> None:
     done = archsearch("run", "spec.py", "--quiet")
     assert done.returncode == 2
     assert done.stderr.startswith("error: the objective's method Mine.prepare() failed: FileNotFoundError")
-    assert "No such file" in done.stderr
+    assert "missing.csv" in done.stderr
+    assert "(spec.py, line 5)" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from archsearch.search.engine.moved_folders import moved_file
+from archsearch.search.engine.pickled_main import ByValue
 from archsearch.search.engine.spec import SpecFile
 from archsearch.studies.store import Store
 
@@ -275,3 +278,10 @@ def test_a_script_in_another_encoding_can_make_its_study_when_it_is_run(tmp_path
     (tmp_path / "script.py").write_bytes(text.replace("global study", "pass").encode("latin-1"))
     done = python("script.py")
     assert done.returncode == 0, done.stderr
+
+
+def test_arrays_are_sent_without_a_copy() -> None:
+    array = np.arange(1000)
+    buffers: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(ByValue({"x": array}), protocol=5, buffer_callback=buffers.append)
+    assert np.shares_memory(pickle.loads(data, buffers=buffers)["x"], array)

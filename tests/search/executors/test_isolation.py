@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +117,33 @@ def test_a_context_that_spans_reports_is_left_alone() -> None:
     to_the_end(worker, job(0))
     assert before.changes_to(Settings.current()) == []
     assert log_of(to_the_end(worker, job(1))) == ""
+
+
+def test_warnings_caught_in_another_thread_are_left_alone() -> None:
+    """As by a strategy that is asked in advance."""
+    caught, done = threading.Event(), threading.Event()
+
+    def strategy() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            caught.set()
+            done.wait()
+            warnings.warn("not for the user", stacklevel=1)
+
+    thread = threading.Thread(target=strategy)
+
+    def objective(trial: TrialContext) -> float:
+        thread.start()
+        caught.wait()
+        return 0.0
+
+    raised: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", raised.append)
+        to_the_end(Worker(objective, "cpu"), job())
+        done.set()
+        thread.join()
+    assert raised == []
 
 
 def test_a_folder_that_a_trial_has_deleted_is_left(tmp_path: Path) -> None:

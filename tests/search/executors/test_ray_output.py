@@ -120,6 +120,30 @@ def test_logging_that_the_spec_has_set_up_is_kept_with_the_trial(
         assert log == f"mine: by basicConfig in trial {number}\nby a handler in trial {number}\n"
 
 
+SCRIPT = """
+import logging
+from archsearch import Float, Space, Study
+
+def train(trial):
+    logging.info("in trial %s", trial.number)
+    return trial.config["x"]
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    Study(name="s", space=Space(x=Float(0, 1)), objective=train, minimize="loss", trials=2, workers=1).run(quiet=True)
+"""
+
+
+def test_logging_that_only_the_driver_has_set_up_is_the_same_on_workers(
+    tmp_path: Path, command_env: dict[str, str]
+) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=command_env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert logs(tmp_path / "s.db", 2) == ["INFO in trial 0\n", "INFO in trial 1\n"]
+
+
 def test_a_trial_on_a_worker_starts_with_the_settings_of_the_first(tmp_path: Path) -> None:
     def objective(trial: Any) -> dict[str, float]:
         seen = torch.get_default_dtype(), torch.is_grad_enabled(), np.geterr()["over"], Path.cwd()

@@ -187,7 +187,7 @@ def log_of(events: list[Any]) -> str:
 def test_text_and_truth_values_are_no_metrics_in_a_mapping_or_alone(value: Any) -> None:
     for metrics in (value, {"loss": value}):
         events = Worker(lambda trial, given=metrics: given, "cpu").advance(
-            Job(0, 1, {}, None, 5, metric="loss"), stop=False
+            Job(0, 1, {}, None, 5, metrics=("loss",)), stop=False
         )
         (outcome,) = outcomes(events)
         assert isinstance(outcome, Failed), metrics
@@ -215,7 +215,8 @@ def test_an_exception_of_a_generator_that_is_closed_at_its_budget_fails_it_with_
     worker = Worker(objective, "cpu")
     events = worker.advance(job(budget=2), stop=False) + worker.advance(None, stop=False)
     assert [event.report.step for event in events if isinstance(event, Reported)] == [1, 2]
-    assert outcomes(events) == [Failed("OSError: cannot save the model")]
+    line = objective.__code__.co_firstlineno + 5
+    assert outcomes(events) == [Failed(f"OSError: cannot save the model (test_worker.py, line {line})")]
     assert "in objective" in log_of(events)
     assert not worker.clean
 

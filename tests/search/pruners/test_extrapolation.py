@@ -40,7 +40,7 @@ def judged(curves: Sequence[Any], pruner: Any = None, *, budget: int | None = EN
 
 def test_a_curve_that_has_learnt_nothing_where_all_learn_early_stops() -> None:
     assert judged([*EARLY, FLAT[:8]]) == Stop(
-        "step 8: loss 1; predicted 1.074 at step 16 (1.054 to 1.094, estimated from 8 finished trials); "
+        "step 8: loss 1; predicted 1.0742 at step 16 (1.0544 to 1.094, estimated from 8 finished trials); "
         "the probability of reaching 0.51 is 0.056"
     )
 

@@ -85,7 +85,7 @@ def test_extrapolation_waits_for_each_new_value() -> None:
     assert found
     assert all(step % 2 == 0 for step in found)
     assert found[8] == (
-        "step 8: loss 1; predicted 1.033 at step 16 (1.005 to 1.061, estimated from 8 finished trials); "
+        "step 8: loss 1; predicted 1.0328 at step 16 (1.0048 to 1.0608, estimated from 8 finished trials); "
         "the probability of reaching 0.51 is 0.056"
     )
     # Finished trials that report at odd steps are known at even ones too.

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from archsearch import ASHA, Float, Hyperband, Session, Space, SpecError, Strategy, Study
+from archsearch import ASHA, Float, Hyperband, Session, Space, SpecError, Strategy, Study, mutate
+from archsearch.search.testing.strategies import StrategyContract
 
 
 class Constant(Strategy):
@@ -46,3 +47,15 @@ def test_a_wrapped_strategy_is_checked_like_any_other(wrapper: Any, inner: Strat
             strategy=wrapper(inner),
             budget=9,
         )
+
+
+def test_a_mutation_that_two_seeds_share_by_coincidence_does_not_break_the_contract() -> None:
+    class Annealing(Strategy):  # the example of the docstring of Strategy
+        def propose(self, history: Any, rng: Any) -> Any:
+            space, best = history.study.space, history.best
+            return space.sample(rng) if best is None else mutate(space, best.config, rng)
+
+    class Contract(StrategyContract):
+        make = staticmethod(Annealing)
+
+    Contract().test_another_seed_gives_other_proposals()
