@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from archsearch.spaces.choices import Choice, Value
-from archsearch.spaces.domains import Float
+from archsearch.spaces.domains import Float, Int
 from archsearch.spaces.flattening import Parameter
 from archsearch.spaces.space import Config, Space
 
@@ -27,7 +27,7 @@ def completed(config: Config, space: Space) -> dict[str, Value]:
         The config, in the order of declaration.
     """
     plain = {name: _declared(space[name], value) if name in space else value for name, value in config.items()}
-    if any(parameter.fixed and parameter.name not in plain for parameter in space.parameters):
+    if any(parameter.name not in plain and parameter.fixed for parameter in space.parameters):
         known: dict[str, Value] = {}
         for decision in space.decisions:
             name, parameter = decision.name, decision.parameter
@@ -42,7 +42,13 @@ def completed(config: Config, space: Space) -> dict[str, Value]:
 
 def _declared(parameter: Parameter, value: Any) -> Value:
     """The value as the domain would give it; a value that is not in the domain is only made plain."""
-    domain = parameter.domain
+    domain, kind = parameter.domain, type(value)
+    if (
+        kind in (str, bool)
+        or (kind is float and isinstance(domain, Float))
+        or (kind is int and isinstance(domain, Int))
+    ):
+        return value  # type: ignore[no-any-return]  # by far the most values are plain already
     if isinstance(domain, Choice) and value in domain:
         return domain.values[domain.index(value)]
     if isinstance(value, np.generic):

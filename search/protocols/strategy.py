@@ -47,8 +47,10 @@ class Strategy(ArgumentHints):
     def propose(self, history: History, rng: np.random.Generator) -> Proposal | Config | None:
         """Choose one configuration.
 
-        A configuration that violates a constraint of the space is repaired. If it was tried before, `propose` is called
-        again, up to 20 times, and then an untried configuration is used instead, as long as the space has one.
+        Values of NumPy are made plain, and parameters with only one value may be left out. A value outside of its
+        domain is an error. A configuration that violates a constraint of the space is repaired. If it was tried before,
+        `propose` is called again, up to 20 times, and then an untried configuration is used instead, as long as the
+        space has one.
 
         Args:
             history: All trials so far, including waiting and running ones; trials proposed in the same call of `ask`

@@ -222,7 +222,7 @@ class StrategyContract:
 
         study = study_of(SPACES["mixed"], budget=10)
         asks = list(simulate(self.make(), study, sparse, trials=18))
-        for ask in asks:
+        for ask in asks[:-1]:
             assert ask.replay(self.make()) == ask.proposals, f"with {len(ask.history.trials)} trials"
         history = asks[-1].history
         assert history.best is not None

@@ -281,7 +281,8 @@ def test_whatever_an_objective_raises_there_is_its_failure(tmp_path: Path, error
 
     history = study(raises, trials=3).run(tmp_path / "s.db", quiet=True)
     assert history.counts() == {"finished": 2, "failed": 1}
-    assert history.trials[1].reason == error[:-2].rpartition(".")[2]
+    line = raises.__code__.co_firstlineno + 2
+    assert history.trials[1].reason == f"{error[:-2].rpartition('.')[2]} (test_ray.py, line {line})"
 
 
 def test_an_objective_runs_in_the_folder_where_the_study_was_started(
