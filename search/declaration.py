@@ -11,24 +11,37 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.search.adapters.functions import FunctionObjective
+from archsearch.search.engine.hooks import call_hook
 from archsearch.search.executors import EXECUTORS
-from archsearch.search.protocols import Objective, Observer, Pruner, Strategy
+from archsearch.search.protocols import Executor, Objective, Observer, Pruner, Strategy
 from archsearch.search.pruners import pruner
 from archsearch.search.strategies import strategy
-from archsearch.search.validation import check_extends, check_metrics, check_observer, check_part, stable_repr
+from archsearch.search.validation import (
+    check_executor,
+    check_extends,
+    check_metrics,
+    check_observer,
+    check_part,
+    stable_repr,
+)
 from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
+from archsearch.spaces.argument_hints import ArgumentHints
+from archsearch.spaces.domains import tupled
 from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.records import StudyRecord
 from archsearch.studies.stopping_criteria import StoppingCriteria
+
+_NAME_BYTES = 200  # with `.db` and the names of checkpoints, below the limit of 255 of most file systems
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}  # by Windows
 
 # True while a spec file is being executed for its `study`; a call of `study.run()` there would recurse endlessly.
 loading_spec: contextvars.ContextVar[bool] = contextvars.ContextVar("loading_spec", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declaration:
+class Declaration(ArgumentHints):
     """The fields of a `Study`, which documents them and adds `run`.
 
     A class of its own, so that the modules that run a study need not import the module that starts them.
@@ -64,7 +77,7 @@ class Declaration:
     warm_start: str | Path | Sequence[str | Path] = ()
     repeats: int = 1
     checkpoint_every: str | float | None = "1m"
-    executor: str = "ray"
+    executor: Executor | str = "ray"
     stopping: StoppingCriteria = field(init=False)
     checkpoint_every_s: float = field(init=False)
     observers: Sequence[Observer] = ()
@@ -72,8 +85,11 @@ class Declaration:
     goals: tuple[Goal, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(r"[\w.-][\w. -]*", self.name):
-            raise SpecError(f"Study name must be usable as a file name, got {self.name!r}; try 'digits-mlp'")
+        if not isinstance(self.name, str) or not self.name or file_name(self.name) != self.name:
+            usable = file_name(self.name) if isinstance(self.name, str) else ""
+            raise SpecError(
+                f"Study name must be usable as a file name, got {self.name!r}; try '{usable or 'digits-mlp'}'"
+            )
         self._settle("trainable", self._trainable())
         self._settle_parts()
         self._settle("space", self._space())
@@ -92,10 +108,15 @@ class Declaration:
                     f"this {what} needs a budget; pass one to Study, e.g. budget=20 (epochs, or folds if it "
                     "cross-validates)"
                 )
-        if (known := self.trainable.known_metrics()) is not None:
+        if (known := call_hook(self.trainable, "known_metrics")) is not None:
             check_metrics(self.record().metrics, known, self.trainable)
         if isinstance(self.strategy, Strategy):  # always: names were resolved
-            self.strategy.check_study(self.record(), self.stopping.trials)
+            call_hook(self.strategy, "check_study", self.record(), self.stopping.trials)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without an executor of the user's own, which may hold connections: only the process that made it uses it."""
+        kept = "ray" if isinstance(self.executor, Executor) else self.executor
+        return {**vars(self), "executor": kept}
 
     @property
     def warm_stores(self) -> list[Path]:
@@ -120,6 +141,7 @@ class Declaration:
     def _started(self, config: Mapping[str, Any]) -> Config:
         """A configuration of `start` with its missing parameters filled in; SpecError if it is not in the space."""
         space = self.space or Space()
+        config = {name: tupled(value) for name, value in config.items()}  # as `archsearch best --json` prints it
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
         whole = space.as_declared(translate_config(config, space))
@@ -195,8 +217,10 @@ class Declaration:
         return space.constrained(*self.constraints)
 
     def _check_resources(self) -> None:
-        if self.executor not in EXECUTORS:
-            raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
+        if not isinstance(self.executor, str):
+            check_executor(self.executor)
+        elif self.executor not in EXECUTORS:
+            raise SpecError(unknown("executor", self.executor, EXECUTORS))
         gpus = finite_number(self.gpus, "gpus")
         if gpus < 0:
             raise ArgumentError("gpus", f"must be a number of at least 0, got {self.gpus!r}")
@@ -230,6 +254,14 @@ class Declaration:
 
     def _settle(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def file_name(name: str) -> str:
+    """The name of a study as every file system accepts it; empty if nothing of it is left."""
+    plain = re.sub(r"\s*[^\w. -]+\s*", "-", name)
+    cut = plain.encode()[:_NAME_BYTES].decode(errors="ignore")
+    found = cut.strip(" -" if plain != name else " ").rstrip(".").lstrip(".")
+    return f"{found}-study" if found.upper() in _RESERVED else found
 
 
 def _several(given: Any) -> Sequence[Any]:

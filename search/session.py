@@ -11,16 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
 from archsearch.search.engine.provenance import origin
 from archsearch.search.engine.stopping import StopSession
-from archsearch.search.executors.worker import checked_metrics, one_line
+from archsearch.search.executors.worker import checked_metrics
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Pruner, Strategy
-from archsearch.spaces import Constraint, Space, SpecError, StoreError
+from archsearch.search.user_code import describe
+from archsearch.spaces import Config, Constraint, ExecutionError, Space, SpecError, StoreError
 from archsearch.spaces.argument_checks import whole_number
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.history import History
 from archsearch.studies.records import (
@@ -36,6 +38,9 @@ from archsearch.studies.records import (
     Trial,
 )
 from archsearch.studies.store import FORMAT, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Asked:
     attempt: int = 1
 
 
-class Session:
+class Session(ArgumentHints):
     """A search whose trials you run in your own training loop.
 
     Example:
@@ -73,7 +78,7 @@ class Session:
                     if not session.report(trial, step, {"accuracy": accuracy}):
                         break
                 session.tell(trial)
-            print(session.best.config)
+            print(session.best_value, session.best_config)
 
     You may ask for several trials before telling the result of any, also from several threads. Strategies, pruners,
     promotion, repeats and several goals work as in a `Study`.
@@ -169,6 +174,20 @@ class Session:
         """The best finished trial; None before any has finished."""
         return self.history.best
 
+    @property
+    def best_value(self) -> float:
+        """The value of the best trial for the first goal. Raises ArchsearchError before any trial has finished."""
+        return self.history.best_value
+
+    @property
+    def best_config(self) -> Config:
+        """The configuration of the best trial. Raises ArchsearchError before any trial has finished."""
+        return self.history.best_config
+
+    def frame(self) -> pd.DataFrame:
+        """The trials as a pandas DataFrame, one row per trial; see `StoredStudy.frame` for the columns."""
+        return self.history.frame()
+
     def ask(self) -> Asked | None:
         """Return the next trial to run.
 
@@ -202,7 +221,8 @@ class Session:
             trial: The trial that `ask` returned.
             step: The step, from 1. Steps may be skipped.
             metrics: The values of the metrics by name; in a session with one metric, the number alone is enough. A
-                value that is not finite fails the trial.
+                metric need not come with every report. A value of the session's metrics that is not finite fails the
+                trial; other metrics that are not finite are left out.
 
         Returns:
             Whether to continue the trial: False if the pruner has stopped it, it has made all its steps, or it failed.
@@ -254,7 +274,7 @@ class Session:
             # If this attempt made no report, the metrics belong to its last step.
             last = before if before > running.from_step else trial.steps or 1
             if isinstance(failed, BaseException):
-                failed = one_line(failed)
+                failed = describe(failed)
             if not isinstance(failed, str | None):
                 raise SpecError(f"failed must be a text or an exception, got {failed!r}")
             if failed is None:
@@ -287,7 +307,7 @@ class Session:
         events: list[Event] = []
         if metrics is not None:
             try:
-                numbers = checked_metrics(metrics, step, self._only_metric)
+                numbers = checked_metrics(metrics, step, self.history.study.metrics)
             except TypeError as error:
                 raise SpecError(str(error)) from error
             except ValueError as error:  # not finite: the training's fault, as on a worker
@@ -310,14 +330,14 @@ class Session:
         finally:
             self._engine.commit()
 
-    @property
-    def _only_metric(self) -> str | None:
-        """The name of the session's one metric; None if it has several."""
-        metrics = self.history.study.metrics
-        return metrics[0] if len(metrics) == 1 else None
-
     def _check_reported(self, trial: Asked, metrics: Mapping[str, float] | float | None) -> None:
-        """Check that no metric is missing: a misspelt name must not cost a trained trial."""
+        """Check that no metric is missing: a misspelt name must not cost a trained trial.
+
+        A trial that pauses now may report it later, as a metric need not come with every report.
+        """
+        pauses = self.history.study.budget not in (None, trial.steps)
+        if pauses and (metrics or self._trial(trial).step == trial.steps):
+            return
         if metrics is not None and not isinstance(metrics, Mapping):
             return  # a plain number, or a mistake that `_record` refuses
         told = [] if metrics is None else list(metrics)
@@ -350,8 +370,18 @@ class Session:
         return found
 
     def _append(self, history: History, events: Sequence[Event]) -> None:
-        if self._store is not None:
+        if self._store is None:
+            return
+        try:
             self._store.append(events)
+        except (TypeError, ValueError) as error:
+            # The events would be refused again at the next commit, and also when the session is closed.
+            self._closed = True
+            self._store.close()
+            raise ExecutionError(
+                f"the session was closed, since what happened last cannot be stored as JSON: {error}; the strategy's "
+                "proposals and states must be plain values. Open the store again to continue without it"
+            ) from error
 
     def _raise(self, stopped: StopSession) -> NoReturn:
         raise stopped.error or SpecError(stopped.reason) from stopped.__cause__

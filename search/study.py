@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archsearch.search.declaration import Declaration, loading_spec
 from archsearch.spaces import SpecError, StoreError
+from archsearch.spaces.argument_checks import file_path
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from archsearch.search.engine.driver import Driver
     from archsearch.studies.history import History
 
 
@@ -69,7 +73,8 @@ class Study(Declaration):
         checkpoint_every: The minimum time between two checkpoints of a trial (by `trial.save`; `Supervised` saves
             checkpoints itself), a duration like `timeout`. It limits the work that is lost when a worker dies; the
             default of one minute costs almost no time. 0: at each `trial.save`. None: no checkpoints.
-        executor: "ray", or "inline" to run trials in this process, one at a time.
+        executor: "ray", or "inline" to run trials in this process, one at a time; or an `Executor` of your own, which
+            is not stored: such a study is continued by `run(resume=True)`, or with another executor by `resume`.
         observers: Objects whose methods are called for each event; see `Observer`. They are called in the driver only.
             The store of a study that was created in a notebook keeps them for `resume`, if they can be pickled.
 
@@ -92,7 +97,9 @@ class Study(Declaration):
 
         Raises:
             StoreError: The store exists and `resume` is False, or it belongs to a study that was declared differently.
+            ArgumentError: `store` is not a path.
             ArchsearchError: Any other error that the command line would print.
+            KeyboardInterrupt: After Ctrl-C, once everything is stored; how to continue is printed to stderr.
         """
         if loading_spec.get():
             raise SpecError(
@@ -101,15 +108,19 @@ class Study(Declaration):
         # Not at the top: workers load the spec too, and do not need the driver.
         from archsearch.search.cli.display import progress
         from archsearch.search.engine.driver import Driver
+        from archsearch.studies.best import hint_if_all_failed
         from archsearch.studies.store import StoreExistsError
+        from archsearch.studies.stored_study import open_study
 
-        driver = Driver.from_study(self, store, progress(quiet=quiet))
+        path = None if store is None else file_path(store, "store")
+        driver = Driver.from_study(self, path, progress(quiet=quiet))
+        given = "" if path is None else f"{str(path)!r}, "
         try:
-            return driver.run_or_resume() if resume else driver.run()
+            return _work(driver, driver.run_or_resume if resume else driver.run, f"study.run({given}resume=True)")
         except StoreExistsError as error:
-            raise StoreError(
-                f"{error}; continue it: study.run(resume=True), or use another file: study.run(store=...)"
-            ) from error
+            hint = hint_if_all_failed(open_study(error.path).history, error.path)
+            usual = "continue it: study.run(resume=True), or use another file: study.run(store=...)"
+            raise StoreError(f"{error}; {hint or usual}") from None
 
     def __repr__(self) -> str:
         limits = ", ".join(f"{name}={value!r}" for name, value in self._limits().items())
@@ -164,11 +175,26 @@ def resume(
     Raises:
         ArgumentError: An argument is invalid; the store was not changed.
         ArchsearchError: Any error that the command line would print.
+        KeyboardInterrupt: After Ctrl-C, once everything is stored; how to continue is printed to stderr.
     """
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import Settings, stored
 
     limits = {"trials": trials, "timeout": timeout, "gpu_hours": gpu_hours, "target": target, "patience": patience}
+    path = file_path(store, "store")
     stopping = StoppingCriteria.from_arguments(limits)
     settings = Settings(stopping=stopping, workers=workers, executor=executor, address=address)
-    return stored(store, settings, progress(quiet=quiet)).resume()
+    driver = stored(path, settings, progress(quiet=quiet))
+    return _work(driver, driver.resume, f"archsearch.resume({str(path)!r})")
+
+
+def _work(driver: Driver, session: Callable[[], History], call: str) -> History:
+    """Run a session of the driver; if it is interrupted, print the `call` that continues it."""
+    from archsearch.search.engine.interrupts import interruption
+
+    try:
+        return session()
+    except KeyboardInterrupt as error:
+        print(interruption(driver.store_path, call, f"archsearch resume {driver.store_path}"), file=sys.stderr)
+        # Where the engine was interrupted says nothing to the user.
+        raise error.with_traceback(None) from None

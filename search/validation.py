@@ -9,7 +9,7 @@ from dataclasses import fields
 from inspect import getattr_static
 from typing import Any
 
-from archsearch.search.protocols import Observer
+from archsearch.search.protocols import Executor, Observer
 from archsearch.spaces import SpecError
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
@@ -93,6 +93,23 @@ def check_extends(what: str, value: object, base: type) -> None:
             f"{what} {own} has `{taken[0]}` but is not an {base.__name__}, so it would never be used; write class "
             f"{own}({base.__name__}), with from archsearch import {base.__name__}"
         )
+
+
+def check_executor(value: object) -> None:
+    """Checks an executor of the user's own.
+
+    Raises:
+        SpecError: It is no Executor, its capacity is not a whole number of at least 1, or a name of a member is nearly
+            one of Executor's.
+    """
+    if not isinstance(value, Executor):
+        got = f"the class {value.__name__}; write {value.__name__}()" if isinstance(value, type) else repr(value)
+        raise SpecError(f"executor must be a name or an Executor, got {got}")
+    _refuse_near_misses(f"executor {type(value).__name__}", value, Executor)
+    try:
+        whole_number(getattr(value, "capacity", None), "capacity", least=1)
+    except ArgumentError as error:
+        raise SpecError(f"the {error.argument} of the executor {type(value).__name__} {error.problem}") from None
 
 
 def check_observer(value: object) -> None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import math
 import re
 from numbers import Integral, Real
+from pathlib import Path
+
+import numpy as np
 
 from archsearch.spaces.errors import ArgumentError
 
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SMALLER = {"d": "h", "h": "m", "m": "s"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])\s*", re.ASCII)
 
 
@@ -31,6 +35,22 @@ def whole_number(value: object, argument: str, *, least: int) -> int:
     return int(value)
 
 
+def generator(rng: object) -> np.random.Generator:
+    """The NumPy generator, or a new one with this seed.
+
+    Args:
+        rng: A generator or a seed, a whole number of at least 0.
+
+    Raises:
+        ArgumentError: It is neither. There is no default, as the result should be reproducible.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, Integral) or rng < 0:
+        raise ArgumentError("rng", f"must be a seed such as 0, or numpy.random.default_rng(seed), got {rng!r}")
+    return np.random.default_rng(int(rng))
+
+
 def finite_number(value: object, argument: str, *, positive: bool = False) -> float:
     """The value as a float.
 
@@ -48,11 +68,27 @@ def finite_number(value: object, argument: str, *, positive: bool = False) -> fl
     return number
 
 
+def file_path(value: object, argument: str) -> Path:
+    """The value as a path.
+
+    Args:
+        value: A text or a path.
+        argument: Its name, for the message.
+
+    Raises:
+        ArgumentError: It is neither, or an empty text.
+    """
+    if not isinstance(value, str | Path) or not str(value):
+        raise ArgumentError(argument, f"must be the path of a file, got {value!r}")
+    return Path(value)
+
+
 def duration_s(value: object, argument: str) -> float:
     """A duration in seconds.
 
     Args:
-        value: A number of seconds, or a text with units: "90s", "20m", "1h30m", "2d".
+        value: A number of seconds, or a text with units: "90s", "20m", "1h30m", "2d". A number without a unit after
+            another one counts in the next smaller unit: "1h30" is "1h30m".
         argument: Its name, for the message.
 
     Raises:
@@ -67,6 +103,8 @@ def duration_s(value: object, argument: str) -> float:
     text = value.strip()
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         raise ArgumentError(argument, f"has no unit, got {value!r}; write {text}s for seconds or {text}m for minutes")
+    if after := re.fullmatch(r"(.*\d([dhm]))\s*(\d+)", text, re.ASCII):
+        text = f"{after[1]}{after[3]}{_SMALLER[after[2]]}"
     if not re.fullmatch(f"({_DURATION.pattern})+", text, re.ASCII):
         raise ArgumentError(argument, f"must be like 90s, 20m or 1h30m, got {value!r}")
     seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(text))

@@ -9,28 +9,30 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import accumulate
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import SpaceError
 
 Value = int | float | str | bool | None | tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class Choice:
+class Choice(ArgumentHints):
     """A categorical domain: one of the given values.
 
     Args:
-        *values: The values, at least one and each once: numbers, strings, booleans, None, or tuples of these.
+        *values: The values, at least one and each once: numbers, strings, booleans, None, or tuples of these. Values
+            that are equal in Python, such as 1 and True, count as one, since no condition could distinguish them.
         ordered: Whether neighbouring values are similar, as in `Choice(32, 64, 128, ordered=True)`. Models and local
             search then treat the values as points on a line; otherwise all values are equally far apart.
         prior: One positive weight for each value. With `Choice("adam", "sgd", prior=(3, 1))`, three random draws in
             four are "adam". None draws uniformly.
 
     Raises:
-        SpaceError: There are no values, a value appears twice or is not plain, or the weights do not fit the values.
+        SpaceError: There are no values, two values are equal or one is not plain, or the weights do not fit the values.
 
     Example:
         >>> from archsearch import Choice
@@ -51,10 +53,14 @@ class Choice:
         if not values:
             raise SpaceError("Choice has no values; name at least one, e.g. Choice('relu', 'gelu')")
         plain = tuple(_plain(value) for value in values)
-        indices: dict[object, int] = {}
-        for index, value in enumerate(plain):
-            if indices.setdefault(_key(value), index) != index:
-                raise SpaceError(f"Choice has the value {value!r} twice; list each value once")
+        if not isinstance(ordered, bool):
+            raise SpaceError(f"Choice ordered must be True or False, got {ordered!r}")
+        first: dict[Value, Value] = {}
+        for value in plain:
+            if value in first:
+                _refuse_equal(first[value], value)
+            first[value] = value
+        indices = {_key(value): index for index, value in enumerate(plain)}
         weights = None if prior is None else _weights(prior, len(plain))
         object.__setattr__(self, "values", plain)
         object.__setattr__(self, "ordered", ordered)
@@ -114,6 +120,15 @@ class Choice:
     def to_json(self) -> dict[str, Any]:
         body = {"type": "choice", "values": list(self.values), "ordered": self.ordered}
         return body if self.prior is None else {**body, "prior": list(self.prior)}
+
+
+def _refuse_equal(first: Value, again: Value) -> NoReturn:
+    if _key(first) == _key(again):
+        raise SpaceError(f"Choice has the value {again!r} twice; list each value once")
+    raise SpaceError(
+        f"Choice has {first!r} and {again!r}, which are equal in Python, so that no condition could distinguish them; "
+        "keep one of them, or name both, e.g. Choice('on', 'one')"
+    )
 
 
 def tupled(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""No config twice while another is left: what the strategies share that make configs themselves."""
+"""Avoids configurations that were already tried."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from collections.abc import Iterable, Sequence
 
 from archsearch.spaces import Config, Space
 
-_LISTED = 100_000  # spaces of so many configs are searched to the last one; listing them takes some tenths of a second
+_LISTED = 100_000  # the largest space of which all configurations are listed, which takes some tenths of a second
 
 
 def untried(space: Space, tried: Sequence[Config], candidates: Iterable[Config]) -> Config:
-    """The first of the candidates that is none of the tried configs.
+    """The first candidate that was not tried.
 
-    Where there is none, the space is all but exhausted: the first config of its grid that was not tried. Where that
-    is exhausted too, or too long a list, the first candidate. At least one candidate must be given.
+    If there is none, the space is nearly exhausted, and the first configuration of its grid that was not tried is
+    returned. If there is none either, or the space is too large to list, the first candidate is returned.
+
+    Args:
+        space: The search space.
+        tried: All configurations so far.
+        candidates: At least one configuration; they are consumed one by one.
     """
     candidates = iter(candidates)
     first = config = next(candidates)
@@ -27,17 +32,17 @@ def untried(space: Space, tried: Sequence[Config], candidates: Iterable[Config])
 
 
 def is_new(space: Space, tried: Sequence[Config], config: Config) -> bool:
-    """Is the config none of those tried?"""
+    """Whether the configuration is not among those tried."""
     return sure_to_be_new(space, config) or not _among(config, tried)
 
 
 def sure_to_be_new(space: Space, config: Config) -> bool:
-    """No number of a continuum is drawn twice; so most draws need no look at the history."""
+    """Whether a random draw cannot have been tried: it has a continuous parameter. Saves a search of the history."""
     return any(parameter.name in config and math.isinf(parameter.domain.size()) for parameter in space.free)
 
 
 def _among(config: Config, tried: Sequence[Config]) -> bool:
-    # What is equal may still show differently: True and 1 are two values of one Choice.
+    # By repr too: a config that a user gave may hold an equal value of another type, such as True for 1.
     return config in tried and any(other == config and repr(other) == repr(config) for other in tried)
 
 

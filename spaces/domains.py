@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeGuard
 
 import numpy as np
 
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.choices import Choice, Value, tupled
 from archsearch.spaces.errors import SpaceError, unknown
 from archsearch.spaces.priors import Prior, TruncatedNormal
@@ -28,7 +29,7 @@ _NUMBERS = (int, float, np.integer, np.floating)
 
 
 @dataclass(frozen=True, slots=True)
-class Int:
+class Int(ArgumentHints):
     """Integers from `low` to `high`, both included.
 
     Args:
@@ -53,6 +54,7 @@ class Int:
 
     low: int
     high: int
+    _: KW_ONLY
     log: bool = False
     step: int = 1
     prior: Prior | None = None
@@ -128,7 +130,7 @@ class Int:
 
 
 @dataclass(frozen=True, slots=True)
-class Float:
+class Float(ArgumentHints):
     """Real numbers from `low` to `high`, both included.
 
     Args:
@@ -153,6 +155,7 @@ class Float:
 
     low: float
     high: float
+    _: KW_ONLY
     log: bool = False
     step: float | None = None
     prior: Prior | None = None
@@ -288,6 +291,8 @@ def _finite(name: str, value: float) -> float:
 
 
 def _check_bounds(domain: Int | Float, low: float, high: float, log: bool) -> None:
+    if not isinstance(log, bool):
+        raise SpaceError(f"{type(domain).__name__} log must be True or False, got {log!r}")
     if low > high:
         raise SpaceError(f"{domain}: low is above high; swap them")
     if log and low <= 0:

@@ -4,7 +4,8 @@ ArchsearchError
 ├── SpaceError       a space, domain, condition or network family is invalid
 ├── ConfigError      a configuration is not in its space
 ├── SpecError        a spec file or Study declaration cannot be run
-│   └── ArgumentError    an argument of a call, or an option of the command, is invalid
+│   ├── ArgumentError    an argument of a call, or an option of the command, is invalid
+│   └── UnknownArgumentError    a call has an argument that does not exist (also a TypeError)
 ├── DataError        a data file or array is missing or malformed
 ├── StoreError       a store is missing, locked, damaged, full, or not one of archsearch
 ├── ExecutionError   no workers are available, or they cannot load the study
@@ -17,10 +18,7 @@ from __future__ import annotations
 
 import difflib
 import re
-import sysconfig
-import traceback
 from collections.abc import Iterable
-from pathlib import Path
 
 
 class ArchsearchError(Exception):
@@ -72,6 +70,10 @@ class ArgumentError(SpecError):
         return f"--{self.argument.replace('_', '-')} {self.problem}"
 
 
+class UnknownArgumentError(SpecError, TypeError):
+    """A call has an argument that does not exist. A TypeError too, as Python raises for any other call."""
+
+
 class DataError(ArchsearchError):
     """A data file or array is missing or malformed."""
 
@@ -88,34 +90,7 @@ class StudyFailed(ArchsearchError):  # noqa: N818 - the study is what failed
     """The study ran and failed: its first trials all failed with the same error, or none finished. Exit status 1."""
 
 
-def describe(error: BaseException, *, limit: int = 300) -> str:
-    """An exception in one line, with the innermost line of the user's own code that it passed through.
-
-    `NameError: name 'target' is not defined (spec.py, line 12, in focal)`
-
-    Args:
-        error: The exception.
-        limit: The number of characters after which its message is cut.
-    """
-    text = f"{type(error).__name__}: {' '.join(str(error).split())[:limit]}".removesuffix(": ")
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if _is_users(frame.f_code.co_filename, str(frame.f_globals.get("__name__", ""))):
-            name = frame.f_code.co_name
-            function = "" if name.startswith("<") else f", in {name}"
-            return f"{text} ({Path(frame.f_code.co_filename).name}, line {line}{function})"
-    return text
-
-
-def _is_users(file: str, module: str) -> bool:
-    """Whether a line of this file is the user's: not of this package, an installed one or Python itself."""
-    if module.partition(".")[0] == "archsearch" or file.startswith("<"):
-        return False
-    paths = sysconfig.get_paths()
-    path = Path(file)
-    return not ({"site-packages", "dist-packages"} & set(path.parts) or path.is_relative_to(paths["stdlib"]))
-
-
-# What people write for short, and in full.
+# What people write for short, or know from another library, and the word that is used here.
 _SHORT = {
     "acc": "accuracy",
     "act": "activation",
@@ -123,12 +98,16 @@ _SHORT = {
     "auc": "auroc",
     "bs": "batch_size",
     "bn": "batch_norm",
+    "direction": "minimize",
+    "epochs": "budget",
     "err": "error",
+    "jobs": "workers",
     "lr": "learning_rate",
     "mom": "momentum",
     "opt": "optimizer",
     "optim": "optimizer",
     "params": "parameters",
+    "sampler": "strategy",
     "sched": "schedule",
     "scheduler": "schedule",
     "valid": "val",
@@ -173,7 +152,8 @@ def nearest(got: str, known: Iterable[str]) -> str | None:
             return names[close[0]]
         if len(wanted) > 1 and (parts := [name for name in names if f"_{wanted}_" in f"_{name}_"]):
             return names[parts[0]]
-    return None
+    # A name with a word too many, such as Optuna's `study_name` for `name`.
+    return next((name for plain, name in names.items() if len(plain) > 3 and f"_{plain}_" in f"_{short}_"), None)
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,28 @@ _UNARY: dict[type[ast.AST], Callable[[Any], Any]] = {ast.Not: operator.not_, ast
 _MAX_DEPTH = 100  # of nested operations, because evaluation is recursive
 _TOO_LARGE = (RecursionError, MemoryError, ValueError)
 
+_MIRRORED: dict[type[ast.AST], type[ast.cmpop]] = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+
 Evaluate = Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A part of an expression that compares a parameter with a literal, such as `depth >= 2`.
+
+    Attributes:
+        text: The part as text.
+        name: The parameter.
+        operator: The operator with the parameter on its left, such as ">=".
+        literal: The value on its right; a tuple for `in`.
+        true_of: Whether it is true for a value of the parameter. Raises TypeError if the two cannot be compared.
+    """
+
+    text: str
+    name: str
+    operator: str
+    literal: Any
+    true_of: Callable[[Any], bool] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,17 @@ class Expression:
     def __and__(self, other: Expression) -> Expression:
         parts = [part for each in (self, other) for part in _conjuncts(_parsed(each.text))]
         return Expression._from_tree(ast.BoolOp(ast.And(), parts), f"{self.text} and {other.text}", self.what)
+
+    def comparisons(self) -> Iterator[Comparison]:
+        """Its comparisons of one parameter with a literal, wherever they stand in it."""
+        for node in ast.walk(_parsed(self.text)):
+            if isinstance(node, ast.Compare):
+                sides = (node.left, *node.comparators)
+                for left, op, right in zip(sides, node.ops, node.comparators, strict=False):
+                    if isinstance(right, ast.Name) and not isinstance(op, ast.In | ast.NotIn):
+                        left, op, right = right, _MIRRORED.get(type(op), type(op))(), left
+                    if isinstance(left, ast.Name) and (literal := _literal(right)):
+                        yield _comparison(left.id, op, right, *literal)
 
     def decided(self, known: Mapping[str, Any]) -> bool | None:
         """Its truth if the known values decide it whatever the other values are, else None.
@@ -165,6 +197,21 @@ def _joint(values: list[ast.expr], settles: bool, whole: Expression, known: Mapp
             return settles
         undecided |= verdict is None
     return None if undecided else not settles
+
+
+def _literal(node: ast.expr) -> tuple[Any] | None:
+    """The value of a literal, in a tuple, since it may be None; None if the node is something else."""
+    try:
+        return (ast.literal_eval(node),)
+    except (ValueError, TypeError):
+        return None
+
+
+def _comparison(name: str, op: ast.cmpop, right: ast.expr, literal: Any) -> Comparison:
+    compare, word = _BINARY[type(op)], _WORDS[type(op)]
+    return Comparison(
+        f"{name} {word} {_text(right, 5)}", name, word, literal, lambda value: bool(compare(value, literal))
+    )
 
 
 def _compile(node: ast.AST, text: str) -> Evaluate:

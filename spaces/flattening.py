@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.constraints import Constraint
 from archsearch.spaces.domains import Choice, Domain, Float, Int, Value, domain_from_json
 from archsearch.spaces.errors import ConfigError, SpaceError, unknown
@@ -78,7 +79,7 @@ class Nested(Protocol):
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class When:
+class When(ArgumentHints):
     """Declares what is active only if a condition holds: `When("optimizer == 'sgd'", Float(0, 1))`.
 
     Args:
@@ -106,7 +107,7 @@ class When:
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class Repeat:
+class Repeat(ArgumentHints):
     """Declares a list of elements: `units=Repeat(Choice(32, 64), times=Int(1, 4))` makes `units_1` … `units_4`.
 
     Args:
@@ -282,6 +283,8 @@ def _as_domain(value: Any) -> Any:
     held = isinstance(value, Int | Float | Choice | When | Repeat) or (
         isinstance(value, Nested) and not isinstance(value, type)
     )
+    if isinstance(value, tuple):
+        raise SpaceError(f"got {value!r} in place of a domain{_domain_to_write(value)}")
     return value if held else Choice(value)
 
 
@@ -290,9 +293,26 @@ def _constant(name: str, value: Any) -> Choice:
         raise SpaceError(
             f"'{name}' is {value!r}, and constraints have no name; write Space({value!r}, …), before the parameters"
         )
-    if isinstance(value, list | dict | set) or callable(value):
+    if isinstance(value, list | dict | set | tuple) or callable(value):
         raise SpaceError(
             f"parameter '{name}' must be a domain (Choice, Int, Float), a Space, a Repeat, a When or a plain constant, "
-            f"got {value!r}"
+            f"got {value!r}{_domain_to_write(value)}"
         )
     return Choice(value)
+
+
+def _domain_to_write(value: object) -> str:
+    """What was probably meant by a tuple or list in place of a domain, as the end of a message."""
+    if not isinstance(value, list | tuple) or not value:
+        return ""
+    if isinstance(value, tuple) and len(value) in (2, 3) and not isinstance(value[-1], int | float):
+        value = value[:2]  # (1e-4, 1e-1, "log") of other libraries
+    choice = f"Choice({', '.join(map(repr, value))})"
+    whole = f", or Choice({tuple(value)!r}) for the tuple itself as a constant"
+    numbers = [each for each in value if isinstance(each, int | float) and not isinstance(each, bool)]
+    if len(value) != 2 or len(numbers) < 2 or numbers[0] >= numbers[1]:
+        return f"; write {choice}{whole}"
+    low, high = numbers
+    kind = "Int" if isinstance(low, int) and isinstance(high, int) else "Float"
+    log = ", log=True" if low > 0 and high / low >= 100 else ""
+    return f"; write {kind}({low!r}, {high!r}{log}) for a range, {choice} for two values{whole}"

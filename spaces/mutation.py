@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch.spaces.argument_checks import generator
 from archsearch.spaces.choices import Choice, Value
 from archsearch.spaces.domains import Domain, Float
 from archsearch.spaces.encoding import Encoding
@@ -25,32 +26,34 @@ _ATTEMPTS = 100
 _NEIGHBOURS, _SAMPLES = 200, 20  # among which `repair` looks for the nearest legal config
 
 
-def neighbour(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
+def neighbour(space: Space, config: Config, rng: np.random.Generator | int) -> dict[str, Value]:
     """A config near this one: about half of the numbers move by a random distance, and some choices change.
 
     Args:
         space: The space of the config.
         config: A legal config.
-        rng: The source of randomness.
+        rng: The source of randomness: a NumPy generator, or the seed of a new one.
 
     Returns:
         A legal config; the given one if no legal neighbour is found.
     """
+    rng = generator(rng)
     made = _legal(space, lambda: _neighbour(space, config, rng))
     return dict(config) if made is None else made
 
 
-def mutate(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
+def mutate(space: Space, config: Config, rng: np.random.Generator | int) -> dict[str, Value]:
     """Changes one parameter at random, and samples the parameters that become active by it.
 
     Args:
         space: The space of the config.
         config: A legal config.
-        rng: The source of randomness.
+        rng: The source of randomness: a NumPy generator, or the seed of a new one.
 
     Returns:
         A legal config. If no single change is legal, a neighbour; if no neighbour is legal either, the given config.
     """
+    rng = generator(rng)
     names = [parameter.name for parameter in space.free if parameter.name in config]
     if not names:
         return dict(config)
@@ -72,18 +75,19 @@ def mutate(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
     return dict(config) if made is None else made
 
 
-def crossover(space: Space, mother: Config, father: Config, rng: np.random.Generator) -> dict[str, Value]:
+def crossover(space: Space, mother: Config, father: Config, rng: np.random.Generator | int) -> dict[str, Value]:
     """Takes each value from one of the parents at random, and samples it if neither has one (uniform crossover).
 
     Args:
         space: The space of the configs.
         mother: A legal config.
         father: A legal config.
-        rng: The source of randomness.
+        rng: The source of randomness: a NumPy generator, or the seed of a new one.
 
     Returns:
         A legal config; one of the parents if no legal combination is found.
     """
+    rng = generator(rng)
 
     def choose(parameter: Parameter) -> Value:
         values = [parent[parameter.name] for parent in (mother, father) if parameter.name in parent]
@@ -93,7 +97,7 @@ def crossover(space: Space, mother: Config, father: Config, rng: np.random.Gener
     return dict((mother, father)[rng.integers(2)]) if made is None else made
 
 
-def repair(space: Space, config: Config, rng: np.random.Generator) -> dict[str, Value]:
+def repair(space: Space, config: Config, rng: np.random.Generator | int) -> dict[str, Value]:
     """Finds a legal config near this one.
 
     Values outside of their domain move to the nearest value in it, and missing values are sampled. If the result
@@ -103,11 +107,12 @@ def repair(space: Space, config: Config, rng: np.random.Generator) -> dict[str, 
     Args:
         space: The space of the result.
         config: Any config. A legal one is returned as it is.
-        rng: The source of randomness.
+        rng: The source of randomness: a NumPy generator, or the seed of a new one.
 
     Raises:
         SpaceError: The space has hardly any legal config.
     """
+    rng = generator(rng)
     if space.legal(config):
         return dict(config)
 

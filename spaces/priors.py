@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import SpaceError
 
 UNIFORM_SHARE = 0.2  # the share of draws that ignore the prior
@@ -19,7 +20,7 @@ _POINT = 1e-6  # part of the unit interval; a narrower interval is treated as a 
 
 
 @dataclass(frozen=True, slots=True)
-class Prior:
+class Prior(ArgumentHints):
     """The value of an Int or Float that you expect to be good, and how sure you are.
 
     Random draws follow a normal distribution around the value, truncated to the domain and mixed with a uniform one

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from archsearch.spaces.argument_checks import generator
 from archsearch.spaces.changes import Change, changes
 from archsearch.spaces.constraints import Constraint, Predicate, RejectionRates, Rule, constraint_from_json
 from archsearch.spaces.dependency_order import Decision, in_dependency_order
@@ -24,6 +25,7 @@ from archsearch.spaces.domains import Value
 from archsearch.spaces.errors import ConfigError, SpaceError, unknown
 from archsearch.spaces.flattening import Parameter, When, check_paths, flatten, nested
 from archsearch.spaces.grid import grid, size
+from archsearch.spaces.impossible_conditions import check_conditions
 from archsearch.spaces.partial import PartialSpace
 
 __all__ = ["Config", "Parameter", "Space", "When"]
@@ -47,8 +49,9 @@ class Space:
             plain constant, which becomes part of every config.
 
     Raises:
-        SpaceError: A condition or constraint reads an unknown parameter, conditions depend on each other, a name is
-            declared twice, or a value is not plain.
+        SpaceError: A condition or constraint reads an unknown parameter, a condition compares one with a literal that
+            is outside of its domain, conditions depend on each other, a name is declared twice, or a value is not
+            plain.
 
     Example:
         >>> import numpy as np
@@ -76,6 +79,7 @@ class Space:
         nested_constraints = [part for part in parts if not isinstance(part, Parameter)]
         parameters = [part for part in parts if isinstance(part, Parameter)]
         self._initialize(parameters, [*constraints, *nested_constraints])
+        check_conditions(self._by_name)
 
     @classmethod
     def _from_parts(cls, parameters: Iterable[Parameter], constraints: Iterable[Constraint]) -> Space:
@@ -183,18 +187,20 @@ class Space:
                 config[decision.name] = choose(decision.parameter)
         return self.as_declared(config)
 
-    def sample(self, rng: np.random.Generator) -> dict[str, Value]:
+    def sample(self, rng: np.random.Generator | int | None = None) -> dict[str, Value]:
         """Draws a legal config.
 
         Each active parameter is drawn by its prior, or uniformly (log domains in the logarithm); a config that violates
         a constraint is discarded and drawn again.
 
         Args:
-            rng: The source of randomness.
+            rng: The source of randomness: a NumPy generator, or the seed of a new one. It must be given.
 
         Raises:
+            ArgumentError: `rng` is neither.
             SpaceError: None of 100,000 draws was legal.
         """
+        rng = generator(rng)
         first_violated: Counter[str] = Counter()
         for _ in range(_MAX_DRAWS):
             config, violated = self._drawn(rng)
@@ -209,13 +215,14 @@ class Space:
             "violated constraint of each); loosen a constraint, or change the domains"
         )
 
-    def rejection_rates(self, rng: np.random.Generator, samples: int = 1000) -> RejectionRates:
+    def rejection_rates(self, rng: np.random.Generator | int, samples: int = 1000) -> RejectionRates:
         """Estimates how many random configs the constraints reject.
 
         Args:
-            rng: The source of randomness.
+            rng: The source of randomness, as in `sample`.
             samples: The number of configs to draw.
         """
+        rng = generator(rng)
         if samples < 1:
             raise SpaceError(f"samples must be at least 1, got {samples!r}")
         counts: Counter[str] = Counter({constraint.name: 0 for constraint in self._constraints})

@@ -1,12 +1,15 @@
-"""The ranking of a study's finished trials, the reason if there is no best one, and a one-line summary."""
+"""The ranking of a study's finished trials, what to say and do if there is no best one, and a one-line summary."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archsearch.spaces import ArchsearchError
 from archsearch.studies.formatting import number
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from archsearch.studies.history import History
     from archsearch.studies.records import Trial
 
@@ -35,6 +38,36 @@ def without_best(history: History) -> str:
         same_error = len({trial.reason for trial in failed}) == 1
         return f"{trials} failed{'' if same_error else ', the last one'} with: {failed[-1].reason}"
     return "no trial has finished yet"
+
+
+def hint_if_all_failed(history: History, store: Path) -> str:
+    """What to do about a store whose trials all failed; empty if any trial has succeeded, or if none has ended."""
+    if not history.in_state("failed") or history.in_state("finished", "pruned", "paused"):
+        return ""
+    return (
+        f"before you run a corrected spec, delete {store} or choose another store, since no trial in it has finished "
+        "(archsearch resume runs the stored spec)"
+    )
+
+
+def best_of(history: History, where: str) -> Trial:
+    """The best trial.
+
+    Args:
+        history: The study.
+        where: What the message calls it, such as the path of its store.
+
+    Raises:
+        ArchsearchError: There is no best trial; the message says why.
+    """
+    if history.best is None:
+        raise ArchsearchError(f"{where} has no best trial: {without_best(history)}")
+    return history.best
+
+
+def value_of_best(history: History, where: str) -> float:
+    """The value of the best trial for the first goal; raises like `best_of`."""
+    return float(history.value(best_of(history, where)))  # type: ignore[arg-type]  # the best trial has a value
 
 
 def summary(history: History) -> str:

@@ -10,11 +10,14 @@ def number(value: object) -> str:
     """Format a value, such as `0.97223`, `1e-07` or `1234567`.
 
     Args:
-        value: Floats get five significant digits, or all digits if they are whole; other values use `str`.
+        value: Floats get five significant digits, and at least all digits before the point up to 1e7, so that the
+            values of one metric can be compared at a glance. Whole floats get all digits. Other values use `str`.
     """
     if not isinstance(value, float):
         return str(value)
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.5g}"
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.5g}"
 
 
 def count(n: float, noun: str, plural: str | None = None) -> str:

@@ -7,14 +7,17 @@ Strategies, pruners, the engine and the reports all read it. `apply` returns the
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from archsearch.studies.best import summary
+from archsearch.spaces import Config
+from archsearch.studies.best import best_of, summary, value_of_best
 from archsearch.studies.goals import ObjectiveVector, OutcomeConstraint
 from archsearch.studies.records import (
     Ended,
@@ -108,6 +111,8 @@ class History:
         Args:
             proposals: A proposal without a budget gets the budget of the study.
         """
+        if not proposals:
+            return self
         first = len(self.trials)
         return self.apply_all(
             Proposed(self.last_at, first + k, self.study.completed(each), self.seq) for k, each in enumerate(proposals)
@@ -159,6 +164,24 @@ class History:
         return None if self.best_number is None else self.trials[self.best_number]
 
     @property
+    def best_value(self) -> float:
+        """The value of the best trial for the first goal: the last reported value of its metric.
+
+        Raises:
+            ArchsearchError: There is no best trial.
+        """
+        return value_of_best(self, f"study '{self.study.name}'")
+
+    @property
+    def best_config(self) -> Config:
+        """The configuration of the best trial: the values of its active parameters.
+
+        Raises:
+            ArchsearchError: There is no best trial.
+        """
+        return best_of(self, f"study '{self.study.name}'").config
+
+    @property
     def front(self) -> list[Trial]:
         """The Pareto front: the feasible finished trials that no other such trial dominates, sorted by number.
 
@@ -179,18 +202,80 @@ class History:
         """The trial's objective vector; None if it has not reported the metrics of all goals."""
         return self._objectives({metric: trial.value(metric) for metric in self.study.metrics})
 
-    def objectives_at(self, trial: Trial, step: int) -> ObjectiveVector | None:
-        """The trial's objective vector at one step of its first run.
+    def metrics_at(self, trial: Trial, step: int) -> dict[str, float]:
+        """The latest values of the study's metrics up to a step of the trial's first run.
 
         Args:
             trial: A trial of this history.
             step: The step, from 1.
 
         Returns:
-            None if the trial has not reported the metrics of all goals at exactly this step.
+            The values by name, without the metrics that the trial has not reported up to this step.
         """
-        report = _report_at(trial, step)
-        return None if report is None else self._objectives(report.metrics)
+        missing = self.study.metrics
+        values: dict[str, float] = {}
+        for place in range(_reports_up_to(trial, step) - 1, -1, -1):
+            metrics = trial.reports[place].metrics
+            values |= {metric: metrics[metric] for metric in missing if metric in metrics}
+            if not (missing := [metric for metric in missing if metric not in metrics]):
+                break
+        return values
+
+    def objectives_at(self, trial: Trial, step: int) -> ObjectiveVector | None:
+        """The trial's objective vector at one step of its first run, by the latest values up to this step.
+
+        So a metric that is reported at every fifth step has a value at each step from the fifth on.
+
+        Args:
+            trial: A trial of this history.
+            step: The step, from 1.
+
+        Returns:
+            None if the trial has not reached the step, or had not reported the metrics of all goals by then.
+        """
+        if trial.step < step or not (place := _reports_up_to(trial, step)):
+            return None
+        if not self.study.outcome_constraints:  # most reports have the metrics of all goals: then look no further
+            vector = self._objectives(trial.reports[place - 1].metrics)
+            if vector is not None:
+                return vector
+        return self._objectives(self.metrics_at(trial, step))
+
+    def objectives_from(self, trial: Trial, step: int) -> tuple[int, ObjectiveVector] | None:
+        """The trial's objective vector at the first new value of a goal at or after a step of its first run.
+
+        Args:
+            trial: A trial of this history.
+            step: The step, from 1.
+
+        Returns:
+            The step of the new value, and the objective vector there; None if there is none yet.
+        """
+        goals = {goal.metric for goal in self.study.goals}
+        for place in range(_reports_up_to(trial, step - 1), len(trial.reports)):
+            report = trial.reports[place]
+            if not goals.isdisjoint(report.metrics) and (vector := self.objectives_at(trial, report.step)) is not None:
+                return report.step, vector
+        return None
+
+    def curve(self, trial: Trial) -> list[tuple[int, ObjectiveVector]]:
+        """The learning curve of the trial's first run.
+
+        Args:
+            trial: A trial of this history.
+
+        Returns:
+            Each step with a new value of a goal, and the objective vector there; from the first step on at which all
+            goals have a value.
+        """
+        metrics, goals = self.study.metrics, {goal.metric for goal in self.study.goals}
+        latest: dict[str, float] = {}
+        found: list[tuple[int, ObjectiveVector]] = []
+        for report in trial.reports:
+            latest |= {metric: report.metrics[metric] for metric in metrics if metric in report.metrics}
+            if not goals.isdisjoint(report.metrics) and (vector := self._objectives(latest)) is not None:
+                found.append((report.step, vector))
+        return found
 
     def broken(self, trial: Trial) -> list[OutcomeConstraint]:
         """The outcome constraints that the trial's values violate."""
@@ -231,16 +316,13 @@ class History:
         return trials_frame(self)
 
 
-def _report_at(trial: Trial, step: int) -> Report | None:
-    """The report of exactly this step."""
-    if trial.step < step:
-        return None
+def _reports_up_to(trial: Trial, step: int) -> int:
+    """The number of reports up to this step."""
     reports = trial.reports
-    # Steps count from 1 and rarely have gaps, so the report is nearly always at this index.
-    report = reports[step - 1] if 1 <= step <= len(reports) else None
-    if report is None or report.step != step:
-        report = next((other for other in reports if other.step == step), None)
-    return report
+    # Steps count from 1 and rarely have gaps, so the report of a step is nearly always at this place.
+    if 1 <= step <= len(reports) and reports[step - 1].step == step:
+        return step
+    return bisect_right(reports, step, key=attrgetter("step"))
 
 
 _STATE: dict[type[Outcome], State] = {Finished: "finished", Pruned: "pruned", Failed: "failed"}

@@ -15,6 +15,7 @@ import numpy as np
 
 from archsearch.spaces import Config, Space
 from archsearch.spaces.domains import tupled
+from archsearch.studies.formatting import count, number
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.read_only import ReadOnlyDict
 from archsearch.studies.stopping_criteria import StoppingCriteria
@@ -260,6 +261,13 @@ class Trial:
         return self.proposal.config
 
     @property
+    def metrics(self) -> dict[str, float]:
+        """The last reported value of each metric, by its name; see `value` for trials with repeats."""
+        names = dict.fromkeys(name for report in self.reports for name in report.metrics)
+        values = ((name, self.value(name)) for name in names)
+        return {name: value for name, value in values if value is not None}
+
+    @property
     def step(self) -> int:
         """The last reported step of the first run; 0 before the first report."""
         return self.reports[-1].step if self.reports else 0
@@ -304,6 +312,12 @@ class Trial:
         complete = self.repeats if isinstance(self.outcome, Finished) else self.repeats[:-1]
         found = (_last(metric, reports) for reports in (self.reports, *complete))
         return [value for value in found if value is not None]
+
+    def __repr__(self) -> str:
+        """Short, without the reports: `<Trial 7 finished: {'lr': 0.01}, val_loss 0.31 after 20 steps>`."""
+        metrics = ", ".join(f"{name} {number(value)}" for name, value in self.metrics.items())
+        results = f", {metrics} after {count(self.step, 'step')}" if metrics else ""
+        return f"<Trial {self.number} {self.state}: {dict(self.config)}{results}>"
 
 
 def _last(metric: str, reports: Sequence[Report]) -> float | None:

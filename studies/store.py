@@ -345,6 +345,8 @@ def _check_format(path: Path) -> None:
     with _explained(path), path.open("rb") as file:
         header = file.read(100)
     if header and not header.startswith(b"SQLite format 3\0"):
+        if path.suffix == ".py":
+            raise StoreError(f"{path} is a spec, not a store; run it with: archsearch run {path}")
         raise StoreError(f"{path} is not an archsearch store, or is damaged; give the .db file of a run")
     application_id, version = (int.from_bytes(header[at : at + 4], "big") for at in (68, 60))
     if application_id != APPLICATION_ID:

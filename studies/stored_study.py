@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.spaces import ArchsearchError, Config
-from archsearch.studies.best import summary, without_best
+from archsearch.spaces.argument_checks import file_path
+from archsearch.studies.best import best_of, summary, value_of_best
 from archsearch.studies.dataframe import trials_frame
 from archsearch.studies.formatting import count
 from archsearch.studies.history import History
@@ -33,6 +34,7 @@ def open_study(store: str | Path) -> StoredStudy:
 
     Raises:
         StoreError: The file does not exist or is not a store.
+        ArgumentError: `store` is not a path.
 
     Example:
         study = open_study("wine.db")
@@ -61,7 +63,7 @@ class StoredStudy:
     """
 
     def __init__(self, store: str | Path) -> None:
-        self.path = Path(store)
+        self.path = file_path(store, "store")
         self._history: History | None = None
         self._digest = ""  # of the last event of the history
         with Store.open(self.path) as opened:
@@ -110,8 +112,7 @@ class StoredStudy:
         Raises:
             ArchsearchError: There is no best trial.
         """
-        history = self.history
-        return float(history.value(self._best(history)))  # type: ignore[arg-type]  # the best trial has a value
+        return value_of_best(self.history, str(self.path))
 
     @property
     def best_config(self) -> Config:
@@ -120,7 +121,7 @@ class StoredStudy:
         Raises:
             ArchsearchError: There is no best trial.
         """
-        return self._best(self.history).config
+        return best_of(self.history, str(self.path)).config
 
     def frame(self) -> pd.DataFrame:
         """The trials as a pandas DataFrame.
@@ -173,11 +174,6 @@ class StoredStudy:
         """The machine, the commit of the spec and the versions of the packages of the first session, as text."""
         with Store.open(self.path) as store:
             return _provenance(store.meta)
-
-    def _best(self, history: History) -> Trial:
-        if history.best is None:
-            raise ArchsearchError(f"{self.path} has no best trial: {without_best(history)}")
-        return history.best
 
     def __repr__(self) -> str:
         return f"<StoredStudy {self.path}: {summary(self.history)}>"

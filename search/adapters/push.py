@@ -11,10 +11,10 @@ If that does not end it either, its thread is left running, and the worker is no
 from __future__ import annotations
 
 import inspect
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -35,15 +35,49 @@ class Returned:
     joins: bool
 
 
-def reports_of(objective: Callable[[TrialContext], Any], trial: TrialContext) -> Iterator[object]:
+class StillRunningError(Exception):
+    """An objective does not end although its trial is over."""
+
+
+def reports_of(
+    objective: Callable[[TrialContext], Any],
+    trial: TrialContext,
+    around: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Iterator[object]:
     """The trial's reports, one for each `next`; the last of a function may be a Returned.
 
-    Whatever the objective raises comes out of `next`, or of `close` for an iterator that has one.
+    Whatever the objective raises comes out of `next`, or of `close_reports`.
+
+    Args:
+        objective: A generator function, or a function.
+        trial: Its argument.
+        around: Makes the context in which a function runs in its thread.
     """
     if _yields(objective):
         reports: Iterator[object] = objective(trial)
         return reports
-    return PushedReports(objective, trial)
+    return PushedReports(objective, trial, around)
+
+
+def close_reports(reports: Iterator[object] | None) -> None:
+    """End an objective, so that its `finally` blocks run.
+
+    Args:
+        reports: Its reports; None if it was never started.
+
+    Raises:
+        StillRunningError: It does not end.
+        BaseException: Whatever the objective raises.
+    """
+    close = getattr(reports, "close", None)
+    if close is None:
+        return
+    try:
+        close()
+    except RuntimeError as error:
+        if inspect.isgenerator(reports) and inspect.getgeneratorstate(reports) == inspect.GEN_SUSPENDED:
+            raise StillRunningError("the objective ignores GeneratorExit, by which it was told to end") from error
+        raise
 
 
 def _yields(objective: Callable[..., Any]) -> bool:
@@ -55,9 +89,15 @@ def _yields(objective: Callable[..., Any]) -> bool:
 class PushedReports:
     """The reports of a function, which runs in its thread while `next` waits."""
 
-    def __init__(self, function: Callable[[TrialContext], Any], trial: TrialContext) -> None:
+    def __init__(
+        self,
+        function: Callable[[TrialContext], Any],
+        trial: TrialContext,
+        around: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self._function = function
         self._trial = trial
+        self._around = around
         self._channel = _Channel()
         self._thread: FunctionThread | None = None  # from the first report on
         self._reported = False
@@ -103,9 +143,8 @@ class PushedReports:
         return None
 
     def close(self) -> None:
-        """The trial is over: end the function. Raises TimeoutError when that is not possible."""
-        if self._returned is not None:
-            getattr(self._returned, "close", lambda: None)()
+        """The trial is over: end the function. Raises StillRunningError when that is not possible."""
+        close_reports(self._returned)
         if self._done or self._thread is None:
             return
         if self._channel.stop() and self._ended_within(GRACE_S):
@@ -114,16 +153,16 @@ class PushedReports:
         self._thread.interrupt(TrialStopped)
         if not self._ended_within(UNWIND_S):
             self._end()
-            raise TimeoutError(
+            raise StillRunningError(
                 "the objective did not end after trial.should_stop, nor by TrialStopped; its thread is left running"
             )
 
     def _begin(self) -> None:
         """Start the function in its thread."""
         trial = replace(self._trial, reporter=self._channel)
-        function, channel, prepare = self._function, self._channel, _torch_state()
+        function, channel, around = self._function, self._channel, self._around
         self._thread = idle_thread()
-        self._thread.run(lambda: _run(function, trial, channel, prepare), f"trial-{trial.number}")
+        self._thread.run(lambda: _run(function, trial, channel, around), f"trial-{trial.number}")
 
     def _end(self) -> None:
         """The function has ended, or cannot be ended."""
@@ -229,27 +268,15 @@ class _Channel(Reporter):
 
 
 def _run(
-    function: Callable[[TrialContext], Any], trial: TrialContext, channel: _Channel, prepare: Callable[[], None]
+    function: Callable[[TrialContext], Any],
+    trial: TrialContext,
+    channel: _Channel,
+    around: Callable[[], AbstractContextManager[object]],
 ) -> None:
     """The function's thread."""
     try:
-        prepare()
-        done = _Done(function(trial))
+        with around():
+            done = _Done(function(trial))
     except BaseException as error:  # noqa: BLE001 - it is raised again in the worker's thread
         done = _Done(error=error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
     channel.news.put(done)
-
-
-def _torch_state() -> Callable[[], None]:
-    """Sets in another thread what torch keeps for each: whether it records gradients, and the default device."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return lambda: None
-    grad, device = torch.is_grad_enabled(), torch.get_default_device()
-
-    def apply() -> None:
-        torch.set_grad_enabled(grad)
-        if device != torch.get_default_device():
-            torch.set_default_device(device)
-
-    return apply

@@ -6,10 +6,11 @@ after SIGTERM. Slow modules are imported inside the commands, so that `--help` i
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,9 +21,37 @@ from archsearch.studies.stopping_criteria import LIMITS, StoppingCriteria
 
 if TYPE_CHECKING:
     from archsearch.search.engine.driver import Driver, Settings
+    from archsearch.search.engine.spec import SpecFile
     from archsearch.studies.history import History
+    from archsearch.studies.records import Trial
 
 Command = Callable[..., None]
+
+
+class SpecCommand(click.Command):
+    """A command that passes what follows `--` to the spec file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, for_spec = split_arguments(args)
+        ctx.params["args"] = for_spec
+        try:
+            return super().parse_args(ctx, own)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"{error.format_message()} Arguments of the spec file come after --, as in: {ctx.command_path} SPEC.py "
+                f"-- {error.option_name}",
+                ctx,
+            ) from error
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
+
+
+def split_arguments(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments of the command, and those of the spec file, which follow `--`."""
+    at = args.index("--") if "--" in args else len(args)
+    return [*args[:at]], [*args[at + 1 :]]
+
 
 PIPED_WIDTH = 10_000  # columns
 
@@ -49,6 +78,16 @@ def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return apply
 
 
+def _number_or_best(value: str) -> int | str:
+    """The argument TRIAL."""
+    if value == "best":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a trial; give its number, or best") from None
+
+
 _store = click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 _debug = click.option(
@@ -68,7 +107,7 @@ _session = _options(
 )
 
 
-@cli.command()
+@cli.command(cls=SpecCommand)
 @click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
 @click.option(
     "--store", type=click.Path(path_type=Path), metavar="FILE", help="File to store the study in; default: ./NAME.db."
@@ -77,25 +116,33 @@ _session = _options(
 @click.option("--strategy", metavar="NAME", help="Strategy, such as tpe or random; default: the spec's strategy.")
 @_session
 def run(
-    spec: Path, store: Path | None, seed: int | None, strategy: str | None, quiet: bool, as_json: bool, **session: Any
+    spec: Path,
+    args: list[str],
+    store: Path | None,
+    seed: int | None,
+    strategy: str | None,
+    quiet: bool,
+    as_json: bool,
+    **session: Any,
 ) -> None:
-    """Run the study that SPEC.py declares, in a new store."""
+    """Run the study that SPEC.py declares, in a new store. The spec finds ARGS in sys.argv."""
     from archsearch.search.cli.display import progress
     from archsearch.search.engine.driver import Driver, overridden, store_path
-    from archsearch.search.engine.spec import SpecFile
+    from archsearch.studies.best import hint_if_all_failed
     from archsearch.studies.store import StoreExistsError
+    from archsearch.studies.stored_study import open_study
 
     settings = _settings(**session)
-    source = SpecFile.from_path(spec)
+    source = _spec_file(spec, args)
     overrides = {name: value for name, value in (("seed", seed), ("strategy", strategy)) if value is not None}
     study = overridden(source.load(), overrides)
     driver = Driver(study, source, store_path(study, store), settings, progress(quiet=quiet), overrides)
     try:
         _work(driver, driver.run, as_json)
     except StoreExistsError as error:
-        raise StoreError(
-            f"{error}; resume it with: archsearch resume {error.path}, or choose another file with --store"
-        ) from error
+        hint = hint_if_all_failed(open_study(error.path).history, error.path)
+        usual = f"resume it with: archsearch resume {error.path}, or choose another file with --store"
+        raise StoreError(f"{error}; {hint or usual}") from None
 
 
 @cli.command()
@@ -110,7 +157,7 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
     _work(driver, driver.resume, as_json)
 
 
-@cli.command()
+@cli.command(cls=SpecCommand)
 @click.argument("spec", metavar="SPEC.py", type=click.Path(path_type=Path))
 @click.option(
     "--samples",
@@ -121,13 +168,15 @@ def resume(store: Path, quiet: bool, as_json: bool, **session: Any) -> None:
 )
 @_json
 @_debug
-def check(spec: Path, samples: int, as_json: bool) -> None:
-    """Check a spec without training: its space, networks and costs."""
+def check(spec: Path, args: list[str], samples: int, as_json: bool) -> None:
+    """Check a spec without training: its space, networks and costs. The spec finds ARGS in sys.argv."""
     from archsearch.search.cli.preflight_table import preflight_table
     from archsearch.search.engine.preflight import preflight
-    from archsearch.search.engine.spec import SpecFile
 
-    found = preflight(SpecFile.from_path(spec).load(), samples)
+    source = _spec_file(spec, args)
+    study = source.load()
+    with source.arguments():
+        found = preflight(study, samples)
     _answer(found.to_json(), preflight_table(found), as_json)
     if found.failed:
         raise SpecError(
@@ -173,32 +222,42 @@ def list_stores(folder: Path, as_json: bool) -> None:
 
 @cli.command()
 @_store
-@click.argument("trial", required=False, type=int)
+@click.argument("trial", required=False, type=_number_or_best)
+@click.option("--all", "every", is_flag=True, help="Show all trials with their states, not only the best ones.")
 @click.option("--log", is_flag=True, help="Show the trial's output, and its traceback if it failed.")
 @_json
 @_debug
-def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
-    """Show a study, or one of its trials."""
+def show(store: Path, trial: int | str | None, every: bool, log: bool, as_json: bool) -> None:
+    """Show a study, or one of its trials: TRIAL is its number, or `best`."""
     from archsearch.search.cli import tables
-    from archsearch.studies.store import Store
+    from archsearch.studies.stored_study import open_study
 
     if log and trial is None:
-        raise click.UsageError("--log needs the number of a trial: archsearch show STORE TRIAL --log")
-    with Store.open(store) as opened:
-        history = opened.history()
-        if trial is None:
-            _answer(tables.study_json(history), tables.study_table(history), as_json)
-        elif log:
-            text = opened.log(tables.trial_of(history, trial).number)
-            nothing = f"trial {trial} has no output; show the trial itself with: archsearch show {store} {trial}"
-            _answer({"trial": trial, "log": text}, text.rstrip("\n") or nothing, as_json)
-        else:
-            found = tables.trial_of(history, trial)
-            shown = tables.trial_table(history, found)
-            if found.state == "failed":
-                hint = f"show its output and traceback with: archsearch show {store} {trial} --log"
-                shown = tables.with_hint(shown, hint)
-            _answer(tables.trial_json(history, found), shown, as_json)
+        raise click.UsageError("--log needs a trial: archsearch show STORE TRIAL --log")
+    if every and trial is not None:
+        raise click.UsageError("--all shows the trials of a study; leave out the trial")
+    study = open_study(store)
+    history = study.history
+    if every:
+        shown = tables.with_hint(tables.all_trials_table(history), f"show one with: archsearch show {store} TRIAL")
+        _answer([tables.trial_json(history, each) for each in history.trials], shown, as_json)
+        return
+    if trial is None:
+        shown = tables.with_hint(tables.study_table(history), f"show all trials with: archsearch show {store} --all")
+        _answer(tables.study_json(history), shown, as_json)
+        return
+    found = _best(history, store) if trial == "best" else tables.trial_of(history, int(trial))
+    number = found.number
+    if log:
+        text = study.log(number)
+        nothing = f"trial {number} has no output; show the trial itself with: archsearch show {store} {number}"
+        _answer({"trial": number, "log": text}, text.rstrip("\n") or nothing, as_json)
+        return
+    shown = tables.trial_table(history, found)
+    if found.state == "failed":
+        hint = f"show its output and traceback with: archsearch show {store} {number} --log"
+        shown = tables.with_hint(shown, hint)
+    _answer(tables.trial_json(history, found), shown, as_json)
 
 
 @cli.command()
@@ -208,14 +267,11 @@ def show(store: Path, trial: int | None, log: bool, as_json: bool) -> None:
 def best(store: Path, as_json: bool) -> None:
     """Show the best trial, and with several goals also the Pareto front."""
     from archsearch.search.cli import tables
-    from archsearch.studies.best import without_best
-    from archsearch.studies.store import Store
+    from archsearch.studies.stored_study import open_study
 
-    with Store.open(store) as opened:
-        history = opened.history()
-    if history.best is None:
-        raise StudyFailed(f"{store}: {without_best(history)}{tables.hint_without_best(history, store)}")
-    _answer(tables.best_json(history, history.best), tables.best_table(history, history.best), as_json)
+    history = open_study(store).history
+    found = _best(history, store)
+    _answer(tables.best_json(history, found), tables.best_table(history, found), as_json)
 
 
 @cli.command()
@@ -232,6 +288,32 @@ def copy(store: Path, destination: Path, as_json: bool) -> None:
     _answer({"copy": str(destination)}, f"copied to {destination}", as_json)
 
 
+def _spec_file(path: Path, args: Sequence[str]) -> SpecFile:
+    """Read a spec file with its arguments, unless it is a store."""
+    from archsearch.search.engine.spec import SpecFile
+    from archsearch.studies.store import Store
+
+    try:
+        Store.open(path).close()
+    except StoreError:
+        return SpecFile.from_path(path, args)
+    raise SpecError(f"{path} is a store, not a spec; resume it with: archsearch resume {path}")
+
+
+def _best(history: History, store: Path) -> Trial:
+    """The best trial.
+
+    Raises:
+        StudyFailed: There is none.
+    """
+    from archsearch.search.cli import tables
+    from archsearch.studies.best import without_best
+
+    if history.best is None:
+        raise StudyFailed(f"{store}: {without_best(history)}{tables.hint_without_best(history, store)}")
+    return history.best
+
+
 def _settings(**options: Any) -> Settings:
     """The settings of the session from the options, by their names in Python."""
     from archsearch.search.engine.driver import Settings
@@ -243,12 +325,12 @@ def _settings(**options: Any) -> Settings:
 def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None:
     """Run a session of the driver and print its result."""
     from archsearch.search.cli import tables
+    from archsearch.search.engine.interrupts import interruption
 
     try:
         history = session()
     except KeyboardInterrupt:
-        text = f"nothing is lost; continue with: archsearch resume {driver.store_path}"
-        click.echo(f"interrupted; {text if driver.store_path.exists() else 'no trial had started'}", err=True)
+        click.echo(interruption(driver.store_path, f"archsearch resume {driver.store_path}"), err=True)
         raise
     _answer(tables.study_json(history), tables.result(history, driver.store_path), as_json)
 
@@ -256,7 +338,8 @@ def _work(driver: Driver, session: Callable[[], History], as_json: bool) -> None
 def _answer(data: Any, shown: Any, as_json: bool) -> None:
     """Print a result on stdout: `data` as JSON, or `shown` as text or a table."""
     if as_json:
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        narrow = not (sys.stdout.encoding or "").lower().startswith("utf")  # escape what the encoding may lack
+        click.echo(json.dumps(data, indent=2, ensure_ascii=narrow))
         return
     from rich.console import Console
 
@@ -273,7 +356,9 @@ def _answer(data: Any, shown: Any, as_json: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command and exit with its status. The user's errors are printed in one line, without a traceback."""
-    debug = "--debug" in sys.argv
+    debug = "--debug" in split_arguments(sys.argv)[0]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal in cp1252 has no λ or ⋯; as for stderr
     try:
         cli.main(standalone_mode=False)
         code = 0

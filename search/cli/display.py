@@ -20,7 +20,7 @@ from rich.text import Text
 
 from archsearch.search.protocols import ShowProgress, Silent
 from archsearch.studies.formatting import count, duration, number, one_line
-from archsearch.studies.history import History
+from archsearch.studies.history import Fold, History
 from archsearch.studies.records import Ended, Event, Lost, Paused, SessionStarted, Trial
 
 RUNNING_SHOWN = 8  # rows; of further running trials, only the number is shown
@@ -46,14 +46,18 @@ def _on_terminal(store: Path, history: History, session: SessionStarted) -> Pane
     # Pass the real stderr, since sys.stderr is replaced while the output of an inline trial is captured.
     console = Console(file=sys.stderr, highlight=False)
     _announce(console, store, history, session)
-    return Panel(console, history, session) if console.is_terminal else Lines(console, session)
+    return Panel(console, history, session) if console.is_terminal else Lines(console, history, session)
 
 
 class Lines(Silent):
-    """Prints a line for each trial that ends, and for each that pauses and is not continued at once."""
+    """Prints a line for each trial that ends, and for each that pauses and is not continued at once.
 
-    def __init__(self, console: Console, session: SessionStarted) -> None:
+    A line shows the number of trials and the best one as of this trial, even if others ended in the same batch.
+    """
+
+    def __init__(self, console: Console, history: History, session: SessionStarted) -> None:
         self._console = console
+        self._so_far = Fold(history)
         self._session = session
 
     def warn(self, text: str) -> None:
@@ -61,13 +65,17 @@ class Lines(Silent):
 
     def show(self, history: History, events: Sequence[Event]) -> None:
         for event in events:
+            self._so_far.add(event)
             if isinstance(event, Ended | Paused) and history.trials[event.trial].state != "running":
-                of = f"/{self._session.stopping.trials}" if self._session.stopping.trials else ""
-                self._line(f"{history.settled}{of}  {_outcome(history, history.trials[event.trial])}  {_best(history)}")
+                self._settled(self._so_far.history(), event.trial)
             elif isinstance(event, Lost) and event.blame == "worker":
                 self._line(f"trial {event.trial} lost its worker: {event.reason}")
             elif isinstance(event, Lost) and event.blame == "checkpoint":
                 self._line(f"trial {event.trial} starts from the beginning: {event.reason}")
+
+    def _settled(self, history: History, trial: int) -> None:
+        of = f"/{self._session.stopping.trials}" if self._session.stopping.trials else ""
+        self._line(f"{history.settled}{of}  {_outcome(history, history.trials[trial])}  {_best(history)}".rstrip())
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
@@ -166,7 +174,8 @@ def _announce(console: Console, store: Path, history: History, session: SessionS
     trials = count(stopping.trials, "trial") if stopping.trials else "trials"
     within = f" within {duration(stopping.timeout_s)}" if stopping.timeout_s else ""
     done = f", {history.settled} already done" if history.settled else ""
-    on = "in this process" if session.executor == "inline" else f"on {count(session.workers, 'Ray worker')}"
+    places = {"inline": "in this process", "ray": f"on {count(session.workers, 'Ray worker')}"}
+    on = places.get(session.executor, f"in {session.executor}")  # else an executor of the user's own
     text = f"{history.study.name}: {trials}{within} {on}{done}; {history.study.aim}; stored in {store}"
     console.print(text, markup=False, soft_wrap=True)
 

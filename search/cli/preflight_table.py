@@ -38,10 +38,11 @@ def preflight_table(found: Preflight) -> RenderableType:
 def _head(found: Preflight) -> Iterator[RenderableType]:
     size = found.space.size()
     if size == math.inf:
-        many = "infinitely many configurations"
+        space = "infinite space"
     else:
         many = count(int(size), "configuration") if size < 1e9 else f"1e{len(str(int(size))) - 1} configurations"
-    yield Text.assemble((found.study, "bold"), f": {many}, {found.configs:,} checked")
+        space = f"space of {many}"
+    yield Text.assemble((found.study, "bold"), f": {space}; {count(found.configs, 'sampled configuration')} checked")
     if found.data is not None:
         yield Text(f"data: {found.data}")
     if found.rejected_by:
@@ -63,7 +64,7 @@ def _parameters(found: Preflight) -> RenderableType:
 
 def _costs(found: Preflight) -> Iterator[RenderableType]:
     if found.costs is None:
-        yield Text("the objective provides no costs, so only the space was checked")
+        yield Text("check does not run your own objective, so only the space was checked")
         return
     if not found.costs:
         return

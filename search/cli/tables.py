@@ -18,7 +18,7 @@ from archsearch.studies.formatting import count, duration, number, one_line
 from archsearch.studies.goals import OutcomeConstraint, best_first
 from archsearch.studies.history import History
 from archsearch.studies.records import Report, Trial
-from archsearch.studies.stopping_criteria import TRIALS_DONE, option_to_resume
+from archsearch.studies.stopping_criteria import TARGET_REACHED, TRIALS_DONE, option_to_resume
 from archsearch.studies.store import Store
 
 BEST_SHOWN = 10  # rows
@@ -35,6 +35,8 @@ class StoreRow:
         goal: The goal of the study, such as "maximize accuracy".
         trials: The number of trials that it will have, or has if this is not known.
         ended: The number of trials that have ended or paused.
+        pruned: The number of them that were pruned.
+        failed: The number of them that failed.
         best: The best value; None if there is none.
         error: The reason why the store cannot be read; "" if it can.
     """
@@ -44,6 +46,8 @@ class StoreRow:
     goal: str = ""
     trials: int = 0
     ended: int = 0
+    pruned: int = 0
+    failed: int = 0
     best: float | None = None
     error: str = ""
 
@@ -68,26 +72,30 @@ def _store_row(path: Path) -> StoreRow:
             history = store.history()
     except ArchsearchError as error:
         return StoreRow(str(path), error=str(error))
-    best = history.best
-    session = history.session_started
-    trials = session.stopping.trials if session is not None and session.stopping.trials else len(history.trials)
-    value = None if best is None else history.value(best)
-    return StoreRow(str(path), history.study.name, history.study.aim, trials, history.settled, value)
+    session, counts = history.session_started, history.counts()
+    return StoreRow(
+        store=str(path),
+        name=history.study.name,
+        goal=history.study.aim,
+        trials=session.stopping.trials if session is not None and session.stopping.trials else len(history.trials),
+        ended=history.settled,
+        pruned=counts.get("pruned", 0),
+        failed=counts.get("failed", 0),
+        best=None if history.best is None else history.value(history.best),
+    )
 
 
 def store_table(rows: list[StoreRow], folder: Path) -> RenderableType:
     """The stores of a folder as a table, or a sentence if there are none."""
     if not rows:
         return f"no stores in {folder}; create one with: archsearch run SPEC.py"
-    table = _table("store", "study", "goal", "trials", "best")
+    table = _table("store", "study", "goal", numbers=("trials", "pruned", "failed", "best"))
     for row in rows:
-        if row.error:
-            table.add_row(row.store, Text(row.error, style="red"), "", "", "")
-        else:
-            table.add_row(
-                row.store, row.name, row.goal, f"{row.ended}/{row.trials}", "" if row.best is None else number(row.best)
-            )
-    return table
+        if not row.error:
+            counts = (f"{row.ended}/{row.trials}", str(row.pruned), str(row.failed))
+            table.add_row(*map(Text, (row.store, row.name, row.goal, *counts, _value(row.best))))
+    errors = [Text(row.error, style="red") for row in rows if row.error]
+    return Group(*([table] if table.rows else []), *errors)
 
 
 def study_json(history: History) -> dict[str, Any]:
@@ -102,10 +110,10 @@ def study_json(history: History) -> dict[str, Any]:
         "seed": study.seed,
         "budget": study.budget,
         "repeats": study.repeats,
-        "asked": history.session_started.stopping.trials if history.session_started else None,
+        "limits": history.session_started.stopping.to_json() if history.session_started else {},
         "trials": dict(history.counts()),
         "elapsed_s": round(history.elapsed_s, 3),
-        "closed": history.session_ended.reason if history.session_ended else None,
+        "last_session": history.session_ended.reason if history.session_ended else None,
         "best": None if history.best is None else trial_json(history, history.best),
         "front": list(history.front_numbers),
     }
@@ -131,6 +139,13 @@ def study_table(history: History) -> RenderableType:
     if (more := len(failed) - FAILURES_SHOWN) > 0:
         notes.append(Text(f"and {more} more failed", style="red"))
     return Group(facts, *_best_trials(history), *_ranking(history, paused[:BEST_SHOWN], title), *notes)
+
+
+def all_trials_table(history: History) -> RenderableType:
+    """All trials by number, with their states."""
+    if not history.trials:
+        return Text("no trials yet")
+    return _trials_table(history, history.trials, states=True)
 
 
 def _best_trials(history: History) -> list[RenderableType]:
@@ -165,19 +180,31 @@ def front_table(history: History, most: int | None = None) -> list[RenderableTyp
 
 def _ranking(history: History, trials: Sequence[Trial], title: str) -> list[RenderableType]:
     """A table of trials under a title; nothing if there are no trials."""
-    if not trials:
-        return []
-    rows = [_cells(history, trial, violations=any(map(history.broken, trials))) for trial in trials]
+    return [Text(f"\n{title}"), _trials_table(history, trials)] if trials else []
+
+
+def _trials_table(history: History, trials: Sequence[Trial], *, states: bool = False) -> Table:
+    """A table of at least one trial, with their states if `states`."""
+    violations = any(map(history.broken, trials))
+    rows = [_cells(history, trial, states=states, violations=violations) for trial in trials]
     table = _table(*(column for column, _ in rows[0]))
     for row in rows:
-        table.add_row(*(cell for _, cell in row))
-    return [Text(f"\n{title}"), table]
+        table.add_row(*(Text(cell) for _, cell in row))
+    return table
 
 
-def _cells(history: History, trial: Trial, *, violations: bool) -> list[tuple[str, str]]:
-    """A row of `_ranking` as pairs of column and cell; with the constraints that the trial violates if `violations`."""
+def _cells(history: History, trial: Trial, *, states: bool, violations: bool) -> list[tuple[str, str]]:
+    """A row of `_trials_table` as pairs of column and cell.
+
+    Args:
+        history: The study.
+        trial: The trial.
+        states: Show its state.
+        violations: Show the constraints that it violates.
+    """
     study = history.study
-    cells = [("trial", str(trial.number)), *((metric, number(trial.value(metric))) for metric in study.metrics)]
+    cells = [("trial", str(trial.number)), *([("state", trial.state)] if states else [])]
+    cells += [(metric, _value(trial.value(metric))) for metric in study.metrics]
     cells.append(("steps", str(trial.step)))
     if study.repeats > 1:
         cells.append(("runs", str(len(trial.values(study.goal.metric)))))
@@ -206,7 +233,7 @@ def trial_json(history: History, trial: Trial) -> dict[str, Any]:
         "state": trial.state,
         "value": history.value(trial),
         "values": {metric: trial.value(metric) for metric in history.study.metrics},
-        "breaks": [str(each) for each in history.broken(trial)],
+        "violates": [str(each) for each in history.broken(trial)],
         "reason": trial.reason,
         "config": dict(trial.config),
         "proposer": trial.proposal.proposer,
@@ -293,13 +320,18 @@ def result(history: History, store: Path) -> RenderableType:
     waiting = len(history.unfinished if option else history.open_trials("waiting", "running"))
     if waiting or option:
         what = f"{waiting} waiting; " if waiting else ""
-        parts.append(Text(f"{what}continue with: archsearch resume {store} {option or ''}".rstrip()))
+        change = "" if option is None else " a stricter target" if reason == TARGET_REACHED else " a higher limit"
+        parts.append(Text(f"{what}continue with{change}: archsearch resume {store} {option or ''}".rstrip()))
     return Group(*parts, Text(f"store: {store}"))
 
 
 def _counts(history: History) -> str:
     """`12 finished, 3 pruned`; "" if there are no trials."""
     return ", ".join(f"{n:,} {state}" for state, n in history.counts().items())
+
+
+def _value(value: float | None) -> str:
+    return "" if value is None else number(value)
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -320,8 +352,11 @@ def _facts(*rows: tuple[str, str]) -> Table:
     return table
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, numbers: Sequence[str] = ()) -> Table:
+    """An empty table with these columns, followed by columns of numbers, which are aligned at the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(Text(name), overflow="fold")
+    for name in numbers:
+        table.add_column(Text(name), justify="right", no_wrap=True)
     return table

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 from archsearch.search.declaration import Declaration
 from archsearch.search.engine.engine import Engine
+from archsearch.search.engine.hooks import call_hook
 from archsearch.search.engine.interrupts import Interrupts
 from archsearch.search.engine.observers import Observers
 from archsearch.search.engine.preflight import (
@@ -27,13 +29,17 @@ from archsearch.search.engine.preflight import (
     setting_warnings,
 )
 from archsearch.search.engine.provenance import gpu_count, origin
-from archsearch.search.engine.spec import Source, SpecFile, source_from_json, source_of
+from archsearch.search.engine.source import Source, next_key, sent_to_workers, source_of, stored_source
+from archsearch.search.engine.spec import SpecFile
+from archsearch.search.engine.suggestions import promotions
 from archsearch.search.executors import EXECUTORS, quiet_ray
 from archsearch.search.executors.checkpoints import CheckpointCleanup, Checkpoints
+from archsearch.search.executors.isolation import default_settings, settings_for
 from archsearch.search.protocols import Executor, Progress, ShowProgress, Silent, Strategy
 from archsearch.spaces import SpecError, StoreError, StudyFailed
 from archsearch.spaces.argument_checks import whole_number
 from archsearch.spaces.errors import ArgumentError, unknown
+from archsearch.studies.best import hint_if_all_failed
 from archsearch.studies.formatting import count
 from archsearch.studies.history import History
 from archsearch.studies.records import Event, SessionStarted, StudyRecord
@@ -59,7 +65,7 @@ class Settings:
         ray_log: Whether Ray may log to the terminal.
 
     Raises:
-        ArgumentError: `workers` is not a whole number of at least 1.
+        ArgumentError: `workers` is not a whole number of at least 1, or `address` is not a text.
         SpecError: The executor is unknown.
     """
 
@@ -74,6 +80,8 @@ class Settings:
             raise SpecError(unknown("executor", str(self.executor), EXECUTORS))
         if self.workers is not None:
             object.__setattr__(self, "workers", whole_number(self.workers, "workers", least=1))
+        if self.address is not None and not isinstance(self.address, str):
+            raise ArgumentError("address", f"must be 'HOST:PORT' or 'auto', got {self.address!r}")
 
 
 @dataclass(frozen=True)
@@ -130,12 +138,6 @@ class Driver:
         with Store.create(self.store_path, record, meta) as store:
             try:
                 return self._run_and_release(store, History(record), session)
-            except SpecError as error:
-                if store.empty:
-                    raise
-                raise SpecError(
-                    f"{error}; delete {store.path}, which contains no other trials, before the next run"
-                ) from error
             finally:
                 if store.empty:  # no session has started: an empty store would only block the next run
                     store.discard()
@@ -162,11 +164,13 @@ class Driver:
             The history of the study.
 
         Raises:
-            StoreError: The store belongs to a study with a different declaration.
+            StoreError: The store belongs to a study with a different declaration, or to a Session.
         """
         if not self.store_path.exists():
             return self.run()
         with Store.open(self.store_path, write=True) as store:
+            if store.meta["source"]["kind"] == "session":
+                raise StoreError(f"{store.path} belongs to a Session, not to a Study; use another file")
             history = store.history()
             if changes := self._changes(history.study):
                 lines = "".join(f"\n  {change}" for change in changes)
@@ -174,7 +178,12 @@ class Driver:
                     f"{store.path} belongs to a study that was declared differently; use another store, or restore the "
                     f"former declaration:{lines}"
                 )
-            return self._continue(store, history, self._session_started(None))
+            session = self._session_started(None)
+            if (session.stopping.trials or math.inf) < len(history.trials):
+                # The study was extended since. Its declaration asks for fewer trials, so there is nothing more to do.
+                stopping = replace(session.stopping, trials=len(history.trials))
+                session = replace(session, stopping=stopping)
+            return self._continue(store, history, session)
 
     def _changes(self, before: StudyRecord) -> list[str]:
         """The differences from the study in the store, except for limits and resources."""
@@ -212,30 +221,32 @@ class Driver:
     def _can_continue(self, history: History) -> bool:
         """Whether there are waiting or running trials, or a paused one that the strategy would promote."""
         strategy: Strategy = self.study.strategy  # type: ignore[assignment]  # a name was resolved at construction
-        return bool(history.open_trials("waiting", "running") or strategy.promote(history, 1))
+        return bool(history.open_trials("waiting", "running") or promotions(strategy, history))
 
     def _run_and_release(self, store: Store, history: History, session: SessionStarted) -> History:
         try:
             return self._search(store, history, session)
         finally:
-            self.study.trainable.release()
+            call_hook(self.study.trainable, "release")
 
     def _search(self, store: Store, history: History, session: SessionStarted) -> History:
         # Called in the driver before any worker starts, so that mistakes in the data are found here.
-        shared = prepare(self.study)
+        with self.source.arguments(), settings_for(self.study.trainable):
+            shared = prepare(self.study)
         self._check_data(store, history, shared)
         self._check_gpus()
         check_budget(self.study, shared)
         warnings: list[str] = []
         if not history.trials:
             spec = self.source.path if isinstance(self.source, SpecFile) else None
-            found = (
-                check_space(self.study),
-                check_functions(self.study, shared),
-                rehearse(self.study, shared, spec=spec),
-            )
+            with self.source.arguments():
+                found = (
+                    check_space(self.study),
+                    check_functions(self.study, shared),
+                    rehearse(self.study, shared, spec=spec),
+                )
             warnings += setting_warnings(self.study, session.stopping.trials, address=self.settings.address)
-            warnings += [*self.study.trainable.data_warnings(shared), *filter(None, found)]
+            warnings += [*call_hook(self.study.trainable, "data_warnings", shared), *filter(None, found)]
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         cleanup = CheckpointCleanup(checkpoints, history)
         with (
@@ -243,9 +254,11 @@ class Driver:
             closing(cleanup),
             Observers(self.study.observers, history, progress.warn) as observers,
         ):
-            for warning in filter(None, [*warnings, self.source.warning]):
+            for warning in filter(None, [*self.source.warnings, *warnings, hint_if_all_failed(history, store.path)]):
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)
+            if key := next_key(store.meta, self.source):
+                store.note(key, self.source.to_json())  # the code was changed: a later `resume` continues with this one
             del shared  # the executor owns the data now; on Ray, this would be a second copy
 
             def commit(after: History, events: Sequence[Event]) -> None:
@@ -255,7 +268,7 @@ class Driver:
                 observers.tell(after, events)
 
             try:
-                with Interrupts() as interrupts:
+                with Interrupts() as interrupts, self.source.arguments(), default_settings():
                     history = Engine(
                         history,
                         replace(session, at=time.time(), workers=executor.capacity),
@@ -269,8 +282,10 @@ class Driver:
                         interruptible=interrupts.allowed,
                     ).run()
             except StudyFailed as error:
-                failed = store.history().in_state("failed")[-1].number
-                raise StudyFailed(f"{error}; see its log: archsearch show {store.path} {failed} --log") from error
+                raise StudyFailed(_with_advice(f"{error}; see the log", store)) from None
+            except SpecError as error:  # no trial has reported the metric
+                hint = hint_if_all_failed(store.history(), store.path)
+                raise SpecError(f"{error}; {hint}" if hint else str(error)) from None
             finally:
                 executor.close()
         return self._check_result(history, store)
@@ -285,17 +300,18 @@ class Driver:
                 raise StudyFailed(
                     f"no finished trial satisfies {kept}; see the closest ones: archsearch show {store.path}"
                 )
-            failed = history.in_state("failed")
-            trial = f" {failed[-1].number} --log" if failed else ""
-            raise StudyFailed(f"no trial has finished; see why: archsearch show {store.path}{trial}")
+            raise StudyFailed(_with_advice("no trial has finished; see why", store))
         return history
 
     def _executor(self, session: SessionStarted, shared: Any, checkpoints: Checkpoints) -> Executor:
         study = self.study
+        if isinstance(study.executor, Executor) and session.executor == executor_name(study.executor):
+            call_hook(study.trainable, "attach", shared)
+            return study.executor
         if session.executor == "inline":
             from archsearch.search.executors.inline import InlineExecutor
 
-            study.trainable.attach(shared)
+            call_hook(study.trainable, "attach", shared)
             return InlineExecutor(study.trainable, "cuda" if study.gpus else "cpu", study.cpus, checkpoints)
         if not self.settings.ray_log:
             quiet_ray()
@@ -303,7 +319,7 @@ class Driver:
 
         return RayExecutor(
             self.source.objective,
-            shared,
+            sent_to_workers(self.source, shared),
             workers=session.workers,
             cpus=study.cpus,
             gpus=study.gpus,
@@ -317,7 +333,13 @@ class Driver:
         mine, last = self.settings, before or self.study
         stopping = last.stopping.overridden(mine.stopping)
         stopping.check(gpus=self.study.gpus)
-        executor = mine.executor or last.executor
+        executor = mine.executor or executor_name(last.executor)
+        own = isinstance(self.study.executor, Executor) and executor == executor_name(self.study.executor)
+        if not own and executor not in EXECUTORS:
+            raise SpecError(
+                f"the study ran in {executor}, an executor of your own, which is not stored; continue it with "
+                'Study.run(resume=True), or choose another: --executor ray, or resume(..., executor="ray")'
+            )
         if executor == "inline" and (mine.workers or 1) > 1:
             raise ArgumentError(
                 "workers", f"must be 1 in the inline executor, got {mine.workers}; use the ray executor"
@@ -326,7 +348,7 @@ class Driver:
         return SessionStarted(
             at=time.time(),
             stopping=stopping,
-            workers=1 if executor == "inline" else wanted or self._default_workers(stopping.trials),
+            workers=1 if own or executor == "inline" else wanted or self._default_workers(stopping.trials),
             executor=executor,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -343,7 +365,7 @@ class Driver:
 
     def _check_data(self, store: Store, history: History, shared: Any) -> None:
         """Compare the data with the fingerprint in the store: trials on other data are not comparable."""
-        found, kept = self.study.trainable.fingerprint_of(shared), store.meta.get("data")
+        found, kept = call_hook(self.study.trainable, "fingerprint_of", shared), store.meta.get("data")
         if found is None or found == kept:
             return
         if kept is not None:
@@ -361,6 +383,15 @@ class Driver:
             )
 
 
+def _with_advice(text: str, store: Store) -> str:
+    """The text with the command that shows the last failed trial, and with what to do if all trials failed."""
+    history = store.history()
+    failed = history.in_state("failed")
+    trial = f" {failed[-1].number} --log" if failed else ""
+    hint = hint_if_all_failed(history, store.path)
+    return f"{text}: archsearch show {store.path}{trial}{f'; {hint}' if hint else ''}"
+
+
 def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | None = None) -> Driver:
     """Create the driver of a stored study, which loads the spec from the store.
 
@@ -375,7 +406,7 @@ def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | N
     """
     with Store.open(path) as store:
         meta = store.meta
-    source = source_from_json(meta["source"])
+    source = stored_source(meta, Path(path))
     study = overridden(source.load(), meta["overrides"])
     return Driver(study, source, Path(path), settings, show_progress, meta["overrides"])
 
@@ -383,6 +414,11 @@ def stored(path: str | Path, settings: Settings, show_progress: ShowProgress | N
 def overridden(study: Declaration, overrides: dict[str, Any]) -> Declaration:
     """The study with the values from the command line in place of the spec's."""
     return replace(study, **overrides) if overrides else study
+
+
+def executor_name(executor: Executor | str) -> str:
+    """The name under which the executor is recorded."""
+    return executor if isinstance(executor, str) else type(executor).__name__
 
 
 def store_path(study: Declaration, given: str | Path | None) -> Path:

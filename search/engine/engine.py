@@ -15,9 +15,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from archsearch.search.engine.stopping import StopSession, attribute_errors
+from archsearch.search.engine.stopping import StopSession, attribute_errors, component_failed, failure_kind
 from archsearch.search.engine.suggestions import Suggester
-from archsearch.search.protocols import Executor, Job, Pruner, Stop, Strategy
+from archsearch.search.protocols import Continue, Executor, Job, Pruner, Stop, Strategy
 from archsearch.spaces import ExecutionError, SpecError, StudyFailed
 from archsearch.spaces.errors import unknown
 from archsearch.studies.formatting import count
@@ -28,6 +28,7 @@ from archsearch.studies.records import (
     Extended,
     Failed,
     Finished,
+    Logged,
     Lost,
     Paused,
     Proposed,
@@ -41,7 +42,7 @@ from archsearch.studies.records import (
 )
 from archsearch.studies.stopping_criteria import TRIALS_DONE
 
-MAX_EQUAL_FAILURES = 5  # the study stops if this many first trials of a session all fail with the same error
+MAX_EQUAL_FAILURES = 5  # the study stops if this many first trials of a session all fail alike
 
 Commit = Callable[[History, Sequence[Event]], None]
 
@@ -105,7 +106,7 @@ class Engine:
             The history at the end of the session.
 
         Raises:
-            StudyFailed: The first trials all failed with the same error.
+            StudyFailed: The first trials all failed alike; see `failure_kind`.
             SpecError: The objective never reports the study's metric.
             ExecutionError: The strategy, the pruner or the executor failed, or the strategy proposed a configuration
                 that is not in the space.
@@ -201,7 +202,7 @@ class Engine:
             budget=self.history.study.budget,
             seed=trial_seed(self.history.study.seed, trial.number, run=len(trial.repeats)),
             until=trial.proposal.budget,
-            metric=metrics[0] if len(metrics := self.history.study.metrics) == 1 else None,
+            metrics=tuple(self.history.study.metrics),
         )
         if (last := trial.resumable) is not None:
             job = replace(job, from_step=last.step, checkpoint=last.checkpoint, worked_s=last.seconds)
@@ -224,12 +225,15 @@ class Engine:
 
     def _apply(self, event: Event, ending: Set[int]) -> None:
         match event:
-            case Ended(at, number, Finished()) if (metric := self._missing_metric(number)) is not None:
-                self._end(Ended(at, number, Failed(self._missing_metric_error(metric, number))))
-                self._check_metric(metric, number)
+            # It may pause without a metric that does not come with every report.
             case Ended(at, number, Finished()) if self._should_pause(self.history.trials[number]):
                 self._in_flight.discard(number)
                 self._record(Paused(at, number))
+            case Ended(at, number, Finished()) if (metric := self._missing_metric(number)) is not None:
+                error = self._missing_metric_error(metric, number)
+                self._record(Logged(at, number, f"{error}\n"))  # the log of a failed trial is never empty
+                self._end(Ended(at, number, Failed(error)))
+                self._check_metric(metric, number)
             case Ended(at, number, Finished()) if self._is_promising(self.history.trials[number]):
                 self._in_flight.discard(number)
                 self._record(RunCompleted(at, number))
@@ -275,11 +279,17 @@ class Engine:
 
     def _judge(self, number: int) -> None:
         with attribute_errors("pruner", self._pruner):
-            verdict = self._pruner.judge(self.history.trials[number], self.history)
+            verdict: object = self._pruner.judge(self.history.trials[number], self.history)
         match verdict:
-            case Stop(reason):
+            case Continue():
+                pass
+            case Stop(str(reason)):
                 self._executor.stop(number)
                 self._end(Ended(self._clock(), number, Pruned(reason)))
+            case _:
+                text = "with a text as reason, " * isinstance(verdict, Stop)
+                problem = f"must return Continue() or Stop(reason) from judge, {text}got {verdict!r}"
+                raise component_failed("pruner", self._pruner, problem)
 
     def _handle_lost(self, event: Lost) -> None:
         self._in_flight.discard(event.trial)
@@ -296,9 +306,10 @@ class Engine:
         trial = self.history.trials[event.trial]
         self._ended_trials.append(trial)
         if len(self._ended_trials) == MAX_EQUAL_FAILURES and all(t.state == "failed" for t in self._ended_trials):
-            errors = {t.reason for t in self._ended_trials}
-            if len(errors) == 1:
-                text = f"the first {MAX_EQUAL_FAILURES} trials all failed with: {errors.pop()}"
+            reasons = [t.reason for t in self._ended_trials]
+            if len({*map(failure_kind, reasons)}) == 1:
+                how = "with" if len({*reasons}) == 1 else "alike, the last one with"
+                text = f"the first {MAX_EQUAL_FAILURES} trials all failed {how}: {reasons[-1]}"
                 raise StopSession(text, StudyFailed(text))
 
     def _missing_metric(self, number: int) -> str | None:

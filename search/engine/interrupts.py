@@ -6,7 +6,20 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+
+
+def interruption(store: Path, *ways: str) -> str:
+    """What to tell the user after Ctrl-C.
+
+    Args:
+        store: The store of the study.
+        ways: The commands or calls that continue it.
+    """
+    if not store.exists():
+        return "interrupted; no trial had started"
+    return f"interrupted; nothing is lost; continue with: {' or '.join(ways)}"
 
 
 class Terminated(KeyboardInterrupt):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from archsearch.search.executors.worker import unrecorded
+from archsearch.search.executors.output import unrecorded
 from archsearch.search.protocols import Observer
+from archsearch.search.user_code import describe
 from archsearch.studies.history import History
 from archsearch.studies.records import Ended, Event, SessionEnded
 
@@ -103,7 +102,7 @@ class _ObserverThread:
         except BaseException as error:  # noqa: BLE001 - an observer may raise anything, including SystemExit
             if not self._raised:
                 self._raised = True
-                self._warn(f"{self._name} failed in {method}: {_describe(error)}; the study goes on")
+                self._warn(f"{self._name} failed in {method}: {describe(error)}; the study goes on")
 
 
 def _method_calls(event: Event, history: History, best: int | None) -> list[tuple[str, tuple[Any, ...]]]:
@@ -117,9 +116,3 @@ def _method_calls(event: Event, history: History, best: int | None) -> list[tupl
         case SessionEnded():
             calls.append(("on_study_end", (history,)))
     return calls
-
-
-def _describe(error: BaseException) -> str:
-    """`ValueError: no such key (my_observer.py, line 12)`."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{traceback.format_exception_only(error)[-1].strip()} ({Path(place.filename).name}, line {place.lineno})"

@@ -24,10 +24,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archsearch.search.declaration import Declaration
+from archsearch.search.engine.hooks import call_hook
+from archsearch.search.executors.isolation import settings_for
 from archsearch.search.protocols import Pruner, Strategy
+from archsearch.search.user_code import describe, message_of
 from archsearch.search.validation import check_metrics
-from archsearch.spaces import ArchsearchError, Config, Space, SpecError
-from archsearch.spaces.errors import describe
+from archsearch.spaces import ArchsearchError, Choice, Config, Space, SpecError
+from archsearch.spaces.flattening import Parameter
 from archsearch.studies.formatting import count, duration, file_size, one_line, percent
 from archsearch.studies.goals import Goal
 
@@ -39,7 +42,6 @@ LIMIT_S = 60.0  # the time limit for counting costs
 REHEARSAL_SAMPLES = 20  # samples that are rehearsed
 REHEARSAL_LIMIT_S = 0.3  # the time limit for the rehearsal, unless all have failed so far
 CONSTRAINT_DRAWS = 500  # draws for measuring, before a run, how many the constraints reject
-REASON_LIMIT = 300  # characters
 HIGH_REJECTION = 0.9  # a larger share of rejected draws causes a warning
 MAX_REJECTION_SHOWN = 0.9999  # never show 100 %: a legal configuration was found
 
@@ -52,6 +54,9 @@ class Range:
     median: int
     most: int
     config: Config
+
+    def to_json(self) -> dict[str, Any]:
+        return {"min": self.least, "median": self.median, "max": self.most, "config": dict(self.config)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ class Preflight:
                 for parameter in self.space.parameters
             ],
             "rejected": {"share": self.rejected, "by_constraint": dict(self.rejected_by)},
-            "costs": None if self.costs is None else {name: asdict(found) for name, found in self.costs.items()},
+            "costs": None if self.costs is None else {name: found.to_json() for name, found in self.costs.items()},
             "failed": self.failed,
             "failures": [asdict(failure) for failure in self.failures],
             "rehearsal": self.rehearsal.to_json(),
@@ -166,9 +171,10 @@ def preflight(study: Declaration, samples: int, *, limit_s: float = LIMIT_S) -> 
             configuration.
     """
     try:
-        return _preflight(study, samples, limit_s)
+        with settings_for(study.trainable):
+            return _preflight(study, samples, limit_s)
     finally:
-        study.trainable.release()
+        call_hook(study.trainable, "release")
 
 
 def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
@@ -204,7 +210,7 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
     return Preflight(
         study=study.name,
         space=space,
-        data=objective.summary_of(shared),
+        data=call_hook(objective, "summary_of", shared),
         configs=len(configs),
         active={name: sum(name in config for config in configs) / len(configs) for name in space},
         rejected=rejected.share,
@@ -276,7 +282,8 @@ def _rehearse(study: Declaration, shared: Any, configs: Iterator[Config], limit_
     began = math.inf
     for config in configs:
         tried += 1
-        outcome = _attempt(study.trainable.rehearse, config, shared)
+        with settings_for(study.trainable):
+            outcome = _attempt(study.trainable.rehearse, config, shared)
         if isinstance(outcome, _Failed):
             _add(failures, outcome.reason, config)
         else:
@@ -302,8 +309,8 @@ def check_functions(study: Declaration, shared: Any) -> str | None:
         SpecError: One fails, and trials do not use a GPU.
     """
     try:
-        with _silenced():
-            study.trainable.check_functions(shared)
+        with _silenced(), settings_for(study.trainable):
+            call_hook(study.trainable, "check_functions", shared)
     except SpecError as error:
         if not study.gpus:
             raise
@@ -320,9 +327,9 @@ def prepare(study: Declaration) -> Any:
         ArchsearchError: The data is invalid.
         SpecError: The objective does not report a metric of the study on this data.
     """
-    _check_goal(study, study.trainable.peek_metrics())
-    shared = study.trainable.prepare()
-    _check_goal(study, study.trainable.metrics_of(shared))
+    _check_goal(study, call_hook(study.trainable, "peek_metrics"))
+    shared = call_hook(study.trainable, "prepare")
+    _check_goal(study, call_hook(study.trainable, "metrics_of", shared))
     return shared
 
 
@@ -341,6 +348,7 @@ def setting_warnings(study: Declaration, trials: int | None, *, address: str | N
     """
     record = study.record()
     warnings = [warning for goal in record.goals if (warning := _direction_warning(goal)) is not None]
+    warnings += [warning for parameter in record.space.free if (warning := _step_warning(parameter)) is not None]
     if study.executor == "inline" and (study.workers or 1) > 1:
         warnings.append(
             f"executor='inline' runs one trial at a time, so workers={study.workers} has no effect; remove it, or use "
@@ -353,8 +361,15 @@ def setting_warnings(study: Declaration, trials: int | None, *, address: str | N
         )
     for part in (study.strategy, study.pruner):
         if isinstance(part, Strategy | Pruner):  # a name was resolved when the study was declared
-            warnings += part.warnings_for(record, trials)
+            warnings += call_hook(part, "warnings_for", record, trials)
     return warnings
+
+
+def _step_warning(parameter: Parameter) -> str | None:
+    domain = parameter.domain
+    if isinstance(domain, Choice) or not domain.step or (highest := domain.from_unit(1.0)) == domain.high:
+        return None
+    return f"'{parameter.name}' never reaches {domain.high}: with step={domain.step}, its highest value is {highest}"
 
 
 # Words in the names of metrics that imply whether higher or lower is better.
@@ -392,7 +407,7 @@ def check_budget(study: Declaration, shared: Any) -> None:
     Raises:
         SpecError: The objective does not support the budget.
     """
-    study.trainable.check_budget(study.budget, shared)
+    call_hook(study.trainable, "check_budget", study.budget, shared)
 
 
 def corners(space: Space) -> list[dict[str, Any]]:
@@ -437,7 +452,7 @@ def _silenced() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """The error in one line, with the line of the user's code that raised it and its notes, which may name a layer."""
     own = isinstance(error, ArchsearchError)
-    told = " ".join(str(error).split())[:REASON_LIMIT] if own else describe(error, limit=REASON_LIMIT)
+    told = message_of(error) if own else describe(error)
     return "; ".join([told, *getattr(error, "__notes__", ())])
 
 
@@ -477,8 +492,8 @@ def _activity_warnings(configs: Sequence[Config], space: Space) -> Iterator[str]
     idle = [parameter.name for parameter in space.free if not any(parameter.name in config for config in configs)]
     if idle:
         yield (
-            f"{', '.join(idle)} is active in none of {count(len(configs), 'configuration')}; check its condition "
-            "and the constraints that use it"
+            f"{', '.join(idle)} {'is' if len(idle) == 1 else 'are'} active in none of "
+            f"{count(len(configs), 'configuration')}; check the conditions and the constraints"
         )
 
 

@@ -1,11 +1,15 @@
-"""How the engine leaves its loop: a stopping criterion is met, or a component has failed."""
+"""How the engine leaves its loop: a stopping criterion is met, a component has failed, or all trials fail alike."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
+from archsearch.search.user_code import describe, with_place
 from archsearch.search.validation import stable_repr
 from archsearch.spaces import ArchsearchError, ExecutionError
 
@@ -35,7 +39,53 @@ def attribute_errors(what: str, who: object) -> Iterator[None]:
         StopSession: The block raised an exception.
     """
     try:
-        yield
+        # NumPy's default error handling, also if the spec or the program of a `Session` has changed it
+        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            yield
     except Exception as error:
-        text = f"the {what} {stable_repr(who)} failed: {error if isinstance(error, ArchsearchError) else repr(error)}"
-        raise StopSession(text, ExecutionError(text)) from error
+        said = with_place(str(error), error) if isinstance(error, ArchsearchError) else describe(error)
+        raise component_failed(what, who, f"failed: {said}") from error
+
+
+def component_failed(what: str, who: object, problem: str) -> StopSession:
+    """Create the exception that ends the session because a plug-in failed.
+
+    Args:
+        what: The role of the plug-in, such as "strategy".
+        who: The plug-in.
+        problem: What it did, as a sentence without its subject.
+    """
+    text = f"the {what} {stable_repr(who)} {problem}"
+    return StopSession(text, ExecutionError(text))
+
+
+_PLACE = re.compile(r" \([^()]+, line \d+\)$")  # at the end of a reason; see `search.user_code`
+_PATH = re.compile(
+    r"""(['"])[^'"]*[/\\][^'"]*\1"""  # in quotes: it may contain spaces
+    r"""|[^\s'"()<>:,;]*[/\\][^\s'"()<>:,;]+"""
+)
+_NUMBER = re.compile(r"0x[0-9a-fA-F]+|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NUMBERS = re.compile(r"#(?:\s*[,x]\s*#)*,?")  # shapes, also of other ranks: (#, #), #x#, (#,)
+_COMPARED = 200  # characters of the text; a long message may be cut off at a place that depends on its numbers
+_DIVERGED = re.compile(r"^Diverged: |\bis (?:nan|-?inf)\b")
+
+
+def failure_kind(reason: str) -> tuple[str, str]:
+    """What the reasons of two failed trials share if they have the same cause.
+
+    That is the exception, the place in the user's code, and the text without numbers, addresses and paths: the message
+    of one mistake contains the shapes and files of each trial. A loss that is not finite depends on the configuration
+    rather than on a mistake, so only equal reasons are alike there.
+
+    Args:
+        reason: The reason of a failed trial: "ValueError: no such key (train.py, line 12)".
+
+    Returns:
+        The place, which may be empty, and the beginning of the text without what differs.
+    """
+    if _DIVERGED.search(reason):
+        return "", reason
+    found = _PLACE.search(reason)
+    place, text = (found[0], reason[: found.start()]) if found else ("", reason)
+    text = _NUMBERS.sub("#", _NUMBER.sub("#", _PATH.sub("…", text)))
+    return place, text[:_COMPARED]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from archsearch.search.engine.stopping import attribute_errors
+from archsearch.search.engine.answers import checked_extensions, checked_proposals
+from archsearch.search.engine.stopping import StopSession, attribute_errors
 from archsearch.search.protocols import Strategy
-from archsearch.spaces import SpecError
-from archsearch.studies.formatting import count
+from archsearch.spaces import ExecutionError
 from archsearch.studies.history import History
 from archsearch.studies.records import STARTED_WITH, Extension, Proposal
 
@@ -79,9 +78,7 @@ class Suggester:
     def extensions(self, history: History, free: int) -> list[Extension]:
         """Return the paused trials that the strategy promotes, at most `free` of them."""
         with attribute_errors("strategy", self._strategy):
-            extensions = self._call(lambda: self._strategy.promote(history, free))
-            _check_extensions(history, extensions, free)
-        return extensions
+            return checked_extensions(history, self._call(lambda: self._strategy.promote(history, free)), free)
 
     def close(self) -> None:
         """Wait for the call in progress and cancel the pending one."""
@@ -94,15 +91,21 @@ class Suggester:
     def _ask(self, history: History, n: int) -> list[Proposal]:
         return self._strategy.ask(history, n, history.study.generator(len(history.trials)))
 
-    def _check_proposals(self, history: History, proposals: list[Proposal], n: int) -> list[Proposal]:
-        """Check the proposals, since the strategy may be the user's own."""
-        if len(proposals) > n:
-            raise SpecError(f"it returned {count(len(proposals), 'proposal')}, but at most {n} may be returned")
-        for proposal in proposals:
-            history.study.space.check(proposal.config)
-            json.dumps(dict(proposal.state), allow_nan=False)
-        named = (replace(each, proposer=each.proposer or type(self._strategy).__name__.lower()) for each in proposals)
-        return [history.study.completed(proposal) for proposal in named]
+    def _check_proposals(self, history: History, proposals: object, n: int) -> list[Proposal]:
+        default = type(self._strategy).__name__.lower()
+        return [history.study.completed(each) for each in checked_proposals(history, proposals, n, default)]
+
+
+def promotions(strategy: Strategy, history: History) -> list[Extension]:
+    """The next paused trial that a strategy promotes, if any, outside of a session.
+
+    Raises:
+        ExecutionError: The strategy failed.
+    """
+    try:
+        return Suggester(strategy, ahead=False).extensions(history, 1)
+    except StopSession as stopped:
+        raise stopped.error or ExecutionError(stopped.reason) from stopped.__cause__
 
 
 def _suggestions(history: History, proposals: Sequence[Proposal], seen: int) -> list[Suggestion]:
@@ -115,15 +118,3 @@ def _suggestions(history: History, proposals: Sequence[Proposal], seen: int) -> 
         for place, proposal in enumerate(proposals, start=number)
     ]
     return [Suggestion(proposal, seen) for proposal in begun]
-
-
-def _check_extensions(history: History, extensions: Sequence[Extension], free: int) -> None:
-    numbers = [extension.trial for extension in extensions]
-    paused = {trial.number: trial for trial in history.open_trials("paused")}
-    if len(numbers) > free or len(set(numbers)) < len(numbers):
-        raise SpecError(f"it promoted trials {numbers}, but at most {free} may be promoted, each once")
-    for extension in extensions:
-        trial, most = paused.get(extension.trial), history.study.budget
-        if trial is None or most is None or not trial.step < extension.budget <= most:
-            raise SpecError(f"{extension!r} must name a paused trial, with a budget above its steps and up to {most}")
-        json.dumps(dict(extension.state), allow_nan=False)

@@ -33,10 +33,10 @@ class InlineExecutor(Executor):
         cpus: int = 1,
         checkpoints: Checkpoints | None = None,
     ) -> None:
+        self._threads_before = use_threads(cpus)  # first, since the trials get the settings of now
         self._worker = Worker(objective, device, interruptible=True, checkpoints=checkpoints)
         self._queued: Job | None = None
         self._stop = False
-        self._threads_before = use_threads(cpus)
 
     def submit(self, job: Job) -> str:
         if self._queued is not None:

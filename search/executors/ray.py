@@ -27,16 +27,20 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 
 from archsearch.search.executors.checkpoints import Checkpoints
+from archsearch.search.executors.output import OutputCapture, OutputFile, remaining_output
 from archsearch.search.executors.worker import Worker, use_threads
 from archsearch.search.protocols import UNSTAMPED, Executor, Job, Objective
+from archsearch.search.user_code import describe
 from archsearch.spaces import ExecutionError
 from archsearch.studies.formatting import count, number
-from archsearch.studies.records import Ended, Event, Logged, Lost
+from archsearch.studies.records import Ended, Event, Failed, Logged, Lost
 
 _REACH_TIMEOUT_S = 5.0
+_SOCKET_BYTES = 75  # of `/ray/session_2026-11-30_12-00-00_123456_1234567/sockets/plasma_store` and some more
+_MAX_SOCKET_BYTES = 103  # the path of a Unix socket, on macOS
 _CLOSE_TIMEOUT_S = 3.0  # for the `finally` blocks of the objectives when the session ends
 
 
@@ -53,11 +57,12 @@ class _Actor:
         checkpoints: Checkpoints | None,
         crash: str,
     ) -> None:
-        capture = None
         with suppress(OSError):  # these files and folders may not exist on another machine of the cluster
             self._crash = Path(crash).open("w", encoding="utf-8")  # noqa: SIM115 - stays open until the process ends
             faulthandler.enable(self._crash)
-            capture = _output_file(Path(crash)).open("w", encoding="utf-8", errors="surrogatepass")
+        output = _open_output(_output_file(Path(crash)))
+        if output is not None:
+            output.redirect_descriptors()  # before anything of the user's runs, which may keep them
         with suppress(OSError):
             os.chdir(folder)
             sys.path.append(folder)
@@ -67,7 +72,7 @@ class _Actor:
         objective = make_objective()
         use_threads(threads)
         objective.attach(shared)
-        self._worker = Worker(objective, device, capture=capture, checkpoints=checkpoints)
+        self._worker = Worker(objective, device, capture=OutputCapture(output), checkpoints=checkpoints)
 
     def ready(self) -> None:
         """Return as soon as the objective is loaded."""
@@ -108,13 +113,13 @@ class RayExecutor(Executor):
         cpus: The number of CPUs of each worker.
         gpus: The number of GPUs of each worker; workers share a GPU if it is below 1.
         checkpoints: Where trials save their states; None if they do not.
-        address: The address of an existing cluster; None to start a local Ray. Ignored if this process has already
-            started Ray.
+        address: The address of an existing cluster; None to start a local Ray, or to use the one to which this process
+            is already connected.
         ray_log: Whether Ray may log to the terminal.
 
     Raises:
-        ExecutionError: The cluster cannot be reached, has too few CPUs or GPUs, or its workers cannot load the
-            objective.
+        ExecutionError: The cluster cannot be reached, this process is connected to another one, it has too few CPUs or
+            GPUs, or its workers cannot load the objective.
     """
 
     def __init__(
@@ -135,6 +140,8 @@ class RayExecutor(Executor):
         try:
             if self._owns_ray:
                 start_ray(address, workers * cpus, ray_log)
+            elif address is not None:
+                _check_connected_to(address)
             _check_resources(workers, cpus, gpus)
             self._new_actor = _actor_maker(make_objective, ray.put(shared), cpus, gpus, checkpoints)
             self._slots = [self._new_slot(f"worker-{index}") for index in range(workers)]
@@ -190,14 +197,13 @@ class RayExecutor(Executor):
         call, slot.call = slot.call, None
         try:
             events, clean, started = ray.get(call)
+        except (RayTaskError, RaySystemError) as error:
+            yield from self._handle_error(slot, error)
+            return
         except RayError as error:
             if isinstance(error, RayActorError) and error.actor_init_failed:
                 raise ExecutionError(f"{slot.name} could not load the study: {_last_line(error)}") from error
-            if slot.trial is not None and slot.queued is None:  # a queued job is sent to the new worker instead
-                yield from _remaining_output(slot)
-                yield Lost(UNSTAMPED, slot.trial, f"{slot.name} died: {_death_reason(slot, error)}", "worker")
-                slot.trial = None
-            self._replace_worker(slot)
+            yield from self._handle_death(slot, error)
             return
         yield from events
         if any(isinstance(event, Ended | Lost) for event in events):
@@ -206,6 +212,43 @@ class RayExecutor(Executor):
             slot.queued = slot.sent
         if not clean and (slot.trial is None or slot.queued is not None):
             self._replace_worker(slot)
+
+    def _handle_death(self, slot: _Slot, error: RayError) -> Iterator[Event]:
+        """The worker has died. Its trial is lost, and may be started again."""
+        ran, lost, text = self._interrupted(slot)
+        text += _crash_report(slot)
+        reason = f"{slot.name} died: {_death_reason(text, error)}"
+        if ran is not None and (text or ran == lost):
+            yield Logged(UNSTAMPED, ran, text or f"{reason}\n")
+        if lost is not None:
+            yield Lost(UNSTAMPED, lost, reason, "worker")
+        self._replace_worker(slot)
+
+    def _handle_error(self, slot: _Slot, error: RayError) -> Iterator[Event]:
+        """An exception has escaped from the worker, which lives. The trial has failed: it would do so again."""
+        ran, failed, text = self._interrupted(slot)
+        if ran is not None:
+            yield Logged(UNSTAMPED, ran, f"{text}{error}\n")
+        if failed is not None:
+            cause = error.cause if isinstance(error, RayTaskError) else error
+            yield Ended(UNSTAMPED, failed, Failed(describe(cause)))
+        self._replace_worker(slot)
+
+    def _interrupted(self, slot: _Slot) -> tuple[int | None, int | None, str]:
+        """What a call that brought no events has interrupted. The slot is freed, or queues its job again.
+
+        Returns:
+            The trial that was running or being closed, and its output since its last report; between them, the trial
+            that has been lost: None if it was being closed, or has not begun.
+        """
+        ran, text = remaining_output(_output_file(slot.crash))
+        sent = slot.sent
+        if slot.queued is None and sent is not None and sent.number == slot.trial and ran not in (None, sent.number):
+            slot.queued = sent  # the call has not come so far; the job is sent to the new worker
+        lost = None
+        if slot.queued is None:
+            lost, slot.trial = slot.trial, None
+        return lost if ran is None else ran, lost, text
 
     def _replace_worker(self, slot: _Slot) -> None:
         """Start another process for the slot. It gets the queued job."""
@@ -254,11 +297,20 @@ def start_ray(address: str | None, cpus: int, ray_log: bool) -> None:
             logging_level=level,
             configure_logging=ray_log,
             **size,
+            **({} if address else _short_folder()),
         )
     except (ConnectionError, RayError, RuntimeError, ValueError) as error:
         action = f"connect to the Ray cluster at {address}" if address else "start Ray"
         fix = "if it requires a token, set RAY_AUTH_MODE=token" if address else "fix this, or use the inline executor"
         raise ExecutionError(f"cannot {action}: {error}; {fix}") from error
+
+
+def _short_folder() -> dict[str, str]:
+    """The argument of `ray.init` for its files: a short folder if the path of a socket would be too long."""
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(os.fsencode(usual)) + _SOCKET_BYTES <= _MAX_SOCKET_BYTES:
+        return {}
+    return {"_temp_dir": f"/tmp/archsearch-ray-{os.getuid()}"}
 
 
 def _check_reachable(address: str) -> None:
@@ -267,11 +319,38 @@ def _check_reachable(address: str) -> None:
     if not colon or "://" in address:
         return
     try:
-        socket.create_connection((host, int(port)), timeout=_REACH_TIMEOUT_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_TIMEOUT_S).close()
     except (OSError, ValueError) as error:
         raise ExecutionError(
             f"no Ray cluster at {address}: {error}; start one there with `ray start --head`, or fix the address"
         ) from error
+
+
+def _check_connected_to(address: str) -> None:
+    """Check that the Ray to which this process is connected is the one at the address."""
+    connected = ray.get_runtime_context().gcs_address
+    if "://" not in address and address != "auto" and not _same_endpoint(address, connected):
+        raise ExecutionError(
+            f"cannot use the Ray cluster at {address}: this process is already connected to the one at {connected}; "
+            "call ray.shutdown() before, or leave out the address"
+        )
+
+
+def _same_endpoint(address: str, other: str) -> bool:
+    """Whether two `HOST:PORT` addresses are the same one, maybe by another name of this machine."""
+    (host, _, port), (host2, _, port2) = address.rpartition(":"), other.rpartition(":")
+    if port != port2:
+        return False
+    addresses, addresses2 = _addresses(host), _addresses(host2)
+    here = _addresses(socket.gethostname()) | {ray.util.get_node_ip_address(), "127.0.0.1", "::1"}
+    return bool(addresses & addresses2) or bool(addresses & here and addresses2 & here)
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host.strip("[]"), None)}
+    except OSError:  # unknown
+        return {host}
 
 
 def _check_resources(workers: int, cpus: int, gpus: float) -> None:
@@ -302,22 +381,27 @@ def _output_file(crash: Path) -> Path:
     return crash.with_suffix(".out")
 
 
-def _remaining_output(slot: _Slot) -> Iterator[Event]:
-    """The output of the trial since its last report, and the traceback if it crashed in native code."""
-    texts = []
-    for path in (_output_file(slot.crash), slot.crash):
-        with suppress(OSError):
-            texts.append(path.read_text(encoding="utf-8", errors="replace"))
-    if slot.trial is not None and any(texts):
-        yield Logged(UNSTAMPED, slot.trial, "".join(texts))
-
-
-def _death_reason(slot: _Slot, error: RayError) -> str:
-    """The first line that faulthandler wrote when the process died, or else Ray's message."""
+def _open_output(path: Path) -> OutputFile | None:
+    """The file for the output of a worker, which is a local one on another machine; None if no disk can be written."""
     with suppress(OSError):
-        if lines := slot.crash.read_text(encoding="utf-8").splitlines():
-            return lines[0]
-    return " ".join(str(error).split("\n\t")[0].split())[:300]
+        return OutputFile(path)
+    with suppress(OSError), tempfile.TemporaryDirectory() as folder:
+        return OutputFile(Path(folder) / path.name)  # it stays open
+    return None
+
+
+def _crash_report(slot: _Slot) -> str:
+    """The traceback that faulthandler wrote when the process crashed in native code; "" if there is none."""
+    try:
+        return slot.crash.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _death_reason(text: str, error: RayError) -> str:
+    """The first line of a crash in the last output of the worker, or else Ray's message."""
+    crash = next((line for line in text.splitlines() if line.startswith("Fatal Python error: ")), None)
+    return crash or " ".join(str(error).split("\n\t")[0].split())[:300]
 
 
 def _last_line(error: RayError) -> str:

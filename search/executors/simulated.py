@@ -24,8 +24,8 @@ from archsearch.studies.records import Ended, Event, Failed, Finished, Metrics, 
 Curve = Callable[[Job], Iterable[tuple[float, Metrics]]]
 """The reports of a trial: for each step from 1, its duration in seconds and its metrics.
 
-It always starts at step 1, even if the job continues from a later step, and may be longer than the job. A metric that
-is not finite fails the trial, as on a real worker.
+It always starts at step 1, even if the job continues from a later step, and may be longer than the job. If a metric of
+the study is not finite, the trial fails, and another metric is left out, as on a real worker.
 """
 
 TimedEvents = tuple[float, list[Event]]  # the virtual time, and the events at that time
@@ -120,12 +120,14 @@ def _timed_events(job: Job, curve: Iterable[tuple[float, Metrics]], began: float
                 f"step {step} of trial {job.number} takes {seconds} s; the curve must give a finite time of at least 0"
             )
         worked_s += seconds
-        invalid = next((name for name, value in metrics.items() if not math.isfinite(value)), None)
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        needed = job.metrics or metrics
+        invalid = next((name for name in metrics if name in needed and name not in finite), None)
         if invalid is not None:
-            # With the trial's number, since the engine stops a study whose first trials all fail with the same error.
+            # With the trial's number, since the engine stops a study whose first trials all fail alike.
             failed = Failed(f"metric {invalid!r} of trial {job.number} is {metrics[invalid]} at step {step}")
             yield began + worked_s, [Ended(UNSTAMPED, job.number, failed)]
             return
-        report = Report(step, metrics, job.worked_s + worked_s, checkpoint="virtual")
+        report = Report(step, finite, job.worked_s + worked_s, checkpoint="virtual")
         reported = Reported(UNSTAMPED, job.number, report)
         yield began + worked_s, [reported, finished] if step == job.from_step + len(steps) else [reported]

@@ -6,43 +6,39 @@ the trial, never the worker: `Worker.advance` always returns events.
 
 from __future__ import annotations
 
-import contextvars
-import io
 import math
 import random
 import reprlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
-from archsearch.search.adapters.push import PushedReports, Returned, reports_of
+from archsearch.search.adapters.push import PushedReports, Returned, StillRunningError, close_reports, reports_of
 from archsearch.search.executors.checkpoints import CheckpointError, Checkpoints, FileCheckpointWriter
+from archsearch.search.executors.isolation import TrialSettings
+from archsearch.search.executors.output import OutputCapture
 from archsearch.search.protocols import UNSTAMPED, Job, Objective, TrialContext
+from archsearch.search.user_code import describe, message_of
 from archsearch.studies.records import Ended, Event, Failed, Finished, Logged, Lost, Report, Reported
 
 _END = object()  # stands for the end of an iterator, since the objective may yield None by mistake
-
-# True in the threads of observers, whose output does not belong to the trial that is running in this process.
-unrecorded: contextvars.ContextVar[bool] = contextvars.ContextVar("unrecorded", default=False)
-
-REASON_LIMIT = 500  # characters of a failure's reason
-LOG_LIMIT_BYTES = 2**20  # of the output of one attempt, so that a verbose objective does not bloat the store
 
 
 class Worker:
     """Runs trials of one objective, one at a time.
 
+    Each trial starts with the global settings of Python, NumPy and torch with which this worker was created.
+
     Args:
         objective: Trains a trial.
         device: The device for training, as torch names it.
         interruptible: Whether a KeyboardInterrupt comes from the user and is propagated, instead of failing the trial.
-        capture: A file for the output since the last report, which can be read even if this process has died.
+        capture: Records the output of the trials; None records it in memory.
         checkpoints: Where trials save their states; None if they do not.
 
     Attributes:
@@ -55,15 +51,17 @@ class Worker:
         device: str,
         *,
         interruptible: bool = False,
-        capture: TextIO | None = None,
+        capture: OutputCapture | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self._objective = objective
         self._checkpoints = checkpoints
-        self._capture = _OutputCapture(capture)
+        self._capture = OutputCapture() if capture is None else capture
+        self._settings = TrialSettings(defaults=getattr(objective, "default_settings", False))
         self._device = device
         self._interruptible = interruptible
         self._attempt: _Attempt | None = None
+        self._last: int | None = None  # the trial that ran last
         self.clean = True
 
     def advance(self, start: Job | None, stop: bool) -> list[Event]:
@@ -78,24 +76,47 @@ class Worker:
         """
         events: list[Event] = []
         if stop and self._attempt is not None:
-            self.clean &= self._attempt.close()
-            events += self._attempt.printed()
+            with self._capture.recording(), self._settings.active():
+                self._attempt.close()
+            self.clean &= self._attempt.clean
             self._attempt = None
         if start is not None:
-            self._attempt = _Attempt(
-                self._objective, start, self._device, self._interruptible, self._capture, self._checkpoints
-            )
+            events += self._printed()  # also what a process that the last trial has left behind has printed since
+            self._start(start)
         if self._attempt is not None:
-            happened = self._attempt.next()
-            events += self._attempt.printed() + happened
+            with self._capture.recording(), self._settings.active():
+                happened = self._attempt.next()
+            events += self._printed() + happened
             if any(isinstance(event, Ended | Lost) for event in happened):
                 self.clean &= self._attempt.clean
                 self._attempt = None
+        elif stop:
+            events += self._printed()
         return events
+
+    def _start(self, job: Job) -> None:
+        self._capture.rewind(job.number)
+        if changed := self._settings.reset():
+            self._capture.write(f"archsearch: restored what trial {self._last} had changed: {', '.join(changed)}\n")
+        self._last = job.number
+        self._attempt = _Attempt(
+            self._objective,
+            job,
+            self._device,
+            self._interruptible,
+            self._capture,
+            self._settings,
+            self._checkpoints,
+        )
+
+    def _printed(self) -> list[Event]:
+        """The output of the last trial since the last call, as an event; empty if there is none."""
+        text = self._capture.take()
+        return [Logged(UNSTAMPED, self._last, text)] if text and self._last is not None else []
 
 
 class _Attempt:
-    """One attempt at a trial: the iterator of its reports, its steps, its working time and its output."""
+    """One attempt at a trial: the iterator of its reports, its steps and its working time."""
 
     def __init__(
         self,
@@ -103,7 +124,8 @@ class _Attempt:
         job: Job,
         device: str,
         interruptible: bool,
-        capture: _OutputCapture,
+        capture: OutputCapture,
+        settings: TrialSettings,
         checkpoints: Checkpoints | None,
     ) -> None:
         self._objective = objective
@@ -112,11 +134,12 @@ class _Attempt:
         self._job = job
         self._device = device
         self._interruptible = interruptible
+        self._settings = settings
         self._reports: Iterator[object] | None = None
         self._step = job.from_step
         self._worked_s = job.worked_s
+        self._names: set[str] = set()  # of the metrics that this attempt has reported
         self._capture = capture
-        capture.rewind()
         self.clean = True
 
     def next(self) -> list[Event]:
@@ -124,10 +147,9 @@ class _Attempt:
         number = self._job.number
         began = time.perf_counter()
         try:
-            with self._capture.recording():
-                report = self._advance()
+            report = self._advance()
         except CheckpointError as error:
-            return [Lost(UNSTAMPED, number, _text(error), "checkpoint")]
+            return [Lost(UNSTAMPED, number, message_of(error), "checkpoint")]
         except BaseException as error:  # noqa: BLE001 - `_failure` propagates a Ctrl-C
             return [self._failure(error)]
         self._worked_s += time.perf_counter() - began
@@ -135,46 +157,89 @@ class _Attempt:
             return [Ended(UNSTAMPED, number, Finished())]
         returned = isinstance(report, Returned)
         metrics = report.metrics if isinstance(report, Returned) else report
-        if not (isinstance(report, Returned) and report.joins):
+        joins = isinstance(report, Returned) and report.joins
+        if not joins:
             self._step += 1
         try:
-            numbers = checked_metrics(metrics, self._step, self._job.metric)
+            numbers = self._returned_metrics(metrics) if joins else self._checked(metrics)
         except Exception as error:  # noqa: BLE001 - a metric may be any object, whose methods may raise anything
             self.close()
-            ours = isinstance(
-                error, TypeError | ValueError
-            )  # usually raised by checked_metrics, with a text for the user
-            return [Ended(UNSTAMPED, number, Failed(_text(error) if ours else one_line(error)))]
+            return [self._metrics_failure(error)]
+        if joins and not numbers:
+            return [Ended(UNSTAMPED, number, Finished())]
+        self._names |= numbers.keys()
         saved = "" if self._checkpoint_writer is None else self._checkpoint_writer.reported(self._step)
+        ended: Ended | None = None
+        if returned or self._step == self._job.last_step:
+            more, ended = self._end()
+            numbers |= more
+        reported = Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s, saved))
+        return [reported] if ended is None else [reported, ended]
+
+    def _end(self) -> tuple[dict[str, float], Ended]:
+        """End the objective after its last report.
+
+        An exception that it raises now fails the trial, as any other does: users should not learn at the end of the
+        study that no model could be saved. An objective that merely goes on has done its work.
+
+        Returns:
+            The metrics that a function returns when it learns that its budget is used up, and the end of the trial.
+        """
+        numbers: dict[str, float] = {}
+        finished = Ended(UNSTAMPED, self._job.number, Finished())
+        if self._step == self._job.budget and isinstance(self._reports, PushedReports):
+            try:
+                returned = self._reports.finish()
+            except StillRunningError:
+                self._close_failed()
+                return {}, finished
+            except BaseException as error:  # noqa: BLE001 - `_failure` propagates a Ctrl-C
+                return {}, self._failure(error)
+            if returned is not None:
+                try:
+                    numbers = self._returned_metrics(returned)
+                except Exception as error:  # noqa: BLE001 - as in `next`
+                    return {}, self._metrics_failure(error)
+        failure = self.close()
+        if failure is None or isinstance(failure, StillRunningError):
+            return numbers, finished
+        return numbers, Ended(UNSTAMPED, self._job.number, Failed(describe(failure)))
+
+    def _checked(self, metrics: object) -> dict[str, float]:
+        return checked_metrics(metrics, self._step, self._job.metrics)
+
+    def _returned_metrics(self, value: object) -> dict[str, float]:
+        """The metrics that a function returns after its reports; none if it returns something else, like its model."""
         try:
-            numbers |= self._returned_at_budget()
-        except BaseException as error:  # noqa: BLE001 - as above
-            return [self._failure(error)]
-        events: list[Event] = [Reported(UNSTAMPED, number, Report(self._step, numbers, self._worked_s, saved))]
-        if self._step == self._job.last_step or returned:
-            self.close()
-            events.append(Ended(UNSTAMPED, number, Finished()))
-        return events
+            return self._checked(value)
+        except TypeError:
+            needed = self._job.metrics
+            if len(needed) == 1 and needed[0] not in self._names and not self._job.from_step:
+                raise  # it should have been the metric of the study
+            self._capture.write(
+                f"archsearch: ignored what the objective returned after its reports, {_shown(value)}: it is no mapping "
+                "of metric names to numbers\n"
+            )
+            return {}
 
     def _failure(self, error: BaseException) -> Ended:
         """The failure of the trial by the exception that its objective has just raised; a Ctrl-C is propagated."""
         if self._interruptible and isinstance(error, KeyboardInterrupt):
             raise error
         self._capture.write(traceback.format_exc())
-        return Ended(UNSTAMPED, self._job.number, Failed(one_line(error)))
+        return Ended(UNSTAMPED, self._job.number, Failed(describe(error)))
 
-    def _returned_at_budget(self) -> dict[str, float]:
-        """The metrics that a function with `trial.report` returns when it learns that its budget is used up."""
-        if self._step != self._job.budget or not isinstance(self._reports, PushedReports):
-            return {}
-        with self._capture.recording():
-            returned = self._reports.finish()
-        return {} if returned is None else checked_metrics(returned, self._step, self._job.metric)
+    def _metrics_failure(self, error: Exception) -> Ended:
+        """The failure of the trial by its metrics."""
+        # A TypeError or ValueError usually comes from `checked_metrics`, with a text for the user.
+        reason = message_of(error) if isinstance(error, TypeError | ValueError) else describe(error)
+        self._capture.write(f"{reason}\n")
+        return Ended(UNSTAMPED, self._job.number, Failed(reason))
 
     def _advance(self) -> object:
         """The next report of the objective; `_END` if there is none."""
         if self._reports is None:
-            self._reports = reports_of(self._objective, self._context())
+            self._reports = reports_of(self._objective, self._context(), self._settings.active_in_thread)
         return next(self._reports, _END)
 
     def _context(self) -> TrialContext:
@@ -187,118 +252,47 @@ class _Attempt:
         _seed_globals(job.seed)
         return trial
 
-    def close(self) -> bool:
+    def close(self) -> BaseException | None:
         """Close the objective, so that its `finally` blocks run.
 
         Returns:
-            Whether that succeeded.
+            The exception that it has raised; None if it has ended well.
         """
-        close = getattr(self._reports, "close", None)
-        if close is not None:
-            try:
-                with self._capture.recording():
-                    close()
-            except BaseException as error:
-                if self._interruptible and isinstance(error, KeyboardInterrupt):
-                    raise
-                self.clean = False
-                self._capture.write(traceback.format_exc())
-        return self.clean
+        try:
+            close_reports(self._reports)
+        except BaseException as error:
+            if self._interruptible and isinstance(error, KeyboardInterrupt):
+                raise
+            self._close_failed()
+            return error
+        return None
 
-    def printed(self) -> list[Event]:
-        """The output since the last call, as an event; empty if there is none."""
-        text = self._capture.take()
-        return [Logged(UNSTAMPED, self._job.number, text)] if text else []
+    def _close_failed(self) -> None:
+        """Keep the traceback of the present exception, which means that the objective may not have let go of all."""
+        self.clean = False
+        self._capture.write(traceback.format_exc())
 
 
-class _OutputCapture(io.TextIOBase):
-    """Records output, up to `LOG_LIMIT_BYTES` for each attempt.
-
-    Args:
-        file: A file that contains a copy of the output until it is taken; None for no copy.
-    """
-
-    def __init__(self, file: TextIO | None) -> None:
-        self._parts: list[str] = []
-        self._left = LOG_LIMIT_BYTES
-        self._file = file
-
-    def rewind(self) -> None:
-        """Start to record another attempt."""
-        self._left = LOG_LIMIT_BYTES
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        if self._left > 0:
-            size = len(_utf8(text))
-            kept = text if size <= self._left else _utf8(text)[: self._left].decode(errors="ignore")
-            self._left = max(0, self._left - size)
-            self._parts.append(kept)
-            if self._file is not None:
-                self._file.write(kept)
-                self._file.flush()
-            if self._left == 0:
-                self._parts.append(f"\n[output truncated after {LOG_LIMIT_BYTES:,} bytes]\n")
-        return len(text)
-
-    def take(self) -> str:
-        """Return the output since the last call."""
-        text = "".join(self._parts)
-        self._parts.clear()
-        if text and self._file is not None:
-            self._file.seek(0)
-            self._file.truncate()
-        return text
-
-    def recording(self) -> AbstractContextManager[object]:
-        """A context in which the standard output and error streams are recorded."""
-        stack = ExitStack()
-        stack.enter_context(redirect_stdout(_RedirectedStream(self, sys.stdout)))
-        stack.enter_context(redirect_stderr(_RedirectedStream(self, sys.stderr)))
-        return stack
-
-
-def _utf8(text: str) -> bytes:
-    """The bytes as the store contains them, with lone surrogates escaped."""
-    return text.encode("utf-8", "backslashreplace")
-
-
-class _RedirectedStream(io.TextIOBase):
-    """Writes the output of trials to the capture, and other output, such as that of observers, to the stream."""
-
-    def __init__(self, capture: _OutputCapture, stream: TextIO) -> None:
-        self._capture = capture
-        self._stream = stream
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        return (self._stream if unrecorded.get() else self._capture).write(text)
-
-    def flush(self) -> None:
-        if unrecorded.get():
-            self._stream.flush()
-
-
-def checked_metrics(metrics: object, step: int, metric: str | None = None) -> dict[str, float]:
+def checked_metrics(metrics: object, step: int, needed: Collection[str] = ()) -> dict[str, float]:
     """Convert the metrics of a report to plain floats. The errors are worded for the user.
 
     Args:
         metrics: A mapping from names to numbers, which may be NumPy scalars or tensors with one element.
         step: The step of the report, for the error message.
-        metric: The name to use if `metrics` is a single number; None if it must be a mapping.
+        needed: The metrics of the study. If there is one, `metrics` may be a single number. Other metrics that are not
+            finite are left out. An empty collection stands for all metrics.
+
+    Returns:
+        The finite numbers by name.
 
     Raises:
         TypeError: It is not a mapping from names to numbers.
-        ValueError: A number is not finite.
+        ValueError: The number of a needed metric is not finite.
     """
-    if metric is not None and _is_number(metrics):
-        metrics = {metric: metrics}
+    if len(needed) == 1 and _is_number(metrics):
+        metrics = {next(iter(needed)): metrics}
     if not isinstance(metrics, Mapping) or not metrics:
-        numbered = " or, in a study with one metric, a number" * (metric is not None)
+        numbered = " or, in a study with one metric, a number" * (len(needed) == 1)
         raise TypeError(
             f"the objective gave {_shown(metrics)} at step {step}; it must yield, report or return a mapping of metric "
             f"names to numbers, e.g. {{'val_loss': 0.3}}{numbered}"
@@ -309,9 +303,10 @@ def checked_metrics(metrics: object, step: int, metric: str | None = None) -> di
             number = _float(value)
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise TypeError(f"metric '{name}' is {_shown(value)} at step {step}; it must be a number") from error
-        if not math.isfinite(number):
+        if math.isfinite(number):
+            numbers[str(name)] = number
+        elif not needed or str(name) in needed:
             raise ValueError(f"metric '{name}' is {number} at step {step}")
-        numbers[str(name)] = number
     return numbers
 
 
@@ -325,7 +320,10 @@ def _is_number(value: object) -> bool:
 
 
 def _float(value: Any) -> float:
-    return float(_item(value))
+    value = _item(value)
+    if isinstance(value, str | bytes | bytearray | bool):  # of which float() makes numbers
+        raise TypeError(f"{type(value).__name__} is no number")
+    return float(value)
 
 
 def _item(value: Any) -> Any:
@@ -333,25 +331,9 @@ def _item(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def one_line(error: BaseException) -> str:
-    """`ValueError: the message`."""
-    text = _text(error)
-    if isinstance(error, MemoryError) and text:
-        return text  # "out of memory on cuda; …" needs no class name
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 def _shown(value: object) -> str:
     """The repr of a value, shortened, since it may be a list of a million numbers."""
     return reprlib.repr(value)
-
-
-def _text(error: BaseException) -> str:
-    """The message of an exception in one line of at most `REASON_LIMIT` characters."""
-    try:
-        return " ".join(str(error)[: 2 * REASON_LIMIT].split())[:REASON_LIMIT]
-    except Exception as failure:  # noqa: BLE001 - the __str__ of a user's own class
-        return f"(its __str__ raised {type(failure).__name__})"
 
 
 def use_threads(threads: int) -> int | None:

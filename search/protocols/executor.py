@@ -25,7 +25,7 @@ class Job:
         from_step: The step after which the attempt continues; 0 for a new trial.
         checkpoint: The name of the checkpoint of that step; "" to start from the beginning.
         worked_s: The seconds of work up to that step.
-        metric: The name under which to store a plain number, in a study with one metric; else None.
+        metrics: The metrics of the study's goals and outcome constraints, which must be finite.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Job:
     from_step: int = 0
     checkpoint: str = ""
     worked_s: float = 0.0
-    metric: str | None = None
+    metrics: tuple[str, ...] = ()
 
     @property
     def last_step(self) -> int | None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from archsearch.search.protocols.trial_context import TrialContext
 from archsearch.spaces import Config, Space
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.studies.records import Metrics
 
 if TYPE_CHECKING:
     from archsearch.spaces.networks.costs import Costs
 
 
-class Objective(ABC):
+class Objective(ArgumentHints, ABC):
     """Trains one trial, and yields its metrics after each unit of budget. A base class for objectives with data.
 
     A plain function is enough if the data needs no preparation; see `Study(objective=...)`. A subclass must implement
@@ -25,11 +26,14 @@ class Objective(ABC):
         space: The search space, for studies that are declared without one.
         needs_budget: Whether a study without a budget is refused.
         optional_metrics: The metrics that it reports only if its argument `metrics` names them.
+        default_settings: Whether its trials start with the default settings of NumPy and torch, such as the default
+            dtype, instead of those that the spec has made.
     """
 
     space: Space | None = None
     needs_budget: ClassVar[bool] = False
     optional_metrics: ClassVar[Sequence[str]] = ()
+    default_settings: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, trial: TrialContext, /) -> Iterator[Metrics | float] | Metrics | float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archsearch.search.protocols.settings_repr import settings_repr
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.studies.history import History
 from archsearch.studies.records import StudyRecord, Trial
 
@@ -28,7 +29,7 @@ class Stop:
 Verdict = Continue | Stop
 
 
-class Pruner:
+class Pruner(ArgumentHints):
     """Judges a trial at each of its reports, as a function of the history. The base of every pruner.
 
         class Threshold(Pruner):

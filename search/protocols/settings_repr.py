@@ -10,7 +10,8 @@ def settings_repr(part: object) -> str:
 
     Other attributes are left out: a cache changes while the study runs.
     """
-    names = inspect.signature(type(part)).parameters
+    parameters = inspect.signature(type(part)).parameters.values()
+    names = [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
     settings = ((name, getattr(part, name)) for name in names if hasattr(part, name))
     return f"{type(part).__name__}({', '.join(f'{name}={_stable(value)}' for name, value in settings)})"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import ClassVar
@@ -10,7 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from archsearch.search.protocols.settings_repr import settings_repr
-from archsearch.spaces import Config, repair
+from archsearch.spaces import Config, SpecError, repair
+from archsearch.spaces.argument_hints import ArgumentHints
+from archsearch.spaces.completion import completed
 from archsearch.spaces.deduplication import sure_to_be_new, untried
 from archsearch.studies.history import History
 from archsearch.studies.records import Extension, Proposal, StudyRecord
@@ -18,7 +20,7 @@ from archsearch.studies.records import Extension, Proposal, StudyRecord
 _MAX_ATTEMPTS = 21  # calls of `propose` before an untried configuration is used instead
 
 
-class Strategy:
+class Strategy(ArgumentHints):
     """Chooses configurations, as a function of the history. The base of every strategy.
 
     A subclass implements `propose`, which chooses one configuration; everything around it is done here:
@@ -120,7 +122,10 @@ class Strategy:
 
         def candidates() -> Iterator[Config]:
             while len(made) < _MAX_ATTEMPTS and (proposed := self.propose(history, rng)) is not None:
+                if not isinstance(proposed, Proposal | Mapping):
+                    raise SpecError(f"propose must return a config (a dict), a Proposal or None, got {proposed!r}")
                 proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
+                proposal = replace(proposal, config=completed(proposal.config, space))
                 if space.violated(proposal.config):
                     proposal = replace(proposal, config=repair(space, proposal.config, rng))
                 made.append(replace(proposal, proposer=proposal.proposer or type(self).__name__.lower()))

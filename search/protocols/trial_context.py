@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from archsearch.spaces import SpecError
+from archsearch.spaces.errors import nearest
 
 
 class CheckpointWriter:
@@ -129,7 +130,36 @@ class TrialContext:
             raise TrialStopped(f"trial {self.number} is over")
         return going
 
+    if not TYPE_CHECKING:  # for a type checker, these attributes do not exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Hints for attributes that other libraries have, and for misspelled ones."""
+            raise AttributeError(_hint(self, name), name=name, obj=self)
+
+        def __getitem__(self, name: object) -> NoReturn:
+            raise TypeError(f"a trial has no items; {_IN_CONFIG}" + f": trial.config[{name!r}]" * isinstance(name, str))
+
     @property
     def should_stop(self) -> bool:
         """Whether the trial is over: the pruner stopped it, its budget is used up, or the session is ending."""
         return self.reporter.stopped
+
+
+_IN_CONFIG = "parameters are declared in the space, and their values are in trial.config"
+
+
+def _hint(trial: TrialContext, name: str) -> str:
+    """What to use instead of an attribute that a trial does not have."""
+    text = f"a trial has no attribute '{name}'"
+    if name.startswith("__"):  # probed by copy, pickle and the like, before the fields have values
+        return text
+    if name.startswith("suggest") or name in ("params", "hyperparameters"):
+        return f"{text}; {_IN_CONFIG}"
+    if name in ("should_prune", "should_stop_training"):
+        return f"{text}; use trial.should_stop"
+    if name in ("set_user_attr", "user_attrs"):
+        return f"{text}; report a number as a further metric, or a text with trial.log(...)"
+    if name in trial.config:
+        return f"{text}; {_IN_CONFIG}: trial.config['{name}']"
+    near = nearest(name, [each for each in dir(type(trial)) if not each.startswith("_")])
+    return text if near is None else f"{text}; did you mean '{near}'?"

@@ -1,5 +1,8 @@
 """Comparison of a trial with others by a score, as shared by several pruners.
 
+A trial is judged only at a step with a new value of a goal, and compared with the latest values of the others at this
+step. So a metric that comes only at every fifth report is judged at every fifth report.
+
 The score is the loss. If a study has several goals or outcome constraints, it is the rank among the compared reports
 (`studies.goals.ranks`), so that the same rule applies to both.
 """
@@ -12,7 +15,7 @@ from typing import NamedTuple
 from archsearch.search.protocols import Pruner
 from archsearch.studies.goals import ObjectiveVector, ranks
 from archsearch.studies.history import History
-from archsearch.studies.records import Report, StudyRecord, Trial
+from archsearch.studies.records import StudyRecord, Trial
 
 
 class Comparison(NamedTuple):
@@ -21,12 +24,12 @@ class Comparison(NamedTuple):
     Args:
         score: The best score of the trial so far.
         other_scores: The scores of the finished trials at its step.
-        report: The trial's report with the best score.
+        step: The trial's step with the best score.
     """
 
     score: float
     other_scores: list[float]
-    report: Report
+    step: int
 
 
 def compare_with_finished(
@@ -41,10 +44,11 @@ def compare_with_finished(
         warmup_steps: The number of first steps at which no trial is judged.
 
     Returns:
-        None if the trial is not judged: at its first and last steps, without a value, or with too few finished trials.
+        None if the trial is not judged: at its first and last steps, without a new value, or with too few finished
+        trials.
     """
-    step, budget = trial.step, trial.proposal.budget
-    if step <= warmup_steps or (budget is not None and step >= budget) or history.objectives_at(trial, step) is None:
+    step, budget, curve = trial.step, trial.proposal.budget, history.curve(trial)
+    if step <= warmup_steps or (budget is not None and step >= budget) or not curve or curve[-1][0] != step:
         return None
     others = [
         point
@@ -54,10 +58,9 @@ def compare_with_finished(
     ]
     if len(others) < startup_trials:
         return None
-    own = [(point, r) for r in trial.reports if (point := history.objectives_at(trial, r.step)) is not None]
-    found = scores([*(point for point, _ in own), *others], history.study)
-    best = min(range(len(own)), key=lambda place: (found[place], -place))  # the latest of equals
-    return Comparison(found[best], found[len(own) :], own[best][1])
+    found = scores([*(point for _, point in curve), *others], history.study)
+    best = min(range(len(curve)), key=lambda place: (found[place], -place))  # the latest of equals
+    return Comparison(found[best], found[len(curve) :], curve[best][0])
 
 
 def scores(points: Sequence[ObjectiveVector], study: StudyRecord) -> list[float]:
@@ -70,9 +73,10 @@ def uses_ranks(study: StudyRecord) -> bool:
     return len(study.goals) > 1 or bool(study.outcome_constraints)
 
 
-def metrics_text(report: Report, study: StudyRecord) -> str:
-    """The values of the study's metrics in a report: `loss 0.61, parameters 1.2e+04`."""
-    return ", ".join(f"{name} {report.metrics[name]:.4g}" for name in study.metrics if name in report.metrics)
+def metrics_text(trial: Trial, step: int, history: History) -> str:
+    """The latest values of the study's metrics up to a step of the trial: `loss 0.61, parameters 1.2e+04`."""
+    values = history.metrics_at(trial, step)
+    return ", ".join(f"{name} {values[name]:.4g}" for name in history.study.metrics if name in values)
 
 
 def unreachable_warnings(pruner: Pruner, study: StudyRecord, trials: int | None, *, first: int, why: str) -> list[str]:

@@ -36,9 +36,10 @@ class Extrapolation(Pruner):
 
     Losses of finished trials are limited to the worst loss of this trial or the median of the final losses, whichever
     is higher: a finished trial that recovered from a loss of 1e16 says nothing about the gain of a trial that never had
-    one. Without a budget, curves are extrapolated to the last step of the best trial. Finished trials without a value
-    at the two steps are ignored, a trial without one continues, and no trial is stopped at its last step. A verdict
-    takes one pass over the trials.
+    one. Without a budget, curves are extrapolated to the last step of the best trial. If the metric does not come with
+    every report, a trial is judged only at a new value, "half the step" is the last step before it that has one, and
+    finished trials count with their latest values at the two steps; those that have none yet are ignored. No trial is
+    stopped at its last step. A verdict takes one pass over the trials.
 
     With several goals each has its own curve, with the errors of one finished trial applied to all goals together. The
     trial reaches the best if it ends at a point that no finished trial dominates. Only finished trials that satisfy the
@@ -81,7 +82,7 @@ class Extrapolation(Pruner):
             and (last := history.objectives(other)) is not None
         ]
         kept = [(last, other) for last, other in finished if not last.violation]
-        points = {r.step: point for r in trial.reports if (point := history.objectives_at(trial, r.step)) is not None}
+        points = dict(history.curve(trial))
         half = max((each for each in points if 2 * each <= step), default=None)
         if not kept or step not in points or half is None:
             return Continue()
@@ -109,7 +110,7 @@ class Extrapolation(Pruner):
         chance = (unbeaten + 0.5) / (len(ends) + 1)
         if chance >= self.chance:
             return Continue()
-        current = metrics_text(trial.reports[-1], study)
+        current = metrics_text(trial, step, history)
         if len(study.goals) > 1:
             return Stop(
                 f"step {step}: {current}; the probability of ending on the Pareto front at step {end} is {chance:.2g}, "
@@ -125,7 +126,7 @@ class Extrapolation(Pruner):
 
 
 def _losses(trial: Trial, history: History, half: int, step: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """The losses of a trial at these two steps; None if one was not reported."""
+    """The losses of a trial at these two steps; None if it had none yet."""
     before, now = history.objectives_at(trial, half), history.objectives_at(trial, step)
     return None if before is None or now is None else (before.losses, now.losses)
 

@@ -20,10 +20,11 @@ class SuccessiveHalving(Pruner):
     at once and is final, so that no worker waits. The price is that the first trials of a rung are compared with few
     others.
 
-    All trials that have a value at the rung are compared, whatever their state. While fewer than eta trials have
-    reached the rung, only the best so far continues; ties continue. No trial is stopped at its last step. A verdict at
-    a rung takes one pass over the trials. With several goals or outcome constraints, ranks replace the values
-    (`studies.goals.ranks`); all trials of a Pareto front have the same rank.
+    A trial is judged by its first new value at or after a rung, since a metric may come at every fifth report only. All
+    trials that have such a value are compared, whatever their state. While fewer than eta trials have reached the rung,
+    only the best so far continues; ties continue. No trial is stopped at its last step. A verdict at a rung takes one
+    pass over the trials. With several goals or outcome constraints, ranks replace the values (`studies.goals.ranks`);
+    all trials of a Pareto front have the same rank.
 
     References:
         Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2 (ASHA), which instead
@@ -55,25 +56,26 @@ class SuccessiveHalving(Pruner):
 
     def judge(self, trial: Trial, history: History) -> Verdict:
         study, step, budget = history.study, trial.step, trial.proposal.budget
-        if not self._is_rung(step) or (budget is not None and step >= budget):
+        rung = self._rung_below(step)
+        if rung is None or (budget is not None and step >= budget):
             return Continue()
-        own = history.objectives_at(trial, step)
-        if own is None:
+        own = history.objectives_from(trial, rung)
+        if own is None or own[0] != step:  # no value yet, or judged before
             return Continue()
-        points = [own]
-        for other in history.trials:
-            if other.number != trial.number and (point := history.objectives_at(other, step)) is not None:
-                points.append(point)
-        found = scores(points, study)
+        others = [other for other in history.trials if other.number != trial.number]
+        values = [own, *(value for other in others if (value := history.objectives_from(other, rung)) is not None)]
+        found = scores([point for _, point in values], study)
         needed = heapq.nsmallest(max(1, len(found) // self.eta), found)[-1]
         if found[0] <= needed:
             return Continue()
         field = f"in the best 1/{self.eta}" if len(found) >= self.eta else "the best"
         how = "by rank" if uses_ranks(study) else f"({study.goal.loss(needed):.4g} needed)"
-        return Stop(f"rung {step}: {metrics_text(trial.reports[-1], study)} is not {field} of {len(found)} {how}")
+        return Stop(f"rung {rung}: {metrics_text(trial, step, history)} is not {field} of {len(found)} {how}")
 
-    def _is_rung(self, step: int) -> bool:
-        rung = self.min_steps
-        while rung < step:
-            rung *= self.eta
-        return rung == step
+    def _rung_below(self, step: int) -> int | None:
+        """The highest rung that the step has reached."""
+        rung = None
+        next_rung = self.min_steps
+        while next_rung <= step:
+            rung, next_rung = next_rung, next_rung * self.eta
+        return rung

@@ -19,10 +19,11 @@ class Median(Pruner):
     Use it as a simple pruner that works for most learning curves, if at least some trials run to the end.
 
     Only finished trials are compared with: if all trials that reached the step were, half of them would be stopped at
-    every step. A trial whose value equals the median continues, and no trial is stopped at its last step. A verdict
-    takes one pass over the trials. With several goals or outcome constraints, ranks replace the values: those of the
-    finished trials and of all reports of the trial so far (`studies.goals.ranks`: by Pareto front, with reports that
-    violate a constraint last).
+    every step. A trial whose value equals the median continues, and no trial is stopped at its last step. A report
+    without a new value is not judged, and finished trials count with their latest value at the step, since a metric may
+    come at every fifth report only. A verdict takes one pass over the trials. With several goals or outcome
+    constraints, ranks replace the values: those of the finished trials and of all reports of the trial so far
+    (`studies.goals.ranks`: by Pareto front, with reports that violate a constraint last).
 
     References:
         Golovin et al. 2017, "Google Vizier", section 3.2.2. The paper compares with the running averages of the
@@ -66,7 +67,8 @@ class Median(Pruner):
         study = history.study
         needed = "" if uses_ranks(study) else f"{study.goal.loss(median):.4g}, "
         how = " by rank" if uses_ranks(study) else ""
+        best = metrics_text(trial, comparison.step, history)
         return Stop(
-            f"step {trial.step}: best {metrics_text(comparison.report, study)} is worse than {needed}the median of "
-            f"{len(comparison.other_scores)} finished trials{how}"
+            f"step {trial.step}: best {best} is worse than {needed}the median of {len(comparison.other_scores)} "
+            f"finished trials{how}"
         )

@@ -17,20 +17,22 @@ from archsearch.studies.records import StudyRecord, Trial
 
 @dataclass(frozen=True, slots=True)
 class Patience(Pruner):
-    """Stops a trial whose last `steps` reports did not improve on its best earlier value by more than `min_delta`.
+    """Stops a trial whose last `steps` values did not improve on its best earlier value by more than `min_delta`.
 
     Use it if trials converge at different speeds. It considers each trial by itself, without other trials. A trial that
     it stops has converged, and may be the best of the study: to end it as finished instead, with the weights of its
     best epoch, use `Recipe(patience=...)`.
 
     With several goals or outcome constraints, a report is an improvement if no earlier report is at least as good in
-    all of them. A report without the metric counts as a step. No trial is stopped at its last step.
+    all of them. A report without a value of a goal does not count, since a metric may come at every fifth report only.
+    No trial is stopped at its last step.
 
     References:
         Prechelt 1998, "Early stopping - but when?".
 
     Args:
-        steps: How many reports without an improvement are allowed. The default of 5 lets a noisy curve recover.
+        steps: How many values without an improvement are allowed: one per report, unless the metric comes less often.
+            The default of 5 lets a noisy curve recover.
         min_delta: By how much a value must improve, at least 0, in the unit of the metric. With several goals it
             applies to each of them, and one that improves is enough. 0 by default: any improvement counts.
 
@@ -55,9 +57,8 @@ class Patience(Pruner):
         budget = trial.proposal.budget
         if len(trial.reports) <= self.steps or (budget is not None and trial.step >= budget):
             return Continue()
-        points = [history.objectives_at(trial, report.step) for report in trial.reports]
-        before = [point for point in points[: -self.steps] if point is not None]
-        since = [point for point in points[-self.steps :] if point is not None]
+        points = [point for _, point in history.curve(trial)]
+        before, since = points[: -self.steps], points[-self.steps :]
         if not before or any(
             not any(self._improved_by_delta(earlier).weakly_dominates(point) for earlier in before) for point in since
         ):
@@ -65,7 +66,7 @@ class Patience(Pruner):
         goal = history.study.goal
         best = min(point.losses[0] for point in before)
         best_text = "an earlier report" if uses_ranks(history.study) else f"{goal.metric} {goal.loss(best):.4g}"
-        return Stop(f"step {trial.step}: no improvement on {best_text} for {count(self.steps, 'step')}")
+        return Stop(f"step {trial.step}: no improvement on {best_text} in the last {count(self.steps, 'value')}")
 
     def _improved_by_delta(self, point: ObjectiveVector) -> ObjectiveVector:
         """The point that an improvement must surpass."""

@@ -21,8 +21,8 @@ class Percentile(Pruner):
 
     Use it in place of `Median` to stop more, or fewer, than half of the trials. The rule is that of Optuna's
     PercentilePruner, with linear interpolation between two values. A trial whose value equals the percentile continues,
-    and no trial is stopped at its last step. With several goals or outcome constraints, ranks replace the values, as in
-    `Median`.
+    and no trial is stopped at its last step. Reports without a new value, several goals and outcome constraints are
+    treated as in `Median`.
 
     Args:
         percentile: From 0 to 100. With 25, the default, a trial continues if it is in the best quarter; 50 is the same
@@ -63,6 +63,6 @@ class Percentile(Pruner):
         study = history.study
         how = "by rank" if uses_ranks(study) else f"({study.goal.loss(needed):.4g} needed)"
         return Stop(
-            f"step {trial.step}: best {metrics_text(comparison.report, study)} is not in the best "
+            f"step {trial.step}: best {metrics_text(trial, comparison.step, history)} is not in the best "
             f"{self.percentile:g}% of {count(len(comparison.other_scores), 'finished trial')} {how}"
         )

@@ -19,6 +19,7 @@ from archsearch.search.strategies._shared.rungs import (
     promote_paused,
     ranked_at,
     rungs,
+    without_value,
 )
 from archsearch.search.strategies.random import Random
 from archsearch.search.validation import check_int
@@ -40,6 +41,9 @@ class ASHA(Strategy):
 
     Once all trials of the study have started and no trial can be promoted, the best trial of the highest rung is, so
     that at least one is trained in full. The paper leaves this case open.
+
+    If the metric does not come with every report, a trial is ranked by its latest value at the rung. A trial that has
+    none yet continues for as many reports again, until it has one.
 
     References:
         Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2. With TPE as the wrapped
@@ -83,8 +87,11 @@ class ASHA(Strategy):
         return [replace(proposal, budget=steps[0]) for proposal in proposals]
 
     def promote(self, history: History, n: int) -> list[Extension]:
-        """Promote the paused trials among the best 1/eta of each rung, from the highest rung down."""
-        extensions = [*self._best_of_each_rung(history)]
+        """Promote the paused trials among the best 1/eta of each rung, from the highest rung down.
+
+        Trials without a value come first: they continue until they have one.
+        """
+        extensions = [*without_value(history, self._rungs(history)), *self._best_of_each_rung(history)]
         idle = all_trials_proposed(history) and not history.open_trials(*ACTIVE)
         if idle and not extensions and not history.in_state("finished"):
             extensions = self._best_of_highest_rung(history)
@@ -102,9 +109,10 @@ class ASHA(Strategy):
     def _best_of_highest_rung(self, history: History) -> list[Extension]:
         """Promote the best trial of the highest rung at which trials are paused."""
         paused = history.open_trials("paused")
-        highest = max((trial.step for trial in paused), default=0)
-        above = next((step for step in self._rungs(history) if step > highest), highest)
-        return promote_paused(ranked_at(history, highest, paused)[:1], highest, above)
+        for step, above in reversed([*pairwise(self._rungs(history))]):
+            if reached := ranked_at(history, step, paused):
+                return promote_paused(reached[:1], step, above)
+        return []
 
     def _rungs(self, history: History) -> list[int]:
         return rungs(history.study.budget, self.min_steps, self.eta)

@@ -12,12 +12,14 @@ import numpy as np
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
     all_trials_proposed,
+    at_rung,
     check_rung,
     check_wrapped,
     paused_as_pruned,
     promote_paused,
     ranked_at,
     rungs,
+    without_value,
 )
 from archsearch.search.strategies.random import Random
 from archsearch.search.validation import check_int
@@ -37,7 +39,8 @@ class Hyperband(Strategy):
 
     A rung is judged once all trials of its bracket have reached it or failed; until then, free workers start the next
     bracket. The number of a trial determines its bracket. The wrapped strategy sees paused trials as pruned ones. If
-    the study ends within a bracket, the incomplete bracket is judged as it is.
+    the study ends within a bracket, the incomplete bracket is judged as it is. A metric that does not come with every
+    report is treated as in ASHA.
 
     References:
         Li et al. 2018, "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization", algorithm 1. With TPE
@@ -95,9 +98,12 @@ class Hyperband(Strategy):
         ]
 
     def promote(self, history: History, n: int) -> list[Extension]:
-        """Promote the best 1/eta of each rung that is complete, beginning with the oldest bracket."""
+        """Promote the best 1/eta of each rung that is complete, beginning with the oldest bracket.
+
+        Trials without a value come first: they continue until they have one.
+        """
         steps = self._rungs(history)
-        extensions: list[Extension] = []
+        extensions = without_value(history, steps)
         number = 0
         while number < len(history.trials):
             first, size, start = self._bracket(number, steps)
@@ -113,7 +119,7 @@ class Hyperband(Strategy):
         """The promotions in one bracket; at most one of its rungs has any."""
         cohort = list(members)
         for step, above in pairwise(steps):
-            if any(trial.outcome is None and trial.step < step for trial in cohort):
+            if any(trial.outcome is None and at_rung(history, trial, step) is None for trial in cohort):
                 return  # the rung is not complete
             chosen = ranked_at(history, step, cohort)[: max(1, len(cohort) // self.eta)]
             yield from promote_paused(chosen, step, above)

@@ -10,11 +10,13 @@ import numpy as np
 from archsearch.search.protocols import Strategy
 from archsearch.search.strategies._shared.rungs import (
     all_trials_proposed,
+    at_rung,
     check_rung,
     check_wrapped,
     paused_as_pruned,
     promote_paused,
     ranked_at,
+    without_value,
 )
 from archsearch.search.strategies.random import Random
 from archsearch.search.validation import check_int
@@ -30,6 +32,8 @@ class TopK(Strategy):
     Use it as the baseline for ASHA and Hyperband. The study needs a budget and a number of trials:
 
         Study(strategy=TopK(Random(), keep=5, steps=1), trials=40, budget=27, ...)
+
+    A metric that does not come with every report is treated as in `ASHA`.
 
     Args:
         strategy: The strategy that chooses the configurations. Random by default, since this is a baseline.
@@ -69,11 +73,14 @@ class TopK(Strategy):
         return [replace(proposal, budget=steps[0]) for proposal in proposals]
 
     def promote(self, history: History, n: int) -> list[Extension]:
-        """Promote the best trials, once all trials have reported `steps` times or ended."""
+        """Promote the best trials, once all trials have a value after `steps` reports or ended.
+
+        Trials without a value continue until they have one.
+        """
         first, *last = self._rungs(history)
-        incomplete = any(trial.outcome is None and trial.step < first for trial in history.trials)
+        incomplete = any(trial.outcome is None and at_rung(history, trial, first) is None for trial in history.trials)
         if not last or incomplete or not all_trials_proposed(history):
-            return []
+            return without_value(history, [first, *last])[:n]
         return promote_paused(ranked_at(history, first, history.trials)[: self.keep], first, last[0])[:n]
 
     def _rungs(self, history: History) -> list[int]:

@@ -77,6 +77,14 @@ class PrunerContract:
             )
             assert isinstance(self.make().judge(trial, _with(replace(history, trials=others), trial)), Continue | Stop)
 
+    def test_a_metric_may_come_with_every_third_report_only(self) -> None:
+        def stops(every: int) -> bool:
+            verdicts = [self.make().judge(trial, history) for trial, history in _judged_trials(every)]
+            assert all(isinstance(verdict, Continue | Stop) for verdict in verdicts)
+            return any(isinstance(verdict, Stop) for verdict in verdicts)
+
+        assert stops(every=3) == stops(every=1)
+
     def test_maximising_mirrors_minimising(self) -> None:
         for trial, history in _judged_trials():
             mirrored = tuple(_negated(t) for t in history.trials)
@@ -137,30 +145,39 @@ def history_from_curves(
     return history
 
 
-def _judged_trials() -> Iterator[tuple[Trial, History]]:
+def _judged_trials(every: int = 1) -> Iterator[tuple[Trial, History]]:
     """Trials at each of their steps, in a study in which a third was pruned and the last four run in parallel.
 
     First with a single goal, then with two goals and an outcome constraint that some of the trials violate.
+
+    Args:
+        every: The metrics come with every how many reports.
     """
     rng = np.random.default_rng(0)
     starts = rng.random(24)
     curves = [list(start + rng.random(12) / 4 - np.arange(12) / 40) for start in starts]
-    yield from _judged_trials_of(history_from_curves(curves))
+    yield from _judged_trials_of(history_from_curves([_stretched(curve, every) for curve in curves]), every)
     several = [
         [{"loss": loss, "size": size, "cost": cost} for loss in curve]
         for curve, size, cost in zip(curves, rng.random(24), rng.random(24) * 1.4, strict=True)
     ]
-    yield from _judged_trials_of(
-        history_from_curves(several, goals=["loss", "size"], outcome_constraints=["cost <= 1"])
-    )
+    stretched = [_stretched(curve, every) for curve in several]
+    constrained = history_from_curves(stretched, goals=["loss", "size"], outcome_constraints=["cost <= 1"])
+    yield from _judged_trials_of(constrained, every)
 
 
-def _judged_trials_of(history: History) -> Iterator[tuple[Trial, History]]:
+def _stretched(curve: Sequence[float | Metrics], every: int) -> list[float | Metrics]:
+    """The reports of the curve, with reports without the metrics before each of them."""
+    between: list[float | Metrics] = [{"other": 0.0}] * (every - 1)
+    return [report for value in curve for report in (*between, value)]
+
+
+def _judged_trials_of(history: History, every: int) -> Iterator[tuple[Trial, History]]:
     trials = tuple(
-        replace(_up_to_step(t, 4), state="pruned", outcome=Pruned("behind")) if t.number % 3 == 1 else t
+        replace(_up_to_step(t, 4 * every), state="pruned", outcome=Pruned("behind")) if t.number % 3 == 1 else t
         for t in history.trials
     )
-    for step in range(1, 13):
+    for step in range(1, 12 * every + 1):
         running = tuple(replace(_up_to_step(t, step), state="running", outcome=None) for t in history.trials[20:])
         now = replace(history, trials=(*trials[:20], *running), unfinished=(20, 21, 22, 23))
         for trial in running:

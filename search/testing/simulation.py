@@ -39,7 +39,10 @@ from archsearch.studies.records import (
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
 Curve = Callable[[Config, int], float | Metrics]
-"""An objective: from a configuration and a step to the loss of the only goal, or to the losses and other metrics."""
+"""An objective: from a configuration and a step to the loss of the only goal, or to the losses and other metrics.
+
+A step may lack some of the losses.
+"""
 
 SPACES = {
     "mixed": Space(
@@ -232,4 +235,4 @@ def _advance(history: History, number: int, at: float, curve: Curve, pruner: Pru
 
 def _metrics(study: StudyRecord, found: float | Metrics) -> Metrics:
     losses = found if isinstance(found, Mapping) else {study.goal.metric: found}
-    return {**losses, **{goal.metric: goal.loss(losses[goal.metric]) for goal in study.goals}}
+    return {**losses, **{goal.metric: goal.loss(losses[goal.metric]) for goal in study.goals if goal.metric in losses}}

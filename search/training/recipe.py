@@ -18,6 +18,7 @@ from archsearch.search.training.reduction import LLE_NEIGHBORS, REDUCTIONS
 from archsearch.search.training.schedules import SCHEDULES, Schedule
 from archsearch.search.training.technique import Technique
 from archsearch.spaces import Choice, Domain, Space, SpecError, When
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.arguments import (
     Argument,
@@ -48,7 +49,7 @@ _UNDER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(ArgumentHints):
     """How networks are trained: `Recipe(optimizer=Choice("sgd", "adamw"), learning_rate=Float(1e-4, 1e-1, log=True))`.
 
     Each argument except the last two is a fixed value or a domain, and becomes a parameter of the same name. The first

@@ -14,8 +14,8 @@ from archsearch.search.training.loop import Loop
 from archsearch.search.training.losses import Losses
 from archsearch.search.training.recipe import Recipe
 from archsearch.search.training.tensors import Tensors
+from archsearch.search.user_code import describe
 from archsearch.spaces import SpecError
-from archsearch.spaces.errors import describe
 from archsearch.spaces.networks import Network, StackedNetwork
 
 BUILT_IN = {"augmentation": "none", "loss": "auto", "optimizer": "adamw", "schedule": "constant"}

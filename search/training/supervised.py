@@ -94,6 +94,7 @@ class Supervised(Objective):
 
     needs_budget: ClassVar[bool] = True  # declaring a study without a budget is an error
     optional_metrics: ClassVar[tuple[str, ...]] = EXTRA
+    default_settings: ClassVar[bool] = True  # with another default dtype, networks would not fit the data
 
     data: Data | DataSource
     network: Network | StackedNetwork

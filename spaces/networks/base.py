@@ -19,6 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import SpecError
 from archsearch.spaces.inputs import Inputs
 from archsearch.spaces.networks.seeding import seeded
@@ -26,7 +27,7 @@ from archsearch.spaces.networks.stacks import SingleStack, VmapStack
 from archsearch.spaces.space import Config, Space
 
 
-class NetworkFamily:
+class NetworkFamily(ArgumentHints):
     """A family of networks for `Supervised(network=...)`: subclass it, declare `space` and write `build`.
 
     `space` holds the family's parameters, as a class attribute or a property; the default has none. A config holds a

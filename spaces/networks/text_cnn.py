@@ -92,7 +92,8 @@ class TextCNN(NetworkFamily):
     @property
     def space(self) -> Space:
         """One parameter for each argument."""
-        return Space({name: getattr(self, name) for name in _NAMES})
+        kernels = Choice(self.kernels) if isinstance(self.kernels, tuple) else self.kernels
+        return Space({**{name: getattr(self, name) for name in _NAMES}, "kernels": kernels})
 
     def stack_key(self, config: Config) -> Hashable | None:
         """Everything but dropout, which may differ within a stack."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 
 import archsearch
-from archsearch import Float, Random, Space, SpecError, StoreError, Study
+from archsearch import Float, Random, Session, Space, StoreError, Study, StudyFailed, open_study
+from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.store import Store
 
 Python = Callable[..., subprocess.CompletedProcess[str]]
@@ -152,6 +155,84 @@ def test_an_existing_store_names_the_argument_in_python_and_the_command_elsewher
     )
 
 
+def test_a_script_that_is_run_twice_ends_with_one_short_traceback(tmp_path: Path, python: Python) -> None:
+    (tmp_path / "neighbour.py").write_text("SHIFT = 100\n")
+    text = MADE_IN_MAIN.replace("EXECUTOR", "inline").replace("WORKERS", "None").replace("resume=True", "")
+    (tmp_path / "script.py").write_text(text)
+    assert python("script.py").returncode == 0
+    again = python("script.py")
+    assert again.returncode == 1
+    assert again.stderr.count("Traceback") == 1
+    assert "StoreError: main.db already exists; continue it: study.run(resume=True)" in again.stderr.splitlines()[-1]
+
+
+SLOW = """
+import signal
+from archsearch import Float, Space, Study, resume
+
+def train(trial):
+    if trial.number == 1 and trial.attempt == 1:
+        open("started", "w").close()
+        signal.pause()
+    return {"loss": trial.config["x"]}
+
+if __name__ == "__main__":
+    study = Study(name="slow", space=Space(x=Float(0, 1)), objective=train, minimize="loss", trials=3,
+                  executor="inline")
+    CALL
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        ("study.run()", "study.run(resume=True) or archsearch resume slow.db"),
+        ("study.run('my.db')", "study.run('my.db', resume=True) or archsearch resume my.db"),
+        (
+            "study.run('my.db', resume=True, quiet=True)",
+            "study.run('my.db', resume=True) or archsearch resume my.db",
+        ),
+    ],
+)
+def test_ctrl_c_in_a_script_says_how_to_continue(
+    tmp_path: Path, python: Python, command_env: dict[str, str], call: str, named: str
+) -> None:
+    os.mkfifo(tmp_path / "started")
+    (tmp_path / "slow.py").write_text(SLOW.replace("CALL", call))
+    process = subprocess.Popen(
+        [sys.executable, "slow.py"],
+        cwd=tmp_path,
+        env=command_env,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    (tmp_path / "started").open().close()  # blocks until trial 1 has begun
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert f"\ninterrupted; nothing is lost; continue with: {named}\nTraceback" in f"\n{stderr}"
+    assert stderr.endswith("\nKeyboardInterrupt\n")
+    assert stderr.count("  File ") == 3
+    store = "my.db" if "my.db" in call else "slow.db"
+    (tmp_path / "slow.py").write_text(SLOW.replace("CALL", f"study.run({store!r}, resume=True)"))
+    assert python("slow.py").returncode == 0
+    assert numbers_and_source(tmp_path / store)[0] == [0, 1, 2]
+
+
+def test_a_store_of_failed_trials_is_to_be_deleted(tmp_path: Path) -> None:
+    def fails(trial: Any) -> float:
+        raise KeyError("col")
+
+    with pytest.raises(StudyFailed) as failed:
+        study(objective=fails, trials=9).run(tmp_path / "s.db", quiet=True)
+    with pytest.raises(StoreError) as exists:
+        study().run(tmp_path / "s.db", quiet=True)
+    advice = f"before you run a corrected spec, delete {tmp_path / 's.db'} or choose another store"
+    assert advice in str(failed.value)
+    assert str(exists.value).startswith(f"{tmp_path / 's.db'} already exists; {advice}")
+
+
 def test_a_resumed_run_is_the_run_that_was_not_interrupted(tmp_path: Path) -> None:
     whole = study(trials=6).run(tmp_path / "whole.db", quiet=True)
     for trials in (2, 4, 6):
@@ -166,8 +247,7 @@ def test_the_declared_limits_are_the_new_totals(tmp_path: Path) -> None:
     assert len(history.trials) == 5
     assert history.session_started is not None
     assert "target=-1" not in repr(history.session_started)  # it is declared no more
-    with pytest.raises(SpecError, match="trials"):
-        study(trials=4).run(tmp_path / "s.db", resume=True, quiet=True)
+    assert study(trials=4).run(tmp_path / "s.db", resume=True, quiet=True) == history  # they are done
 
 
 @pytest.mark.parametrize(
@@ -202,3 +282,23 @@ def test_a_study_that_was_warmed_up_goes_on(tmp_path: Path) -> None:
     declared: dict[str, Any] = {"start": [{"x": 0.5}], "warm_start": tmp_path / "first.db"}
     study(trials=2, **declared).run(tmp_path / "s.db", resume=True, quiet=True)
     assert len(study(trials=9, **declared).run(tmp_path / "s.db", resume=True, quiet=True).trials) == 9
+
+
+def test_a_study_that_was_extended_since_is_returned_as_it_is(tmp_path: Path) -> None:
+    declared, path = study(trials=3), tmp_path / "again.db"
+    declared.run(path, quiet=True)
+    archsearch.resume(path, trials=5, quiet=True)
+    with pytest.raises(ArgumentError, match="trials must be at least 5"):
+        archsearch.resume(path, trials=3, quiet=True)
+    history = declared.run(path, resume=True, quiet=True)
+    assert history.counts() == {"finished": 5}
+    assert history == open_study(path).history
+
+
+def test_the_store_of_a_session_is_not_continued_by_a_study(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Session(SPACE, minimize="loss", strategy=Random(), store=path) as session:
+        session.tell(session.ask(), 1.0)
+    with pytest.raises(StoreError, match="belongs to a Session, not to a Study; use another file"):
+        study().run(path, resume=True, quiet=True)
+    assert len(open_study(path).trials) == 1

@@ -12,9 +12,28 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from archsearch import ASHA, TPE, Choice, Float, Grid, Int, Median, Random, Session, Space, SpecError, StoreError, When
+import archsearch
+from archsearch import (
+    ASHA,
+    TPE,
+    ArchsearchError,
+    Choice,
+    ExecutionError,
+    Float,
+    Grid,
+    Int,
+    Median,
+    Random,
+    Session,
+    Space,
+    SpecError,
+    StoreError,
+    Study,
+    When,
+)
 from archsearch.studies.goals import ObjectiveVector
 from archsearch.studies.store import Store
 
@@ -86,6 +105,24 @@ def test_who_holds_may_be_told_without_a_report() -> None:
         session.tell(trial, {"loss": loss_of(trial.config) / trial.steps})
     assert {tuple(report.step for report in trial.reports) for trial in session.history.trials} >= {(1,), (1, 2, 4)}
     assert {trial.step for trial in session.history.in_state("finished")} == {4}
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_metric_need_not_come_with_every_report(reports: bool) -> None:
+    session = Session(SPACE, minimize="loss", strategy=ASHA(eta=2), budget=6, trials=6)
+    while (trial := session.ask()) is not None:
+        last: dict[str, float] = {}
+        for step in range(trial.from_step + 1, trial.steps + 1):
+            last = {"loss": loss_of(trial.config)} if step % 3 == 0 else {"train_loss": 1.0, "auc": float("nan")}
+            if reports:
+                session.report(trial, step, last)
+        session.tell(trial, None if reports else last)
+    history = session.history
+    assert set(history.counts()) == ({"finished", "paused"} if reports else {"finished"})
+    assert all(history.loss(trial) == loss_of(dict(trial.config)) for trial in history.trials)
+    assert all(
+        report.metrics.keys() in ({"loss"}, {"train_loss"}) for trial in history.trials for report in trial.reports
+    )
 
 
 def test_trials_that_hold_are_given_out_again() -> None:
@@ -325,3 +362,80 @@ def test_repeats_and_several_goals_are_those_of_a_study() -> None:
     assert runs == [0, 1, 1, 2, 2]
     assert [trial.number for trial in session.history.front] == [1, 2]
     assert session.best.number == 2
+
+
+def test_a_number_is_enough_in_a_session_with_one_metric() -> None:
+    with Session(Space(x=Float(0, 1)), minimize="loss", strategy=Random(), budget=2) as session:
+        told, reported = session.ask(), session.ask()
+        assert told is not None
+        assert reported is not None
+        session.tell(told, 0.5)
+        assert session.report(reported, np.int64(1), 0.25)
+        session.tell(reported)
+        with pytest.raises(SpecError, match=r"gave \[1.0\]"):
+            session.tell(session.ask(), [1.0])  # type: ignore[arg-type]
+    assert [trial.value("loss") for trial in session.history.trials[:2]] == [0.5, 0.25]
+
+
+def test_a_failure_may_be_told_as_its_exception(tmp_path: Path) -> None:
+    with Session(Space(x=Float(0, 1)), minimize="loss", strategy=Random(), store=tmp_path / "s.db") as session:
+        trial = session.ask()
+        assert trial is not None
+        with pytest.raises(SpecError, match="failed must be a text or an exception, got True"):
+            session.tell(trial, failed=True)  # type: ignore[arg-type]
+        session.tell(trial, failed=ValueError("boom"))
+    with Store.open(tmp_path / "s.db", write=True) as store:  # the lock is free
+        assert store.history().trials[0].reason == "ValueError: boom"
+
+
+def test_a_session_does_not_go_on_with_the_store_of_a_study(tmp_path: Path) -> None:
+    space = Space(x=Float(0, 1))
+    study = Study(name="s", objective=lambda trial: 1.0, space=space, minimize="loss", trials=1, executor="inline")
+    study.run(tmp_path / "s.db", quiet=True)
+    with pytest.raises(StoreError, match="belongs to a Study, not to a Session"):
+        Session(space, minimize="loss", store=tmp_path / "s.db")
+    archsearch.resume(tmp_path / "s.db", trials=2, quiet=True)
+
+
+def test_a_damaged_store_is_not_left_locked(tmp_path: Path) -> None:
+    space = Space(x=Float(0, 1))
+    with Session(space, minimize="loss", strategy=Random(), store=tmp_path / "s.db") as session:
+        session.ask()
+    with closing(sqlite3.connect(tmp_path / "s.db")) as database, database:
+        database.execute("DROP TRIGGER events_keep")
+        database.execute("UPDATE events SET at = at + 1 WHERE seq = 1")
+    failures = []  # each keeps its frames alive
+    for _ in range(2):
+        with pytest.raises(StoreError, match="is damaged") as failure:
+            Session(space, minimize="loss", strategy=Random(), store=tmp_path / "s.db")
+        failures.append(failure)
+
+
+def test_the_best_value_and_config_and_a_frame() -> None:
+    with Session(SPACE, minimize="loss", strategy="random", trials=3) as session:
+        for ask in ("best_value", "best_config"):
+            with pytest.raises(ArchsearchError, match="study 'session' has no best trial: no trial has finished yet"):
+                getattr(session, ask)
+        while (trial := session.ask()) is not None:
+            session.tell(trial, {"loss": loss_of(trial.config)})
+    assert session.best is not None
+    assert (session.best_value, session.best_config) == (session.best.value("loss"), session.best.config)
+    assert (session.history.best_value, session.history.best_config) == (session.best_value, session.best_config)
+    assert list(session.frame()["metrics.loss"]) == [trial.value("loss") for trial in session.history.trials]
+
+
+def test_an_event_that_cannot_be_stored_closes_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "s.db"
+    settings: dict[str, Any] = {"minimize": "loss", "strategy": "random", "store": path}
+    with Session(SPACE, **settings) as session:
+        session.tell(session.ask(), {"loss": 1.0})
+        trial = session.ask()
+        with monkeypatch.context() as broken:
+            broken.setattr("archsearch.studies.codec._body", lambda event: {"config": object()})
+            with pytest.raises(ExecutionError, match=r"the session was closed, .*not JSON serializable"):
+                session.report(trial, 1, {"loss": 0.5})
+        with pytest.raises(SpecError, match="the session is closed"):
+            session.ask()
+    with Session(SPACE, **settings) as session:  # it is unlocked, and holds what came before
+        assert session.history.counts() == {"finished": 1, "waiting": 1}
+        assert session.ask().number == 1

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,11 @@ from archsearch import (
     digits,
 )
 from archsearch.search.engine.driver import Driver
-from archsearch.search.engine.spec import Pickled, SpecFile, source_of
+from archsearch.search.engine.source import Pickled, source_of
+from archsearch.search.engine.spec import SpecFile
 from archsearch.search.protocols import Pruner, Strategy
 from archsearch.search.strategies import STRATEGIES
+from archsearch.spaces.errors import ArgumentError
 from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import Store
 
@@ -127,6 +130,7 @@ def test_numbers_of_numpy_are_recorded_as_plain_ones(tmp_path: Path) -> None:
         ({"workers": 2}, "^workers must be 1 in the inline executor, got 2"),
         ({"executor": "Ray"}, r"unknown executor 'Ray'; .*did you mean 'ray'\?"),
         ({"executor": 3}, "unknown executor '3'"),
+        ({"address": 123}, "^address must be 'HOST:PORT' or 'auto', got 123"),
     ],
 )
 def test_a_wrong_argument_of_resume_leaves_the_store_as_it_was(
@@ -140,6 +144,14 @@ def test_a_wrong_argument_of_resume_leaves_the_store_as_it_was(
     with Store.open(tmp_path / "s.db") as store:
         assert list(store.events()) == before
     assert archsearch.resume(tmp_path / "s.db", trials=np.int64(5), quiet=True).counts() == {"finished": 5}
+
+
+@pytest.mark.parametrize("call", [study().run, archsearch.resume, archsearch.open_study])
+@pytest.mark.parametrize("wrong", [5, b"s.db", "", ["s.db"]])
+def test_a_store_that_is_no_path_is_refused(call: Callable[[Any], Any], wrong: Any) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        call(wrong)
+    assert str(caught.value) == f"store must be the path of a file, got {wrong!r}"
 
 
 class Noisy(Strategy):

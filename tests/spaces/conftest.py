@@ -75,7 +75,7 @@ def conditions(draw: st.DrawFn, known: dict[str, Domain]) -> str:
         value = known[name].from_unit(draw(st.floats(0, 1)))
         wide = isinstance(known[name], Choice)
         forms = ("{} == {!r}", "{} != {!r}", "{} in ({!r}, 'x')", "not {} == {!r}")
-        form = draw(st.sampled_from(forms if wide else (*forms, "{} >= {!r}", "{} < {!r}", "{} - 1 <= {!r}")))
+        form = draw(st.sampled_from(forms if wide else (*forms, "{} >= {!r}", "{} - 0 < {!r}", "{} - 1 <= {!r}")))
         atoms.append(form.format(name, value))
     return draw(st.sampled_from((" and ", " or "))).join(atoms)
 

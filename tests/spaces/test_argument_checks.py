@@ -58,7 +58,7 @@ def test_a_duration(value: Any, seconds: float) -> None:
     assert duration_s(value, "timeout") == seconds
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-5m", "0s", "20 minutes", "m", "1e3", "1h30", "٣s", True, -1, 0, None])
+@pytest.mark.parametrize("value", ["", "soon", "-5m", "0s", "20 minutes", "m", "1e3", "1s30", "٣s", True, -1, 0, None])
 def test_no_duration(value: Any) -> None:
     with pytest.raises(ArgumentError, match=r"^timeout must be "):
         duration_s(value, "timeout")

@@ -207,7 +207,7 @@ def test_a_condition_on_text_compared_with_a_number_fails_with_its_name() -> Non
 
 
 def test_constants_are_held_by_every_config_and_are_not_free() -> None:
-    space = Space(a="relu", b=None, c=(3, 3), d=np.int64(5), e=When("f == 1", 7), f=Int(0, 1), g=Int(4, 4))
+    space = Space(a="relu", b=None, c=Choice((3, 3)), d=np.int64(5), e=When("f == 1", 7), f=Int(0, 1), g=Int(4, 4))
     rng = np.random.default_rng(0)
     drawn = [space.sample(rng) for _ in range(20)]
     fixed = {"a": "relu", "b": None, "c": (3, 3), "d": 5, "g": 4}

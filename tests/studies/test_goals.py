@@ -184,4 +184,5 @@ def test_a_trial_without_a_goal_s_metric_has_no_vector_and_one_without_a_constra
     assert (silent.objectives(silent.trials[0]), silent.objectives_at(silent.trials[0], 1)) == (None, None)
     told = silent.apply(Reported(0.0, 0, Report(2, {"size": 2.0}, 0.0)))
     assert told.objectives(told.trials[0]) == ObjectiveVector(0.0, (1.0, 2.0))
-    assert told.objectives_at(told.trials[0], 2) is None
+    assert told.objectives_at(told.trials[0], 1) is None
+    assert told.objectives_at(told.trials[0], 2) == ObjectiveVector(0.0, (1.0, 2.0))  # by the latest values

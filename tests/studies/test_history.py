@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archsearch import Float, Space
 from archsearch.studies.goals import Goal, OutcomeConstraint
 from archsearch.studies.history import History
 from archsearch.studies.records import (
@@ -277,3 +278,55 @@ def test_values_are_of_the_runs_that_are_complete(small_study: StudyRecord) -> N
     assert history.apply(Ended(0, 0, Finished())).trials[0].values("loss") == [0.5, 0.3, 0.1]
     assert history.trials[0].values("other") == []
     assert history.trials[0].value("other") is None
+
+
+def test_a_trial_is_shown_in_one_short_line() -> None:
+    reports = tuple(Report(step, {"loss": 1 / step, "size": 9.0}, float(step)) for step in range(1, 21))
+    trial = Trial(7, Proposal({"lr": 0.1}), "finished", 0.0, reports=reports, outcome=Finished())
+    assert repr(trial) == "<Trial 7 finished: {'lr': 0.1}, loss 0.05, size 9 after 20 steps>"
+    assert trial.metrics == {"loss": 0.05, "size": 9.0}
+    waiting = Trial(8, Proposal({"lr": 0.1}), "waiting", 0.0)
+    assert (repr(waiting), waiting.metrics) == ("<Trial 8 waiting: {'lr': 0.1}>", {})
+    sparse = replace(trial, reports=(*reports, Report(21, {"accuracy": 0.5}, 21.0)))
+    assert sparse.metrics == {"loss": 0.05, "size": 9.0, "accuracy": 0.5}
+
+
+_METRICS = st.dictionaries(st.sampled_from(["loss", "size", "cost", "other"]), st.integers(0, 9).map(float))
+
+
+@given(st.dictionaries(st.integers(1, 12), _METRICS), st.integers(0, 13), st.booleans())
+def test_values_at_a_step_are_the_latest_up_to_it(reports: dict[int, Any], step: int, constrained: bool) -> None:
+    constraints = (OutcomeConstraint.from_text("cost <= 4"),) * constrained
+    study = StudyRecord(
+        "s",
+        Space(x=Float(0, 1)),
+        (Goal("loss", False), Goal("size", True)),
+        None,
+        0,
+        "",
+        "",
+        outcome_constraints=constraints,
+    )
+    told = [Reported(0.0, 0, Report(at, reports[at], 0.0)) for at in sorted(reports)]
+    history = History(study).apply_all([Proposed(0.0, 0, Proposal({"x": 0.5}), 0), Started(0.0, 0, 1, "w"), *told])
+    (trial,) = history.trials
+
+    def latest(until: int) -> dict[str, float]:
+        known: dict[str, float] = {}
+        for at in sorted(reports):
+            if at <= until:
+                known |= reports[at]
+        return {metric: known[metric] for metric in study.metrics if metric in known}
+
+    def vector(until: int) -> tuple[float, tuple[float, ...]] | None:
+        known = latest(until)
+        if not known.keys() >= {"loss", "size"}:
+            return None
+        excess = max(0.0, known.get("cost", 0.0) - 4) / 4 if constrained else 0.0
+        return excess, (known["loss"], -known["size"])
+
+    curve = [(at, vector(at)) for at in sorted(reports) if {"loss", "size"} & reports[at].keys() and vector(at)]
+    assert history.metrics_at(trial, step) == latest(step)
+    assert history.objectives_at(trial, step) == (vector(step) if step <= max(reports, default=0) else None)
+    assert history.curve(trial) == curve
+    assert history.objectives_from(trial, step) == next((value for value in curve if value[0] >= step), None)

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.search.training.data.missing import USUAL_MARKS
 from archsearch.spaces.errors import DataError
-
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # texts that stand for a missing value, in lower case
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +46,7 @@ class Table:
         return len(self.numbers)
 
 
-def table_from_columns(columns: Mapping[str, npt.ArrayLike], rows: int) -> Table:
+def table_from_columns(columns: Mapping[str, npt.ArrayLike | CategoricalColumn], rows: int) -> Table:
     """The table of these columns, the numeric ones first.
 
     Raises:
@@ -58,6 +57,9 @@ def table_from_columns(columns: Mapping[str, npt.ArrayLike], rows: int) -> Table
     for name, values in columns.items():
         if not isinstance(name, str) or not name:
             raise DataError(f"a column's name must be a non-empty text, got {name!r}; rename it")
+        if isinstance(values, CategoricalColumn):
+            categorical.append(values)
+            continue
         if isinstance(values, list | tuple):
             values = np.array(values, dtype=object)  # NumPy would turn [1, "a"] into text without an error
         array = as_array(values, f"column '{name}'")
@@ -78,7 +80,7 @@ def table_from_columns(columns: Mapping[str, npt.ArrayLike], rows: int) -> Table
 
 def categorical_column(name: str, cells: Iterable[str]) -> CategoricalColumn:
     """The cells as categories; every spelling of a missing value becomes the category ""."""
-    clean = ["" if cell.lower() in MISSING else cell for cell in cells]
+    clean = ["" if cell.lower() in USUAL_MARKS else cell for cell in cells]
     categories = tuple(sorted(set(clean)))
     index = {category: code for code, category in enumerate(categories)}
     return CategoricalColumn(name, categories, np.array([index[cell] for cell in clean], dtype=np.int64))

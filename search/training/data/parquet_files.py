@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.search.training.data.columns import MISSING
 from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.files import map_bytes
+from archsearch.search.training.data.missing import USUAL_MARKS
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.targets import check_target, check_task
@@ -53,7 +53,7 @@ class Parquet(DataSource):
             else:
                 texts = _texts(column)
                 inputs[name] = np.array(texts, dtype=object)
-                empty = all(text.lower() in MISSING for text in texts)
+                empty = all(text.lower() in USUAL_MARKS for text in texts)
             if empty:
                 raise self._error(name, f"has no value in any row; pass drop=['{name}']")
         if not inputs:
@@ -116,7 +116,7 @@ class Parquet(DataSource):
             missing = np.flatnonzero(~np.isfinite(targets))
         else:
             targets = np.array(_texts(column), dtype=object)
-            missing = np.flatnonzero([text.lower() in MISSING for text in targets])
+            missing = np.flatnonzero([text.lower() in USUAL_MARKS for text in targets])
         if len(missing):
             row = int(missing[0])
             raise self._error(

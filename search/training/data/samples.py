@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy.typing as npt
 
+from archsearch.search.training.data.columns import CategoricalColumn
 from archsearch.search.training.data.prepared import Task
 from archsearch.spaces.errors import DataError, unknown
 
@@ -65,7 +66,7 @@ class Samples:
             lets the `Split` choose the test part.
     """
 
-    inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Texts
+    inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike | CategoricalColumn] | Texts
     targets: npt.ArrayLike
     task: Task | None = None
     official_test: int = 0

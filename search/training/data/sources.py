@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 from archsearch.search.training.data.columns import as_array
 from archsearch.search.training.data.csv_files import Csv
+from archsearch.search.training.data.csv_format import DEFAULT_ENCODING, CsvFormat
 from archsearch.search.training.data.idx_files import Idx, ImageFiles
 from archsearch.search.training.data.image_folders import Channels, ImageFolder, Size
 from archsearch.search.training.data.memory import Arrays
+from archsearch.search.training.data.missing import missing_marks
 from archsearch.search.training.data.npz_files import Npz
+from archsearch.search.training.data.number_format import NumberFormat
 from archsearch.search.training.data.parquet_files import Parquet
 from archsearch.search.training.data.preparation import Data
 from archsearch.search.training.data.prepared import Task
@@ -99,32 +102,53 @@ def csv(
     header: bool = True,
     names: Sequence[str] | None = None,
     delimiter: str | None = None,
+    quotes: bool = True,
+    comment: str | None = None,
+    skip_rows: int = 0,
+    decimal: str = ".",
+    thousands: str | None = None,
+    units: str | Sequence[str] = (),
+    missing: str | float | Sequence[str | float] = (),
     categorical: str | Sequence[str] = (),
     categories: CategoryEncoding = "one_hot",
     drop: str | Sequence[str] = (),
     task: Task | None = None,
-    encoding: str = "utf-8-sig",
+    encoding: str = DEFAULT_ENCODING,
+    sheet: str | None = None,
     scaling: Scaling = "standard",
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
-    """A CSV file (gzipped or not) whose columns are numbers or categories.
+    """A CSV file (also gzipped or zipped) or an Excel workbook, whose columns are numbers or categories.
 
     A column is numeric if all its values are numbers, and categorical otherwise; if at least 80 % of them are numbers,
-    the others are reported as mistakes. An empty cell, NA, N/A, nan, null and ?, in any case, are missing values.
+    the others are reported as mistakes. An empty cell, NA, N/A, #N/A, nan, null, <NA> and ?, in any case, are missing
+    values. Numbers in another notation, such as 1.234,5 or 12 %, are refused until `decimal`, `thousands` or `units`
+    say how to read them.
 
     Args:
         path: The file.
         target: The column to predict.
         header: Whether the first line holds the names of the columns.
         names: Names of the columns, in place of those in the header. Without header and names they are c0, c1, …
-        delimiter: The character between fields. None is a tab for a file named .tsv, else a comma.
+        delimiter: The character between fields, or r"\\s+" for any number of blanks and tabs (also in quotes). None
+            is a tab for a file named .tsv, else a comma.
+        quotes: Whether a field may be enclosed in double quotes. If not, they are ordinary characters.
+        comment: What the lines begin with that are left out, such as "#".
+        skip_rows: How many lines at the top of the file are left out, such as a title above the header.
+        decimal: The decimal mark of numbers.
+        thousands: The mark between groups of digits, such as "," in 1,234,567. " " stands for all narrow spaces too.
+        units: What is removed before and after numbers, such as "$", "%" or "kg". Numbers are not converted.
+        missing: Further marks of missing values, such as ("None", "-200"). A number stands for all numbers of its
+            value.
         categorical: Columns to treat as categorical although they hold numbers.
         categories: "one_hot", an input of 0 or 1 per category; or "codes", for a network that learns a vector per
             category, as `MLP(..., embedding=8)`.
         drop: Columns to leave out.
         task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
             values are classes.
-        encoding: A codec of Python. The default is UTF-8, with or without the byte order mark that Excel writes.
+        encoding: A codec of Python. The default is UTF-8, with or without the byte order mark that Excel writes, or
+            UTF-16 with such a mark.
+        sheet: The sheet of an Excel workbook (.xlsx); reading one needs openpyxl. None if it has only one.
         scaling: "standard" scales each numeric column to mean 0 and standard deviation 1, "min_max" the range of the
             training part to [0, 1].
         split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
@@ -136,13 +160,21 @@ def csv(
         Csv(
             path=os.fspath(path),
             target=target,
-            header=header,
-            names=None if names is None else tuple(names),
-            delimiter=_delimiter(path, delimiter),
+            format=CsvFormat(
+                delimiter=_delimiter(path, delimiter),
+                quotes=quotes,
+                header=header,
+                names=None if names is None else tuple(names),
+                encoding=encoding,
+                comment=comment,
+                skip_rows=skip_rows,
+                sheet=sheet,
+            ),
+            numbers=NumberFormat(decimal, thousands, (units,) if isinstance(units, str) else tuple(units)),
+            missing=missing_marks(missing),
             categorical=(categorical,) if isinstance(categorical, str) else tuple(categorical),
             drop=(drop,) if isinstance(drop, str) else tuple(drop),
             task=task,
-            encoding=encoding,
         ),
         split,
         categories,
@@ -203,14 +235,17 @@ def text(
     header: bool = True,
     names: Sequence[str] | None = None,
     delimiter: str | None = None,
+    quotes: bool | None = None,
+    comment: str | None = None,
+    skip_rows: int = 0,
     tokens: Tokens = "words",
     vocabulary: int = 10_000,
     length: int | None = None,
     task: Task | None = None,
-    encoding: str = "utf-8-sig",
+    encoding: str = DEFAULT_ENCODING,
     split: Split = DEFAULT_SPLIT,
 ) -> Data:
-    """A CSV or TSV file (gzipped or not) with a column of texts and a target column. Other columns are not read.
+    """A CSV or TSV file (also gzipped or zipped) with a column of texts and a target. Other columns are not read.
 
     Args:
         path: The file.
@@ -218,8 +253,11 @@ def text(
         text: The column of texts.
         header: Whether the first line holds the names of the columns.
         names: Names of the columns, in place of those in the header. Without header and names they are c0, c1, …
-        delimiter: The character between fields. None is a tab for a file named .tsv, else a comma. With a tab, quotes
-            are ordinary characters; with any other, a field may be enclosed in double quotes.
+        delimiter: The character between fields. None is a tab for a file named .tsv, else a comma.
+        quotes: Whether a field may be enclosed in double quotes. If not, they are ordinary characters. None is False
+            with tabs, else True.
+        comment: What the lines begin with that are left out, such as "#".
+        skip_rows: How many lines at the top of the file are left out, such as a title above the header.
         tokens: "words" (runs of letters, digits and underscores; every other mark is a token of its own) or
             "characters" (for languages that put no spaces between words). Both are lower-cased.
         vocabulary: How many tokens to keep, the most frequent of the training part. All others share one code.
@@ -239,14 +277,19 @@ def text(
             path=os.fspath(path),
             target=target,
             text=text,
-            header=header,
-            names=None if names is None else tuple(names),
-            delimiter=_delimiter(path, delimiter),
+            format=CsvFormat(
+                delimiter=(mark := _delimiter(path, delimiter)),
+                quotes=mark != "\t" if quotes is None else quotes,
+                header=header,
+                names=None if names is None else tuple(names),
+                encoding=encoding,
+                comment=comment,
+                skip_rows=skip_rows,
+            ),
             tokens=tokens,
             vocabulary=vocabulary,
             length=length,
             task=task,
-            encoding=encoding,
         ),
         split,
     )

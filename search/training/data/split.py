@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.search.training.data.split_folds import fold_rows
+from archsearch.spaces.argument_hints import ArgumentHints
 from archsearch.spaces.errors import DataError
 from archsearch.studies.formatting import count
 
@@ -24,7 +25,7 @@ VALIDATION = 0.2  # the default fraction
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(ArgumentHints):
     """How the rows of a data set are divided into training, validation and test part.
 
     Random parts and folds are stratified by class in a classification.

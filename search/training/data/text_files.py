@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
 
-from archsearch.search.training.data.csv_files import Column
-from archsearch.search.training.data.csv_records import check_delimiter, read_records
+from archsearch.search.training.data.csv_columns import Column
+from archsearch.search.training.data.csv_format import CsvFormat
+from archsearch.search.training.data.csv_proposals import check_columns
+from archsearch.search.training.data.csv_table import read_csv
 from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples, Texts, Tokens, check_tokens
+from archsearch.search.training.data.table_files import table_file
 from archsearch.search.training.data.targets import check_task
-from archsearch.spaces.errors import DataError, unknown
+from archsearch.spaces.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +27,14 @@ class TextFile(DataSource):
     path: str
     target: str
     text: str
-    header: bool = True
-    names: tuple[str, ...] | None = None
-    delimiter: str = ","
+    format: CsvFormat = field(default_factory=CsvFormat)
     tokens: Tokens = "words"
     vocabulary: int = 10_000
     length: int | None = None
     task: Task | None = None
-    encoding: str = "utf-8-sig"
 
     def __post_init__(self) -> None:
         check_task(self.task)
-        check_delimiter(self.delimiter)
         check_tokens(self.tokens, self.vocabulary, self.length)
         if self.text == self.target:
             raise DataError(f"column '{self.text}' is both text= and target=; give two different columns")
@@ -52,17 +52,9 @@ class TextFile(DataSource):
         return targets.targets(self.task)
 
     def _columns(self, *names: str) -> list[Column]:
-        records = read_records(
-            self.path,
-            delimiter=self.delimiter,
-            encoding=self.encoding,
-            header=self.header,
-            names=self.names,
-            quotes=self.delimiter != "\t",
-            keep=names,
-        )
-        for name in (self.target, self.text):
-            if name not in records.names:
-                hint = f"; is delimiter={self.delimiter!r} right?" if len(records.names) == 1 else ""
-                raise DataError(f"'{self.path}': {unknown('column', name, records.names)}{hint}")
-        return [Column(self.path, name, records.cells[name], records.lines) for name in names]
+        file = table_file(self.path, self.format)
+        table = read_csv(file, self.format, keep=names, as_text=names)
+        check_columns(file, self.format, table.names, (self.target, self.text))
+        # as_text: all of these are cells, not numbers
+        cells: Mapping[str, Any] = table.columns
+        return [Column(self.path, name, cells[name], table.line_of, has_options=False) for name in names]

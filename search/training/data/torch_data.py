@@ -19,7 +19,8 @@ from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples
 from archsearch.search.training.data.streaming import Allocate
 from archsearch.search.training.data.targets import check_task
-from archsearch.spaces.errors import DataError, describe
+from archsearch.search.user_code import describe
+from archsearch.spaces.errors import DataError
 from archsearch.studies.formatting import count
 
 INITIAL_ROWS = 1024  # of the array for a dataset of unknown length, which doubles when it is full

@@ -26,7 +26,7 @@ from archsearch.studies.store import Store
 
 
 def job(number: int = 0, budget: int | None = None, **settings: Any) -> Job:
-    return Job(number, 1, {"x": 0.5}, budget, 5, metric="loss", **settings)
+    return Job(number, 1, {"x": 0.5}, budget, 5, metrics=("loss",), **settings)
 
 
 def outcomes(events: list[Event]) -> list[Any]:
@@ -338,9 +338,74 @@ def test_an_exception_keeps_its_traceback() -> None:
     worker = Worker(broken, "cpu")
     worker.advance(job(), stop=False)
     events = worker.advance(None, stop=False)
-    assert outcomes(events) == [Failed("ValueError: in the second epoch")]
+    line = broken.__code__.co_firstlineno + 2
+    assert outcomes(events) == [Failed(f"ValueError: in the second epoch (test_push.py, line {line})")]
     assert 'raise ValueError("in the second epoch")' in logs(events)
     assert "in broken" in logs(events)
+
+
+@pytest.mark.parametrize("until", [None, 2])
+def test_an_exception_after_the_last_report_fails_the_trial_with_all_reports(until: int | None) -> None:
+    def broken(trial: TrialContext) -> None:
+        while trial.report(1.0):
+            pass
+        raise OSError("cannot save the model")
+
+    events = to_the_end(Worker(broken, "cpu"), job(budget=2 if until is None else 4, until=until))
+    assert reports(events) == [(1, {"loss": 1.0}), (2, {"loss": 1.0})]
+    line = broken.__code__.co_firstlineno + 3
+    assert outcomes(events) == [Failed(f"OSError: cannot save the model (test_push.py, line {line})")]
+    assert "in broken" in logs(events)
+
+
+def test_one_that_cannot_be_ended_at_its_budget_has_done_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stubborn(trial: TrialContext) -> None:
+        while True:
+            try:
+                trial.report(1.0)
+            except TrialStopped:
+                release.wait()
+                return
+
+    monkeypatch.setattr(push, "GRACE_S", 0.0)
+    monkeypatch.setattr(push, "UNWIND_S", 0.0)
+    release = threading.Event()
+    worker = Worker(stubborn, "cpu")
+    events = worker.advance(job(budget=1), stop=False)
+    release.set()
+    assert (reports(events), outcomes(events)) == ([(1, {"loss": 1.0})], [Finished()])
+    assert "its thread is left running" in logs(events)
+    assert not worker.clean
+
+
+@pytest.mark.parametrize("budget", [None, 2])
+@pytest.mark.parametrize("value", [torch.nn.Linear(2, 2), "done", {"weights": torch.ones(3)}, {}])
+def test_what_is_no_metric_is_ignored_after_all_reports(value: Any, budget: int | None) -> None:
+    def train(trial: TrialContext) -> Any:
+        for _ in range(2):
+            trial.report(1.0)
+        return value
+
+    events = to_the_end(Worker(train, "cpu"), job(budget=budget))
+    assert reports(events) == [(1, {"loss": 1.0}), (2, {"loss": 1.0})]
+    assert outcomes(events) == [Finished()]
+    assert logs(events).startswith("archsearch: ignored what the objective returned after its reports, ")
+
+
+@pytest.mark.parametrize("value", [{"loss": "low"}, {"loss": float("inf")}])
+def test_a_returned_metric_that_is_invalid_fails_the_trial_with_all_reports(value: Any) -> None:
+    """The study's own metric was never reported, and is no finite number here."""
+
+    def train(trial: TrialContext) -> Any:
+        while trial.report({"train": 1.0} if "loss" in value else 1.0):
+            pass
+        return value
+
+    events = to_the_end(Worker(train, "cpu"), job(budget=2))
+    assert [step for step, _ in reports(events)] == [1, 2]
+    (outcome,) = outcomes(events)
+    assert outcome.error.startswith("metric '")
+    assert logs(events) == f"{outcome.error}\n"
 
 
 def test_stop_iteration_is_a_failure_and_not_an_end() -> None:
@@ -372,7 +437,8 @@ def test_a_generator_must_yield() -> None:
     for objective in (train, lambda trial: train(trial)):
         (failed,) = outcomes(Worker(objective, "cpu").advance(job(), stop=False))
         assert failed.error == (
-            "SpecError: trial.report is for an objective that is a plain function; a generator yields its metrics"
+            "SpecError: trial.report is for an objective that is a plain function; a generator yields its metrics "
+            f"(test_push.py, line {train.__code__.co_firstlineno + 1})"
         )
 
 
@@ -402,8 +468,8 @@ def test_seeds_threads_gradients_and_device_are_as_in_the_worker_s_thread() -> N
             "b": np.random.rand(),
             "c": torch.rand((), device="cpu").item(),
             "threads": torch.get_num_threads(),
-            "gradients": torch.is_grad_enabled(),
-            "meta": torch.get_default_device().type == "meta",
+            "gradients": int(torch.is_grad_enabled()),
+            "meta": int(torch.get_default_device().type == "meta"),
         }
 
     def generator(trial: TrialContext) -> Iterator[dict[str, float]]:

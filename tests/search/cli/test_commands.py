@@ -79,6 +79,9 @@ def test_run_resume_and_every_question(archsearch: Any, spec: Path, tmp_path: Pa
 
     shown = archsearch("show", "tiny.db")
     assert "6 finished" in shown.stdout
+    assert shown.stdout.endswith("\nshow all trials with: archsearch show tiny.db --all\n")
+    assert archsearch("show", "tiny.db", "best").stdout == archsearch("best", "tiny.db").stdout
+    assert archsearch("show", "tiny.db", "best", "--log").stdout == f"hello from {best['number']}\n"
     assert "Random()" in shown.stdout
     trial = json.loads(archsearch("show", "tiny.db", 2, "--json").stdout)
     assert [report["step"] for report in trial["reports"]] == [1, 2, 3]
@@ -98,6 +101,7 @@ def test_a_target_and_patience_end_a_study_that_may_go_on(archsearch: Any, spec:
     ran = archsearch("run", spec, "--trials", 60, "--target", 0.2, "--quiet")
     assert ran.returncode == 0, ran.stderr
     assert "tiny: the target is reached; " in ran.stdout
+    assert "\ncontinue with a stricter target: archsearch resume tiny.db --target VALUE\n" in ran.stdout
     reached = json.loads(archsearch("best", "tiny.db", "--json").stdout)["value"]
     assert reached <= 0.2
     further = archsearch("resume", "tiny.db", "--target", reached / 2, "--patience", 7, "--quiet")
@@ -167,7 +171,11 @@ BAD_SPECS = {
     "gpus": (GOOD.replace("trials=4", "trials=4, gpus=64"), ["each trial needs 64 GPUs", "lower Study(gpus"]),
     "metric never yielded": (
         GOOD.replace('minimize="loss"', 'minimize="los"'),
-        ["never reported the study's metric", "unknown metric 'los'", "did you mean 'loss'?"],
+        [
+            "never reported the study's metric",
+            "unknown metric 'los'",
+            "did you mean 'loss'?; before you run a corrected spec, delete tiny.db or choose another store",
+        ],
     ),
 }
 
@@ -213,11 +221,22 @@ BAD_CALLS = {
     "inline workers": (["run", "tiny.py", "--workers", "2"], ["--workers must be 1 in the inline executor, got 2"]),
     "no folder": (["run", "tiny.py", "--store", "no/such/x.db"], ["the folder", "does not exist", "mkdir -p"]),
     "no store": (["resume", "nosuch.db"], ["no store at nosuch.db"]),
-    "not a store": (["report", "tiny.py"], ["tiny.py is not an archsearch store"]),
+    "not a store": (["report", "text.txt"], ["text.txt is not an archsearch store"]),
+    **{
+        f"{command} of a spec": (
+            [command, "tiny.py", *more],
+            ["tiny.py is a spec, not a store; run it with: archsearch run tiny.py"],
+        )
+        for command, *more in (("resume",), ("best",), ("show",), ("report",), ("copy", "other.db"))
+    },
+    "run a store": (["run", "seed.db"], ["seed.db is a store, not a spec; resume it with: archsearch resume seed.db"]),
+    "check a store": (["check", "seed.db"], ["seed.db is a store, not a spec"]),
+    "no trial": (["show", "seed.db", "first"], ["'first' is not a trial; give its number, or best"]),
+    "all and one": (["show", "seed.db", "1", "--all"], ["--all shows the trials of a study; leave out the trial"]),
     "no such trial": (["show", "seed.db", "9"], ["the study has no trial 9; its trials are 0 to 3"]),
     "option": (["run", "tiny.py", "--trial", "3"], ["No such option"]),
     "command": (["rnu", "tiny.py"], ["No such command 'rnu'"]),
-    "log of what": (["show", "seed.db", "--log"], ["--log needs the number of a trial"]),
+    "log of what": (["show", "seed.db", "--log"], ["--log needs a trial: archsearch show STORE TRIAL --log"]),
     "list nowhere": (["list", "nosuch"], ["no folder at nosuch"]),
     "report nowhere": (
         ["report", "seed.db", "-o", "no/such/x.html"],
@@ -241,6 +260,7 @@ def test_a_bad_call_is_told_plainly_and_exits_with_2(
     archsearch: Any, spec: Path, seed_store: Path, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "seed.db").write_bytes(seed_store.read_bytes())
+    (tmp_path / "text.txt").write_text("no store")
     args, expected = BAD_CALLS[name]
     ran = archsearch(*args)
     assert ran.returncode == 2, ran.stderr
@@ -264,7 +284,21 @@ def test_a_failed_study_exits_with_1_and_says_where_to_look(archsearch: Any, tmp
     )
     ran = archsearch("run", "broken.py", "--trials", 20, "--quiet")
     assert ran.returncode == 1
-    assert "the first 5 trials all failed with: KeyError: 'col'" in ran.stderr
+    advice = (
+        "before you run a corrected spec, delete tiny.db or choose another store, since no trial in it has finished "
+        "(archsearch resume runs the stored spec)\n"
+    )
+    see = "see the log: archsearch show tiny.db 4 --log"
+    assert ran.stderr == f"error: the first 5 trials all failed with: KeyError: 'col'; {see}; {advice}"
+    again = archsearch("run", "broken.py")
+    assert (again.returncode, again.stderr) == (2, f"error: tiny.db already exists; {advice}")
+    resumed = archsearch("resume", "tiny.db", "--trials", 6)
+    assert resumed.returncode == 1
+    assert f"warning: {advice}" in resumed.stderr
+    see = "see why: archsearch show tiny.db 5 --log"
+    assert resumed.stderr.endswith(f"error: no trial has finished; {see}; {advice}")
+    (tmp_path / "tiny.db").unlink()
+    assert archsearch("run", "broken.py", "--trials", 20, "--quiet").returncode == 1
     assert "KeyError: 'col'" in archsearch("show", "tiny.db", 4, "--log").stdout
     shown = archsearch("show", "tiny.db", 4).stdout
     assert shown.endswith("\nshow its output and traceback with: archsearch show tiny.db 4 --log\n")
@@ -273,6 +307,47 @@ def test_a_failed_study_exits_with_1_and_says_where_to_look(archsearch: Any, tmp
     assert best.stderr == (
         "error: tiny.db: all 5 trials failed with: KeyError: 'col'; see its log: archsearch show tiny.db 4 --log\n"
     )
+
+
+MIXED = """
+from archsearch import Continue, Float, Pruner, Random, Space, Stop, Study
+
+class StopTrial2(Pruner):
+    def judge(self, trial, history):
+        return Stop("enough") if trial.number == 2 else Continue()
+
+def train(trial):
+    if trial.number % 2:
+        raise KeyError("col")
+    for step in range(3):
+        yield {"loss": trial.config["x"]}
+
+study = Study(name="tiny", space=Space(x=Float(0, 1)), objective=train, minimize="loss", strategy=Random(),
+              pruner=StopTrial2(), trials=12, budget=3, executor="inline")
+"""
+
+
+def test_pruned_and_failed_trials_are_listed_too(archsearch: Any, spec: Path, tmp_path: Path) -> None:
+    spec.write_text(MIXED)
+    assert archsearch("run", spec, "--quiet").returncode == 0
+    rows = archsearch("show", "tiny.db", "--all").stdout.splitlines()
+    assert [row.split()[:2] for row in rows[:4]] == [
+        ["trial", "state"],
+        ["0", "finished"],
+        ["1", "failed"],
+        ["2", "pruned"],
+    ]
+    told = json.loads(archsearch("show", "tiny.db", "--all", "--json").stdout)
+    assert [trial["state"] for trial in told[:4]] == ["finished", "failed", "pruned", "failed"]
+    header, row = archsearch("list").stdout.splitlines()
+    assert header.split() == ["store", "study", "goal", "trials", "pruned", "failed", "best"]
+    assert row.split()[:-1] == ["tiny.db", "tiny", "minimize", "loss", "12/12", "1", "6"]
+    for column in ("trials", "pruned", "failed", "best"):  # aligned at the right
+        end = header.index(column) + len(column)
+        assert row[end - 1] != " "
+        assert row[end : end + 1].strip() == ""
+    (listed,) = json.loads(archsearch("list", "--json").stdout)
+    assert (listed["ended"], listed["pruned"], listed["failed"]) == (12, 1, 6)
 
 
 def test_the_log_of_a_trial_that_printed_nothing_says_so(archsearch: Any, spec: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from archsearch.studies.history import History
 from archsearch.studies.records import (
     Ended,
     Event,
+    Extended,
     Failed,
     Finished,
     Lost,
+    Paused,
     Proposal,
     Proposed,
     Report,
@@ -35,18 +38,45 @@ from archsearch.studies.records import (
 from archsearch.studies.stopping_criteria import StoppingCriteria
 
 
-def test_plain_lines_tell_each_end_and_each_lost_worker(session: Any) -> None:
+def lines_of(study: StudyRecord, events: Sequence[Event], trials: int = 3) -> list[str]:
+    """The lines that show these events as one batch of a new study."""
     out = io.StringIO()
-    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, StoppingCriteria(trials=3), 1, "test", "host", 1))
-    history = session.run(trials=3)
-    for batch in session.batches:
-        lines.show(history, batch)
-    lines.show(history, [Lost(0.0, 1, "worker-0 died: Segmentation fault", "worker")])
-    text = out.getvalue().splitlines()
-    assert len(text) == 4
-    assert text[0].startswith("3/3  trial 0 finished loss ")
-    assert "best loss" in text[0]
-    assert text[3] == "trial 1 lost its worker: worker-0 died: Segmentation fault"
+    started = SessionStarted(0.0, StoppingCriteria(trials=trials), 1, "test", "host", 1)
+    history = History(study)
+    Lines(Console(file=out, width=200), history, started).show(history.apply_all(events), events)
+    return out.getvalue().splitlines()
+
+
+def ended(number: int, loss: float) -> list[Event]:
+    report = Report(1, {"loss": loss}, 1.0)
+    return [
+        *(Proposed(0, number, Proposal({"lr": 0.1}, 1), 0), Started(0, number, 1, "w0")),
+        *(Reported(0, number, report), Ended(0, number, Finished())),
+    ]
+
+
+def test_plain_lines_tell_each_end_and_each_lost_worker(session: Any) -> None:
+    session.run(trials=3)
+    text = lines_of(session.history.study, session.events)
+    assert [line.split(" finished")[0] for line in text] == ["1/3  trial 0", "2/3  trial 1", "3/3  trial 2"]
+    assert all("best loss" in line for line in text)
+    lost = [*ended(0, 1.0)[:2], Lost(0.0, 0, "worker-0 died: Segmentation fault", "worker")]
+    assert lines_of(session.history.study, lost) == ["trial 0 lost its worker: worker-0 died: Segmentation fault"]
+
+
+def test_each_line_counts_up_to_its_own_trial(record: StudyRecord) -> None:
+    """Also for several trials that end in one batch: no number is skipped, and no best trial is named in advance."""
+    assert lines_of(record, [*ended(0, 0.5), *ended(1, 0.25), *ended(2, 0.75)]) == [
+        "1/3  trial 0 finished loss 0.5 after 1 step  best loss 0.5 (trial 0)",
+        "2/3  trial 1 finished loss 0.25 after 1 step  best loss 0.25 (trial 1)",
+        "3/3  trial 2 finished loss 0.75 after 1 step  best loss 0.25 (trial 1)",
+    ]
+
+
+def test_a_trial_that_pauses_has_a_line_unless_it_is_continued_at_once(record: StudyRecord) -> None:
+    paused = [*ended(0, 0.5)[:3], Paused(0, 0)]
+    assert lines_of(record, paused) == ["1/3  trial 0 paused loss 0.5 after 1 step"]
+    assert lines_of(record, [*paused, Extended(0, 0, 3, "best"), Started(0, 0, 2, "w0", 1)]) == []
 
 
 def test_one_of_a_kind_is_in_the_singular(session: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,24 +85,18 @@ def test_one_of_a_kind_is_in_the_singular(session: Any, capsys: pytest.CaptureFi
 
     history = session.run(once, trials=1)
     started = SessionStarted(0.0, StoppingCriteria(trials=1), 1, "ray", "host", 1)
-    out = io.StringIO()
-    Lines(Console(file=out, width=200), started).show(history, [Ended(0.0, 0, Finished())])
-    assert " after 1 step  " in out.getvalue()
+    assert " after 1 step  " in lines_of(history.study, session.events)[0]
     progress(quiet=False)(Path("s.db"), history, started)
     assert "small: 1 trial on 1 Ray worker, 1 already done; " in capsys.readouterr().err
 
 
 def test_markup_in_a_study_is_text(session: Any) -> None:
-    out = io.StringIO()
-    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, StoppingCriteria(trials=3), 1, "test", "host", 1))
-
     def fails(trial: Any) -> dict[str, float]:
         raise ValueError("[red]not[/] a [bold]style[/]")
 
     history = session.run(fails, trials=1)
-    for batch in session.batches:
-        lines.show(history, batch)
-    assert "[red]not[/] a [bold]style[/]" in out.getvalue()
+    text = lines_of(history.study, session.events)
+    assert "[red]not[/] a [bold]style[/]" in text[0]
 
 
 def test_the_panel_draws_progress_best_and_what_runs(session: Any) -> None:
@@ -96,9 +120,12 @@ def test_the_panel_draws_progress_best_and_what_runs(session: Any) -> None:
     assert "lr=" in text
 
 
+Events = tuple[StudyRecord, list[Event]]
+
+
 @pytest.fixture
-def two_goals(record: StudyRecord) -> History:
-    """A trial with a repeat; one that breaks the constraint; one that has none of the values yet."""
+def events_of_two_goals(record: StudyRecord) -> Events:
+    """A trial with a repeat; one that violates the constraint; one that has none of the values yet."""
     study = replace(
         record,
         goals=(Goal("accuracy", maximize=True), Goal("size", maximize=False)),
@@ -114,17 +141,19 @@ def two_goals(record: StudyRecord) -> History:
             report = Report(3, {"accuracy": accuracy, "size": size}, 1.0)
             events += [Started(0, number, attempt, "w0"), Reported(0, number, report)]
         events.append(Ended(0, number, Finished() if runs else Failed("ValueError: no")))
-    return History.from_events(study, events)
+    return study, events
 
 
-def test_lines_of_several_goals_a_constraint_and_repeats(two_goals: History) -> None:
-    out = io.StringIO()
-    lines = Lines(Console(file=out, width=200), SessionStarted(0.0, StoppingCriteria(trials=3), 1, "test", "host", 1))
-    lines.show(two_goals, [Ended(0, number, Finished()) for number in range(3)])
+@pytest.fixture
+def two_goals(events_of_two_goals: Events) -> History:
+    return History.from_events(*events_of_two_goals)
+
+
+def test_lines_of_several_goals_a_constraint_and_repeats(events_of_two_goals: Events) -> None:
     best = "front of 1; best accuracy 0.625 (trial 0)"
-    assert out.getvalue().splitlines() == [
-        f"3/3  trial 0 finished accuracy 0.625, size 10 (mean of 2 runs) after 3 steps  {best}",
-        f"3/3  trial 1 finished accuracy 0.9, size 1000000 after 3 steps, violates size < 100  {best}",
+    assert lines_of(*events_of_two_goals) == [
+        f"1/3  trial 0 finished accuracy 0.625, size 10 (mean of 2 runs) after 3 steps  {best}",
+        f"2/3  trial 1 finished accuracy 0.9, size 1000000 after 3 steps, violates size < 100  {best}",
         f"3/3  trial 2 failed after 0 steps (ValueError: no)  {best}",
     ]
 

@@ -141,7 +141,7 @@ class TestConstraints:
 
     def test_a_trial_shows_what_it_violates(self) -> None:
         held = history(*TRIALS, constraints=(SMALL,))
-        assert [trial_json(held, trial)["breaks"] for trial in held.trials[:2]] == [[], ["parameters < 1e+06"]]
+        assert [trial_json(held, trial)["violates"] for trial in held.trials[:2]] == [[], ["parameters < 1e+06"]]
         assert "violates parameters < 1e+06" in shown(trial_table(held, held.trials[1]))
         assert not any(line.startswith("violates") for line in shown(trial_table(held, held.trials[0])))
 

@@ -27,6 +27,7 @@ from archsearch import (
 )
 from archsearch.search.executors.inline import InlineExecutor
 from archsearch.search.protocols import Continue, Stop
+from archsearch.studies.goals import OutcomeConstraint
 from archsearch.studies.history import History
 from archsearch.studies.records import (
     Ended,
@@ -68,7 +69,8 @@ def test_an_objective_that_raises_fails_its_trial_and_the_study_goes_on(session:
 
     history = session.run(sometimes, trials=6)
     assert history.counts() == {"finished": 3, "failed": 3}
-    assert history.trials[1].outcome == Failed("ValueError: bad luck 1")
+    line = sometimes.__code__.co_firstlineno + 3
+    assert history.trials[1].outcome == Failed(f"ValueError: bad luck 1 (test_engine.py, line {line})")
     log = "".join(event.text for event in session.events if type(event).__name__ == "Logged" and event.trial == 1)
     assert "about to 1" in log
     assert "Traceback" in log
@@ -78,7 +80,7 @@ def test_an_objective_that_raises_fails_its_trial_and_the_study_goes_on(session:
     ("given", "reason"),
     [
         ({"loss": float("nan")}, "metric 'loss' is nan at step 1"),
-        ({"loss": 1.0, "other": float("inf")}, "metric 'other' is inf at step 1"),
+        ({"loss": float("-inf"), "other": float("inf")}, "metric 'loss' is -inf at step 1"),
         ({"loss": "low"}, "metric 'loss' is 'low' at step 1; it must be a number"),
         ([0.5, 0.4], "the objective gave [0.5, 0.4] at step 1; it must yield, report or return a mapping"),
         (
@@ -101,6 +103,23 @@ def test_a_report_that_is_no_finite_number_fails_the_trial_with_its_reason(
     assert history.trials[0].reason.startswith(reason)
 
 
+def test_other_metrics_that_are_not_finite_are_missing(session: Any) -> None:
+    def objective(trial: Any) -> Iterator[dict[str, float]]:
+        yield {"loss": 3.0, "auc": float("nan"), "ratio": np.float32("inf")}
+        yield {"auc": float("nan")}
+        yield {"loss": 1.0, "auc": 0.5}
+
+    (trial,) = session.run(objective, trials=1).trials
+    assert trial.state == "finished"
+    assert [report.metrics for report in trial.reports] == [{"loss": 3.0}, {}, {"loss": 1.0, "auc": 0.5}]
+
+
+def test_the_metric_of_a_constraint_must_be_finite(session: Any) -> None:
+    session.record = replace(session.record, outcome_constraints=(OutcomeConstraint.from_text("size < 9"),))
+    history = session.run(lambda trial: {"loss": 1.0, "size": float("nan"), "auc": float("nan")}, trials=1)
+    assert history.trials[0].reason == "metric 'size' is nan at step 1"
+
+
 def test_five_first_trials_that_fail_alike_stop_the_study(session: Any) -> None:
     def broken(trial: Any) -> dict[str, float]:
         raise RuntimeError("no such column")
@@ -111,10 +130,42 @@ def test_five_first_trials_that_fail_alike_stop_the_study(session: Any) -> None:
     assert session.history.session_ended is not None
 
 
+def test_failures_are_alike_whatever_the_shapes_in_their_messages(session: Any) -> None:
+    def broken(trial: Any) -> dict[str, float]:
+        width = 8 + trial.number
+        weights = np.zeros((width, 4) if trial.number % 2 else (width, 2, 4))
+        return {"loss": float((np.zeros((3, 5)) @ weights).sum())}
+
+    line = broken.__code__.co_firstlineno + 3
+    place = rf"\(test_engine\.py, line {line}\)$"  # of the user's file, though numpy raises
+    with pytest.raises(
+        StudyFailed, match=r"^the first 5 trials all failed alike, the last one with: ValueError.*" + place
+    ):
+        session.run(broken, trials=50)
+    assert session.history.counts() == {"failed": 5}
+
+
+def test_failures_at_different_places_are_not_alike(session: Any) -> None:
+    def broken(trial: Any) -> dict[str, float]:
+        if trial.number % 2:
+            raise KeyError("data")
+        raise KeyError("data")
+
+    assert session.run(broken, trials=6).counts() == {"failed": 6}
+
+
+def test_trials_that_diverge_at_different_steps_do_not_end_the_study(session: Any) -> None:
+    def diverging(trial: Any) -> Iterator[dict[str, float]]:
+        for step in range(3):
+            yield {"loss": float("nan") if step == trial.number % 3 else 1.0}
+
+    assert session.run(diverging, trials=6).counts() == {"failed": 6}
+
+
 def test_five_different_failures_do_not(session: Any) -> None:
     def unlucky(trial: Any) -> dict[str, float]:
         if trial.number < 7:
-            raise RuntimeError(f"failure {trial.number % 2}")
+            raise RuntimeError(("no memory", "no data")[trial.number % 2])
         return {"loss": 1.0}
 
     assert session.run(unlucky, trials=9).counts() == {"failed": 7, "finished": 2}
@@ -343,13 +394,16 @@ def fail(proposals: list[Any]) -> Any:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        (fail, r"the strategy Breaks\(\) failed: RuntimeError\('no model'\)"),
+        (fail, r"the strategy Breaks\(\) failed: RuntimeError: no model \(test_engine.py, line \d+\)"),
         (lambda ps: [*ps, *ps], r"it returned 2 proposals, but at most 1 may be returned"),
         (
             lambda ps: [replace(ps[0], config={**ps[0].config, "lr": 99})],
             r"parameter 'lr' is 99, which is not in Float",
         ),
-        (lambda ps: [replace(ps[0], state={"score": float("nan")})], r"Out of range float values are not JSON"),
+        (
+            lambda ps: [replace(ps[0], state={"score": float("nan")})],
+            r"Proposal.state must be JSON data: Out of range float values",
+        ),
     ],
 )
 def test_a_strategy_that_breaks_ends_the_session_in_good_order(session: Any, how: Any, message: str) -> None:

@@ -18,10 +18,10 @@ from archsearch import Float, Observer, Random, Space, SpecError, Study
 from archsearch.search.engine import observers as module
 from archsearch.search.engine.driver import Driver
 from archsearch.search.engine.observers import Observers
-from archsearch.search.engine.spec import Pickled, source_of
+from archsearch.search.engine.source import Pickled, source_of
 from archsearch.search.protocols import Silent
 from archsearch.studies.history import History
-from archsearch.studies.records import Event, SessionStarted
+from archsearch.studies.records import Event, SessionStarted, Trial
 from archsearch.studies.stopping_criteria import StoppingCriteria
 from archsearch.studies.store import Store
 
@@ -294,3 +294,15 @@ def test_what_is_no_observer_is_refused(given: Any, message: str) -> None:
 
 def test_observers_are_not_part_of_what_the_store_compares() -> None:
     assert study([Partial()]).record() == study([]).record()
+
+
+def test_an_observer_cannot_falsify_the_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Flip:
+        def on_trial_end(self, trial: Trial, history: History) -> None:
+            trial.reports[-1].metrics["loss"] = -1.0  # type: ignore[index]
+
+    flipped = study([Flip()]).run(tmp_path / "flipped.db")
+    assert "the history of a study cannot be changed" in " ".join(capsys.readouterr().err.split())
+    assert [t.value("loss") for t in flipped.trials] == [
+        t.value("loss") for t in study([]).run(tmp_path / "plain.db", quiet=True).trials
+    ]

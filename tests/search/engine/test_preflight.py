@@ -117,7 +117,7 @@ def test_it_is_the_same_every_time_and_another_with_another_seed():
 
 
 def test_each_different_config_is_counted_once():
-    objective = Costly(Space(width=Int(1, 2), flag=Choice(1, True)))  # equal in Python, and two values of the space
+    objective = Costly(Space(width=Int(1, 2), flag=Choice(1, "1")))
     assert found(objective).configs == 302
     assert len(objective.counted) == len({repr(config) for config in objective.counted}) == 4
 
@@ -169,7 +169,7 @@ def test_an_objective_that_tells_no_costs_has_its_space_checked():
     result = found(train, space=SPACE)
     assert result.costs is None
     assert result.to_json()["costs"] is None
-    assert "the objective provides no costs, so only the space was checked" in shown(result)
+    assert "check does not run your own objective, so only the space was checked" in shown(result)
     assert rehearse(study_of(train, space=SPACE), None) is None
 
 
@@ -242,7 +242,7 @@ def test_everything_as_json():
         "when": "deep",
         "active": result.active["rate"],
     }
-    assert body["costs"]["parameters"]["most"] == 16
+    assert body["costs"]["parameters"]["max"] == 16
     assert body["failures"][0]["count"] == body["failed"] == result.failed
     assert body["rejected"] == {"share": 0, "by_constraint": {}}
 
@@ -268,6 +268,15 @@ def test_domains_for_people():
         ("width", "1 … 1,000,000 log"), ("step", "2 … 8 step 2"), ("rate", "1e-05 … 0.1 log"), ("kind", "a, b")
     ):  # fmt: skip
         assert re.search(rf"^{name} +{values} +100%$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("widths", "told"), [(1, "b is active"), (2, "b, c are active")])
+def test_parameters_that_are_never_active_are_warned_of(widths: int, told: str):
+    names = {name: When("width == 9", Int(1, 2)) for name in ("b", "c")[:widths]}
+    space = Space(constraint("width < 9"), width=Int(1, 9), **names)
+    assert found(Costly(space, most=9)).warnings == [
+        f"{told} in none of 301 configurations; check the conditions and the constraints"
+    ]
 
 
 def test_brackets_in_what_a_person_wrote_stay():
@@ -475,7 +484,7 @@ def test_a_check_that_takes_too_long_tells_what_it_has(monkeypatch):
     result = preflight(study_of(Costly()), 300, limit_s=50)
     assert result.configs == 50
     assert result.warnings == ["stopped after 50s, with 50 of 302 configurations counted"]
-    assert "50 checked" in shown(result)
+    assert "small: infinite space; 50 sampled configurations checked" in shown(result)
 
 
 @pytest.mark.parametrize(

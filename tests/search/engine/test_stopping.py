@@ -13,7 +13,7 @@ import archsearch
 from archsearch import Study
 from archsearch.search.cli.commands import resume
 from archsearch.search.cli.commands import run as run_command
-from archsearch.search.engine.stopping import StopSession
+from archsearch.search.engine.stopping import StopSession, failure_kind
 from archsearch.studies.stopping_criteria import (
     LIMITS,
     OUT_OF_GPU_TIME,
@@ -110,3 +110,46 @@ def test_each_limit_is_an_argument_in_python_and_an_option_of_the_command() -> N
         assert argument in inspect.signature(Study).parameters
         assert argument in inspect.signature(archsearch.resume).parameters
         assert limit.option in options
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        (
+            "RuntimeError: mat1 and mat2 shapes cannot be multiplied (32x128 and 64x10) (train.py, line 12)",
+            "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x7x3 and 64x10) (train.py, line 12)",
+        ),
+        (
+            "ValueError: expected shape (3,), got (-1.5, 2e-05) (train.py, line 12)",
+            "ValueError: expected shape (4, 5), got (7,) (train.py, line 12)",
+        ),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: '/data/my run 3/x.png' (train.py, line 12)",
+            "FileNotFoundError: [Errno 2] No such file or directory: 'C:\\\\temp\\\\y.png' (train.py, line 12)",
+        ),
+        ("OSError: cannot read data/a.csv, sorry", "OSError: cannot read ../b/c.csv, sorry"),
+        (
+            "TypeError: <function f at 0x7f01aa> is not a number (train.py, line 12)",
+            "TypeError: <function f at 0x55c0ffee> is not a number (train.py, line 12)",
+        ),
+        ("KeyError: 'units_3' (train.py, line 9)", "KeyError: 'units_12' (train.py, line 9)"),
+        ("ValueError: " + ("row 9 is bad; " * 99)[:500], "ValueError: " + ("row 12345 is bad; " * 99)[:500]),
+    ],
+)
+def test_failures_that_are_alike(reasons: tuple[str, str]) -> None:
+    assert failure_kind(reasons[0]) == failure_kind(reasons[1])
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        ("KeyError: 'lr' (train.py, line 9)", "KeyError: 'lr' (train.py, line 10)"),
+        ("KeyError: 'lr' (train.py, line 9)", "KeyError: 'lr' (data.py, line 9)"),
+        ("KeyError: 'lr' (train.py, line 9)", "KeyError: 'depth' (train.py, line 9)"),
+        ("KeyError: 'lr' (train.py, line 9)", "IndexError: 'lr' (train.py, line 9)"),
+        ("metric 'loss' is nan at step 1", "metric 'loss' is nan at step 2"),
+        ("Diverged: val_loss exploded to 1e+09 after epoch 1", "Diverged: val_loss exploded to 2e+07 after epoch 1"),
+    ],
+)
+def test_failures_that_are_not_alike(reasons: tuple[str, str]) -> None:
+    assert failure_kind(reasons[0]) != failure_kind(reasons[1])

@@ -6,13 +6,15 @@ import asyncio
 import random
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from archsearch.search.executors.worker import LOG_LIMIT_BYTES, Worker
+from archsearch.search.executors.output import LOG_LIMIT_BYTES
+from archsearch.search.executors.worker import Worker
 from archsearch.search.protocols import Job
 from archsearch.studies.records import Ended, Failed, Finished, Logged, Reported
 
@@ -49,8 +51,12 @@ def test_numpy_and_torch_numbers_are_numbers() -> None:
 
 
 def test_sys_exit_in_an_objective_is_its_failure() -> None:
-    events = Worker(lambda trial: sys.exit("no data"), "cpu").advance(job(), stop=False)
-    assert outcomes(events) == [Failed("SystemExit: no data")]
+    def leaves(trial: Any) -> None:
+        sys.exit("no data")
+
+    events = Worker(leaves, "cpu").advance(job(), stop=False)
+    line = leaves.__code__.co_firstlineno + 1
+    assert outcomes(events) == [Failed(f"SystemExit: no data (test_worker.py, line {line})")]
 
 
 def test_all_that_is_printed_is_kept_in_order() -> None:
@@ -171,3 +177,57 @@ def test_nothing_that_an_objective_does_is_the_worker_s_end(objective: Any, reas
 def test_inline_a_keyboard_interrupt_is_the_person_s() -> None:
     with pytest.raises(KeyboardInterrupt):
         Worker(raising(KeyboardInterrupt()), "cpu", interruptible=True).advance(job(), stop=False)
+
+
+def log_of(events: list[Any]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Logged))
+
+
+@pytest.mark.parametrize("value", ["0.5", b"0.5", True, np.bool_(1), torch.tensor(True)])
+def test_text_and_truth_values_are_no_metrics_in_a_mapping_or_alone(value: Any) -> None:
+    for metrics in (value, {"loss": value}):
+        events = Worker(lambda trial, given=metrics: given, "cpu").advance(
+            Job(0, 1, {}, None, 5, metric="loss"), stop=False
+        )
+        (outcome,) = outcomes(events)
+        assert isinstance(outcome, Failed), metrics
+
+
+@pytest.mark.parametrize("metrics", [None, {}, {"loss": float("nan")}, {"loss": "low"}])
+def test_the_log_of_a_trial_that_failed_by_its_metrics_has_the_reason(metrics: Any) -> None:
+    def generator(trial: Any) -> Iterator[Any]:
+        yield metrics
+
+    for objective in (lambda trial: metrics, generator):
+        events = Worker(objective, "cpu").advance(job(), stop=False)
+        (outcome,) = outcomes(events)
+        assert log_of(events) == f"{outcome.error}\n"
+
+
+def test_an_exception_of_a_generator_that_is_closed_at_its_budget_fails_it_with_all_reports() -> None:
+    def objective(trial: Any) -> Iterator[dict[str, float]]:
+        try:
+            while True:
+                yield {"loss": 1.0}
+        finally:
+            raise OSError("cannot save the model")
+
+    worker = Worker(objective, "cpu")
+    events = worker.advance(job(budget=2), stop=False) + worker.advance(None, stop=False)
+    assert [event.report.step for event in events if isinstance(event, Reported)] == [1, 2]
+    assert outcomes(events) == [Failed("OSError: cannot save the model")]
+    assert "in objective" in log_of(events)
+    assert not worker.clean
+
+
+def test_a_generator_that_ignores_its_end_has_done_its_work() -> None:
+    def objective(trial: Any) -> Iterator[dict[str, float]]:
+        while True:
+            with suppress(GeneratorExit):
+                yield {"loss": 1.0}
+
+    worker = Worker(objective, "cpu")
+    events = worker.advance(job(budget=1), stop=False)
+    assert outcomes(events) == [Finished()]
+    assert "the objective ignores GeneratorExit" in log_of(events)
+    assert not worker.clean

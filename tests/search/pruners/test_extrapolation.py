@@ -82,11 +82,12 @@ def test_worked_out_by_hand_with_steps_that_say_nothing_of_the_metric() -> None:
     # Between steps 1 and 4, 1 / sqrt falls by 0.5, from there to step 16 by half as much: half the gain is to come.
     none: dict[str, float] = {"other": 0.0}
     others = [[2.0, none, none, 1.0, *[none] * 11, 0.5 + miss] for miss in (0.0, 0.1, 0.2, 0.3, 0.4)]
-    silent = [[2.0, none, 0.9, none, *[none] * 11, 0.0], [1.0, 0.1]]  # at step 4 they have no value
+    # At step 4, the first one's latest value is 0.9: it would end at 0.35, and ends at 0. The other one ended before.
+    silent = [[2.0, none, 0.9, none, *[none] * 11, 0.0], [1.0, 0.1]]
     others_too = [*others, *silent]
     assert judged([*others_too, [2.0, none, none, 1.2]]) == Stop(
-        "step 4: loss 1.2; predicted 1 at step 16 (0.84 to 1.16, estimated from 5 finished trials); "
-        "the probability of reaching 0 is 0.083"
+        "step 4: loss 1.2; predicted 0.95 at step 16 (0.625 to 1.15, estimated from 6 finished trials); "
+        "the probability of reaching 0 is 0.071"
     )
     assert judged([*others_too, [2.0, none, none, 1.2, none]]) == Continue()  # no value to judge by
     assert judged([*others, [2.0, none, none, 1.0]]) == Continue()  # as good as the best was at that step

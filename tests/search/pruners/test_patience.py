@@ -30,7 +30,7 @@ def test_a_trial_that_is_no_better_for_three_steps_stops(curve: list[float], goe
     history = history_from_curves([curve])
     verdict = Patience(steps=3).judge(history.trials[0], history)
     best = min(curve[:-3], default=0.0)
-    told = Stop(f"step {len(curve)}: no improvement on loss {best:.4g} for 3 steps")
+    told = Stop(f"step {len(curve)}: no improvement on loss {best:.4g} in the last 3 values")
     assert verdict == (Continue() if goes_on else told)
 
 

@@ -111,7 +111,9 @@ def test_a_second_goal_that_is_the_first_changes_no_verdict(curves: list[list[fl
 def test_patience_waits_for_what_no_earlier_report_covers(last: list[tuple[float, float]], goes_on: bool) -> None:
     history = of_two([(1.5, 4.0), (2.0, 2.0), *last])
     verdict = Patience(steps=2).judge(history.trials[0], history)
-    assert verdict == (Continue() if goes_on else Stop("step 4: no improvement on an earlier report for 2 steps"))
+    assert verdict == (
+        Continue() if goes_on else Stop("step 4: no improvement on an earlier report in the last 2 values")
+    )
 
 
 def test_patience_counts_a_gain_in_one_goal_above_min_delta() -> None:

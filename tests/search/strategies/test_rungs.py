@@ -15,7 +15,8 @@ from archsearch.search.engine.engine import Engine
 from archsearch.search.executors.checkpoints import Checkpoints
 from archsearch.search.executors.worker import Worker
 from archsearch.search.protocols import TrialContext
-from archsearch.search.strategies._shared.rungs import paused_as_pruned, rungs
+from archsearch.search.strategies._shared.rungs import paused_as_pruned, ranked_at, rungs
+from archsearch.search.testing.pruners import history_from_curves
 from archsearch.search.testing.simulation import SPACES, bowl, simulate, simulated_history, study_of
 from archsearch.search.testing.strategies import StrategyContract
 from archsearch.studies.history import History
@@ -369,3 +370,82 @@ def test_best_says_that_trials_are_paused_where_none_has_finished(tmp_path: Path
         study(TopK(Random(), keep=1), slow, trials=3).run(tmp_path / "s.db", quiet=True)
     error = archsearch("best", "s.db").stderr
     assert "s.db: no trial has finished yet; see its 2 paused trials: archsearch show s.db" in error
+
+
+def every(k: int, told: list[int] | None = None) -> Any:
+    """An objective whose loss comes with every k-th report; appends each step that it really does to `told`."""
+
+    def train(trial: TrialContext) -> Iterator[dict[str, float]]:
+        step = trial.restored or 0
+        while step < (trial.budget or 0):
+            step += 1
+            if told is not None:
+                told.append(step)
+            trial.save(step)
+            loss = trial.config["x"] + 1 / step
+            yield {"train_loss": loss} if step % k else {"train_loss": loss, "loss": loss}
+
+    return train
+
+
+WRAPPERS = [ASHA(Random()), Hyperband(Random()), TopK(Random(), keep=2)]
+
+
+@pytest.mark.parametrize("k", [2, 4, 9])
+@pytest.mark.parametrize("strategy", WRAPPERS, ids=lambda strategy: type(strategy).__name__)
+def test_a_metric_need_not_come_with_every_report(tmp_path: Path, strategy: Any, k: int) -> None:
+    steps: list[int] = []
+    study(strategy, every(k, steps), budget=27).run(tmp_path / "s.db", quiet=True)
+    history, events, _ = told(tmp_path / "s.db")
+    assert set(history.counts()) <= {"finished", "paused"}
+    assert 1 <= history.counts()["finished"] < 18 / 2
+    assert history.best is not None
+    assert all(history.loss(trial) is not None for trial in history.trials)
+    assert len(steps) == sum(trial.step for trial in history.trials)  # continued, and not trained again
+    if isinstance(strategy, TopK):
+        by_loss = sorted(history.trials, key=lambda trial: trial.config["x"])
+        assert [trial.state for trial in by_loss] == ["finished"] * 2 + ["paused"] * 16
+    waited = [event for event in events if isinstance(event, Extended) and event.reason.startswith("has not reported")]
+    assert waited[0].reason == "has not reported loss by step 1"
+
+
+def test_trials_wait_for_their_first_value_by_doubling(tmp_path: Path) -> None:
+    study(ASHA(Random()), every(5), trials=1, budget=27).run(tmp_path / "s.db", quiet=True)
+    _, events, _ = told(tmp_path / "s.db")
+    assert [event.budget for event in events if isinstance(event, Extended)] == [2, 3, 6, 9, 27]
+
+
+def test_a_rung_ranks_by_the_latest_value_and_a_trial_without_one_by_its_first() -> None:
+    curves: list[list[Any]] = [
+        [5.0, {}, {}],  # still 5 at step 3
+        [{}, {}, {}, 4.0],
+        [{}, 3.0, 9.0],
+        [1.0, 1.0],  # never came to the rung
+        [{}, {}, {}, {}],  # no value
+    ]
+    history = history_from_curves(curves)
+    assert [trial.number for trial in ranked_at(history, 3, history.trials)] == [1, 0, 2]
+    assert [trial.number for trial in ranked_at(history, 1, history.trials)] == [3, 2, 1, 0]
+
+
+def test_a_trial_that_waits_for_a_value_is_not_shown_as_pruned() -> None:
+    def sparse(config: Any, step: int) -> Any:
+        return {"loss": bowl(config, step)} if step % 2 == 0 else {"other": 1.0}
+
+    seen = Counter[str]()
+    for ask in simulate(ASHA(Random()), study_of(SPACES["mixed"]), sparse, trials=30):
+        shown = paused_as_pruned(ask.history, [1, 3, 9])
+        for trial, other in zip(ask.history.trials, shown.trials, strict=True):
+            if trial.outcome is None:
+                valued = other.state == "pruned"
+                assert valued == (shown.loss(other) is not None and (trial.state == "paused" or other is not trial))
+                seen[other.state] += 1
+    assert seen["pruned"] > 20
+    assert seen["running"] + seen["waiting"] > 0
+
+
+def test_a_metric_that_never_comes_is_told_when_a_trial_is_complete(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"unknown metric 'loss'; known: train_loss; did you mean 'train_loss'\?"):
+        study(ASHA(Random()), every(99)).run(tmp_path / "s.db", quiet=True)
+    history, *_ = told(tmp_path / "s.db")
+    assert len(history.trials) == 1

@@ -185,7 +185,9 @@ def test_a_warm_instance_forgets_as_a_fresh_one() -> None:
 
 @pytest.mark.parametrize("workers", [1, 5])
 def test_no_config_is_proposed_twice_while_another_is_left(workers: int) -> None:
-    study = study_of(Space(constraint("depth < 4"), depth=Int(1, 4), kind=Choice("a", "b", "c"), flag=Choice(True, 1)))
+    study = study_of(
+        Space(constraint("depth < 4"), depth=Int(1, 4), kind=Choice("a", "b", "c"), flag=Choice(True, False))
+    )
     history = simulated_history(TPE(startup_trials=1), study, trials=25, workers=workers)
     # The first trials are random, and may repeat; from there each is new until none of the 18 is left.
     start = [repr(t.config) for t in history.trials if t.proposal.proposer == "random"]

@@ -210,7 +210,8 @@ def test_unknown_columns(write):
     assert "unknown column 'ae'; known: age, job, y; did you mean 'age'?" in error(csv(path, target="ae"))
     assert "unknown column 'jobs'" in error(csv(path, target="y", categorical=["jobs"]))
     assert "unknown column 'z'" in error(csv(path, target="y", drop="z"))
-    assert "is delimiter=';' right?" in error(csv(path, target="y", delimiter=";"))
+    assert "known: age,job,y; pass delimiter=','" in error(csv(path, target="y", delimiter=";"))
+    assert "is delimiter=';' right?" in error(csv(write("x\n1\n2\n"), target="y", delimiter=";"))
 
 
 def test_files_that_cannot_be_read(write, tmp_path, monkeypatch):

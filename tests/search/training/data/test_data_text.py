@@ -221,7 +221,7 @@ def test_wrong_columns(write):
     assert "unknown column 'lable'" in error(read(path, target="lable"))
     wrong = error(read(path, delimiter="\t"))
     assert "unknown column 'label'; known: label,text" in wrong
-    assert r"is delimiter='\t' right?" in wrong
+    assert "pass delimiter=','" in wrong
     assert "unknown column 'text'; known: label" in error(read(write("label\na\nb\n")))
     fields = error(read(write(reviews(delimiter="\t", row2_text="two\tfields"), "t.tsv"), delimiter="\t"))
     assert r"line 4: got 3 fields, expected 2; fix the line (a field cannot contain '\t')" in fields
