@@ -137,7 +137,7 @@ def _rows(inputs: Tensor, places: Tensor, device: torch.device) -> Tensor:
 
 
 def _number(value: float | np.ndarray) -> float | Tensor:
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+    return torch.tensor(value) if isinstance(value, np.ndarray) else value  # a copy: on Ray the array is read-only
 
 
 def _has_room(device: str, needed: int) -> bool:

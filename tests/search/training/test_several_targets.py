@@ -222,3 +222,10 @@ def test_a_study_with_folds_and_reduced_inputs(tmp_path, task):
     history = study.run(tmp_path / "several.db", quiet=True)
     assert len(history.in_state("finished")) == 3
     assert all(math.isfinite(value) for value in history.best.reports[-1].metrics.values())
+
+
+def test_arrays_may_be_read_only():
+    prepared = data_of("regression").prepare()
+    prepared.target_std.flags.writeable = prepared.target_mean.flags.writeable = False  # as Ray maps them
+    data = Tensors.from_prepared("cpu", prepared)  # a warning would be an error
+    assert data.target_std.tolist() == prepared.target_std.tolist()
