@@ -57,9 +57,11 @@ class Samples:
               and "?" are missing.
             - `Texts`
 
-        targets: An array (n,) of bools, finite numbers or text. Text names the classes.
-        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
-            values are classes.
+        targets: An array (n,) of bools, finite numbers or text. Text names the classes. For several targets per row,
+            (n, k): zeros and ones or bools are labels, which do not exclude each other; other numbers are a regression
+            with k targets.
+        task: "classification", "multilabel" or "regression". None infers it: text, bools, and integers with at most 20
+            distinct values are classes.
         official_test: How many of the last samples are the data set's own test part, which the `Split` then keeps. 0
             lets the `Split` choose the test part.
     """

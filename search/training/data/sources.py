@@ -47,9 +47,10 @@ def arrays(
     Args:
         inputs: (n, features) for a table, or (n, ...) with more dimensions for images or signals. Finite numbers.
             Images larger than memory can be mapped: `arrays(np.load("inputs.npy", mmap_mode="r"), targets)`.
-        targets: (n,) numbers, bools or text.
-        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
-            values are classes.
+        targets: (n,) numbers, bools or text. For several targets per row, (n, k): zeros and ones or bools are labels,
+            which do not exclude each other; other numbers are a regression with k targets.
+        task: "classification", "multilabel" or "regression". None infers it: text, bools, and integers with at most 20
+            distinct values are classes.
         test: An official test part (inputs, targets), which is kept as it is; the split divides the other rows.
         scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
             [0, 1]; each column of a table independently, anything else as a whole.
@@ -82,8 +83,7 @@ def npz(
         inputs: The name of the array of inputs, which may be what `arrays` takes.
         targets: The name of the array of targets, likewise.
         test: The names of the inputs and targets of an official test part, such as ("x_test", "y_test").
-        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
-            values are classes.
+        task: "classification", "multilabel" or "regression". None infers it, as for `arrays`.
         scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
             [0, 1]; each column of a table independently, anything else as a whole.
         split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
@@ -380,10 +380,9 @@ def dataset(
 
     Args:
         torch_dataset: The dataset. Inputs are tensors, arrays or PIL images, all of one shape, as for `arrays`. Targets
-            are a number, a bool or a text each.
+            are a number, a bool or a text each, or k numbers or bools, as for `arrays`.
         test: A dataset with the official test part.
-        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
-            values are classes.
+        task: "classification", "multilabel" or "regression". None infers it, as for `arrays`.
         scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
             [0, 1]; each column of a table independently, anything else as a whole.
         split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.

@@ -125,9 +125,7 @@ def test_each_different_config_is_counted_once():
 def test_what_cannot_be_built_is_told_once_for_each_reason_with_a_config():
     result = found(Costly(most=4))
     (failure,) = result.failures
-    assert re.fullmatch(
-        r"ValueError: width [5-8] is too much \(test_preflight.py, line \d+\)", failure.reason
-    )
+    assert re.fullmatch(r"ValueError: width [5-8] is too much \(test_preflight.py, line \d+\)", failure.reason)
     assert str(failure.config["width"]) in failure.reason
     assert failure.count == result.failed == pytest.approx(150, abs=30)
     assert result.costs["parameters"].most == 16
@@ -368,9 +366,7 @@ def test_a_check_rehearses_the_same_configurations_as_a_run():
     assert (result.failed, result.rehearsal.tried) == (0, 22)
     assert warning.startswith(f"{result.rehearsal.failed} of 22 configurations cannot be trained")
     (failure,) = result.rehearsal.failures
-    assert re.fullmatch(
-        r"NameError: name 'targets_\d' is not defined \(test_preflight.py, line \d+\)", failure.reason
-    )
+    assert re.fullmatch(r"NameError: name 'targets_\d' is not defined \(test_preflight.py, line \d+\)", failure.reason)
     assert failure.reason in warning
     text = shown(result)
     assert f"\n{result.rehearsal.failed} of 22 rehearsed configurations cannot be trained:\n" in text
