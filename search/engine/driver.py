@@ -219,10 +219,14 @@ class Driver:
         self._check_data(store, history, shared)
         self._check_gpus()
         check_budget(self.study, shared)
+        summary = self.study.trainable.summary_of(shared)
+        if summary and not history.trials and "data summary" not in store.meta:
+            store.note("data summary", summary)
         warnings: list[str] = []
         if not history.trials:
             found = (check_space(self.study), rehearse(self.study, shared))
             warnings += [*setting_warnings(self.study, session.stopping.trials), *filter(None, found)]
+            warnings += self.study.trainable.warnings_of(shared)
         checkpoints = Checkpoints.from_store(self.store_path, self.study.checkpoint_every_s)
         cleanup = CheckpointCleanup(checkpoints, history)
         with (
@@ -230,6 +234,8 @@ class Driver:
             closing(cleanup),
             Observers(self.study.observers, history, progress.warn) as observers,
         ):
+            if summary:
+                progress.note(f"data: {summary}")
             for warning in filter(None, [*warnings, self.source.warning]):
                 progress.warn(warning)
             executor = self._executor(session, shared, checkpoints)

@@ -177,6 +177,7 @@ def _preflight(study: Declaration, samples: int, limit_s: float) -> Preflight:
         failures=sorted(failures.values(), key=lambda failure: -failure.count),
         warnings=[
             *setting_warnings(study, study.stopping.trials),
+            *objective.warnings_of(shared),
             *stopped,
             *_constraint_warnings(rejected.share),
             *_activity_warnings(configs, space),

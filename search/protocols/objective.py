@@ -85,8 +85,12 @@ class Objective(ABC):
         return None
 
     def summary_of(self, shared: Any) -> str | None:
-        """One line about the data and how it was cleaned, for `archsearch check`; None for no line."""
+        """One line about the data and how it was cleaned, shown by `archsearch check`, `run` and the report."""
         return None
+
+    def warnings_of(self, shared: Any) -> Sequence[str]:
+        """What in the data is probably not meant as it was taken, shown by `archsearch check` and `run`."""
+        return ()
 
     def rehearse(self, config: Config, shared: Any) -> None:
         """Try a configuration on a few samples, and raise the exception that its trial would raise.

@@ -15,6 +15,7 @@ from archsearch.search.training.allocation import keep_freed_memory
 from archsearch.search.training.data import Data, DataSource, Prepared
 from archsearch.search.training.data.preparation import as_data
 from archsearch.search.training.data.streaming import Scratch
+from archsearch.search.training.data.summary import data_warnings, summary
 from archsearch.search.training.folds import cross_validate
 from archsearch.search.training.loop import Diverged, Loop, Result
 from archsearch.search.training.metrics import (
@@ -208,16 +209,20 @@ class Supervised(Objective):
         return shared.fingerprint
 
     def summary_of(self, shared: Prepared) -> str | None:
-        """One line about the data: its size, what was cleaned (in the first fold, if there are several), the number of
-        folds, and whether it is streamed from files.
+        """One line about the data: what it was taken for, its size, what was cleaned (in the first fold, if there are
+        several), the number of folds, and whether it is streamed from files.
         """
-        told = [] if shared.cleaning is None else [str(shared.cleaning)]
+        told = [] if shared.cleaning is None else [summary(shared)]
         if shared.others:
             told.append(f"{len(shared.folds)} folds")
         if shared.streamed:
             size = file_size(sum(part.inputs.nbytes for part in shared.streamed))
             told.append(f"streams {size} from files in {Path(str(shared.streamed[0].file)).parent.parent}")
         return "; ".join(told) or None
+
+    def warnings_of(self, shared: Prepared) -> tuple[str, ...]:
+        """Columns that are probably no inputs, and categories and classes that are probably the same."""
+        return data_warnings(shared)
 
     def costs(self, config: Config, shared: Prepared) -> Costs:
         """The costs of a trial of the config: parameters, operations and memory.
