@@ -19,6 +19,7 @@ from archsearch.search.training.data import Data, DataSource, Prepared
 from archsearch.search.training.data.preparation import as_data
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.streaming import Scratch
+from archsearch.search.training.data.summary import data_warnings, summary
 from archsearch.search.training.folds import cross_validate
 from archsearch.search.training.loop import Diverged, Loop, Result
 from archsearch.search.training.metrics import (
@@ -233,10 +234,10 @@ class Supervised(Objective):
         return shared.fingerprint
 
     def summary_of(self, shared: Prepared) -> str | None:
-        """One line about the data: its size, what was cleaned (in the first fold, if there are several), the number of
-        folds, and whether it is streamed from files.
+        """One line about the data: what it was taken for, its size, what was cleaned (in the first fold, if there are
+        several), the number of folds, and whether it is streamed from files.
         """
-        told = [] if shared.cleaning is None else [str(shared.cleaning)]
+        told = [] if shared.cleaning is None else [summary(shared)]
         if shared.others:
             told.append(f"{len(shared.folds)} folds")
         if shared.streamed:
@@ -278,9 +279,9 @@ class Supervised(Objective):
             rehearse_training(self.network, self.recipe, config, tensors)
 
     def data_warnings(self, shared: Prepared) -> list[str]:
-        """Hints about imbalanced classes, and about labels that cannot be learned."""
+        """Warnings about columns of a table, imbalanced classes, and labels that cannot be learned."""
         found = (imbalance_warning(shared, self.recipe, self.metrics), constant_labels_warning(shared))
-        return [warning for warning in found if warning is not None]
+        return [*data_warnings(shared), *filter(None, found)]
 
     def check_functions(self, shared: Prepared) -> None:
         """Try each custom function of the recipe once, on a few training samples.

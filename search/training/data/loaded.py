@@ -153,7 +153,7 @@ def _checked(samples: Samples) -> LoadedData:
     targets = checked_targets(as_array(samples.targets, "targets"))
     inputs: Table | Texts | npt.NDArray[Any]
     if isinstance(samples.inputs, Mapping):
-        inputs = table_from_columns(samples.inputs, len(targets))
+        inputs = table_from_columns(samples.inputs, len(targets), samples.dropped)
     elif isinstance(samples.inputs, Texts):
         inputs = _checked_texts(samples.inputs, len(targets))
     else:

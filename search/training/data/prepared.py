@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -95,6 +95,8 @@ class Cleaning:
             category.)
         constant: How many columns were dropped because they are constant in the training part.
         unseen: How many cells of the other parts have a category that the training part does not have.
+        kinds: What the columns of a table were taken for, such as "7 numbers, 9 categories → 51 inputs".
+        warnings: What in a table is probably not meant as it was taken.
     """
 
     rows: int
@@ -102,6 +104,8 @@ class Cleaning:
     filled: int = 0
     constant: int = 0
     unseen: int = 0
+    kinds: str = field(default="", compare=False, repr=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         """`45,211 rows, 16 columns; 0 missing cells filled, 1 constant column dropped`."""
