@@ -171,7 +171,7 @@ class StoredStudy:
 
     @property
     def made_with(self) -> dict[str, str]:
-        """The machine, the commit of the spec and the versions of the packages of the first session, as text."""
+        """The machine, the data, the commit of the spec and the versions of packages of the first session, as text."""
         with Store.open(self.path) as store:
             return _provenance(store.meta)
 
@@ -187,6 +187,8 @@ def _provenance(meta: Mapping[str, Any]) -> dict[str, str]:
     gpus = f", {count(hardware['gpus'], 'GPU')}" if hardware["gpus"] else ""
     cores = count(hardware["cores"], "core")
     facts = {"machine": f"{hardware['processor'] or hardware['machine']}, {cores}{gpus}"}
+    if "data summary" in meta:
+        facts["data"] = meta["data summary"]
     if meta["commit"]:
         facts["commit of the spec"] = meta["commit"]
     return {**facts, **meta["versions"]}

@@ -60,6 +60,9 @@ class Lines(Silent):
         self._so_far = Fold(history)
         self._session = session
 
+    def note(self, text: str) -> None:
+        self._line(text)
+
     def warn(self, text: str) -> None:
         self._line(f"warning: {text}")
 
@@ -91,6 +94,9 @@ class Panel:
         self._working_since: float | None = None  # the time to start the workers does not count for the pace
         self._settled_before = history.settled
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
+
+    def note(self, text: str) -> None:
+        self._live.console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         self._live.console.print(f"warning: {text}", markup=False, soft_wrap=True)

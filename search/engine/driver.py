@@ -236,6 +236,9 @@ class Driver:
         self._check_data(store, history, shared)
         self._check_gpus()
         check_budget(self.study, shared)
+        summary = call_hook(self.study.trainable, "summary_of", shared)
+        if summary and not history.trials and "data summary" not in store.meta:
+            store.note("data summary", summary)
         warnings: list[str] = []
         if not history.trials:
             spec = self.source.path if isinstance(self.source, SpecFile) else None
@@ -254,6 +257,8 @@ class Driver:
             closing(cleanup),
             Observers(self.study.observers, history, progress.warn) as observers,
         ):
+            if summary:
+                progress.note(f"data: {summary}")
             code_changed = next_key(store.meta, self.source)
             if not code_changed:
                 warnings.append(hint_if_all_failed(history, store.path))

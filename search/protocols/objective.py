@@ -98,7 +98,7 @@ class Objective(ArgumentHints, ABC):
         return None
 
     def summary_of(self, shared: Any) -> str | None:
-        """One line about the data and how it was cleaned, for `archsearch check`; None for no line."""
+        """One line about the data and how it was cleaned, shown by `archsearch check`, `run` and the report."""
         return None
 
     def data_warnings(self, shared: Any) -> Sequence[str]:

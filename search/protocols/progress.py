@@ -14,6 +14,10 @@ from archsearch.studies.records import Event, SessionStarted
 class Progress(Protocol):
     """Shows the progress of a session. The engine does not write to a terminal; it passes on committed events."""
 
+    def note(self, text: str) -> None:
+        """Show a line about the study, before its first trial."""
+        ...
+
     def warn(self, text: str) -> None:
         """Show a warning about the study, before its first trial."""
         ...
@@ -25,6 +29,9 @@ class Progress(Protocol):
 
 class Silent(AbstractContextManager["Silent"]):
     """Shows nothing."""
+
+    def note(self, text: str) -> None:
+        """Not shown."""
 
     def warn(self, text: str) -> None:
         """Not shown."""

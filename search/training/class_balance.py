@@ -1,5 +1,7 @@
-"""A hint for data with imbalanced classes, on which the plain accuracy says little (He and Garcia, 2009, "Learning from
-imbalanced data", section 4).
+"""Hints about the frequency of classes and labels.
+
+On data with imbalanced classes, the plain accuracy says little (He and Garcia, 2009, "Learning from imbalanced data",
+section 4).
 """
 
 from __future__ import annotations
@@ -43,4 +45,18 @@ def imbalance_warning(prepared: Prepared, recipe: Recipe, metrics: Given) -> str
         f"the classes are imbalanced: of {counts.sum():,} training samples, {counts[common]:,} are "
         f"'{prepared.classes[common]}' and {counts[rare]:,} '{prepared.classes[rare]}', so that predicting the former "
         f"for all of them is {percent(counts[common] / counts.sum())} accurate; {' and '.join(fixes)}"
+    )
+
+
+def constant_labels_warning(prepared: Prepared) -> str | None:
+    """Name the labels that are the same in all training samples; None if there are none, or for another task."""
+    if prepared.task != "multilabel":
+        return None
+    same = np.flatnonzero(np.ptp(prepared.train.targets, axis=0) == 0)
+    if not len(same):
+        return None
+    names = ", ".join(prepared.classes[label] for label in same)
+    return (
+        f"labels {names} are the same in all training samples, so nothing about them can be learned; add samples, or "
+        "remove these labels"
     )

@@ -231,12 +231,9 @@ class Loop:
         data, losses, outputs = self._data, [], []
         for inputs, targets in data.validation_chunks(CHUNK):
             outputs.append(self._outputs(inputs.expand(self._rows, *inputs.shape)))  # (K, chunk, outputs)
-            losses.append(self._losses.plain(outputs[-1], targets.expand(self._rows, -1)))  # (K, chunk)
+            losses.append(self._losses.plain(outputs[-1], targets.expand(self._rows, *targets.shape)))  # (K, chunk)
         loss, output = torch.cat(losses, dim=1), torch.cat(outputs, dim=1)
-        if data.classification:
-            score = _means(output.argmax(-1) == data.validation_targets)
-        else:
-            score = _means(loss).sqrt() * data.target_std
+        score = _means(loss).sqrt() * data.target_std if data.one_number else _score(output, data)
         named = scores(self._names, output, data, self._metrics)
         standard = torch.stack([_means(loss), score], dim=1).tolist()  # (K, 2), in one transfer to the host
         names = ("val_loss", STANDARD[data.task])
@@ -279,6 +276,23 @@ def _divergence(report: Metrics, epoch: int) -> Diverged | None:
             what = f"exploded to {report[name]:.3g}" if math.isfinite(report[name]) else f"is {report[name]}"
             return Diverged(f"{name} {what} after epoch {epoch}; lower the learning rate, or clip gradients")
     return None
+
+
+def _score(outputs: Tensor, data: Tensors) -> Tensor:
+    """The score that is always reported, (K,), for outputs (K, n, outputs) on the validation data.
+
+    It is the accuracy; for several labels, the share of labels that are right; for several numbers, the mean over the
+    targets of their root mean squared errors.
+    """
+    match data.task:
+        case "classification":
+            return _means(outputs.argmax(-1) == data.validation_targets)
+        case "multilabel":
+            return _means((outputs > 0) == (data.validation_targets > 0.5))
+        case "regression":
+            squares = (outputs - data.validation_targets).square()  # (K, n, k)
+            errors = torch.stack([row.mean(0, dtype=torch.float64) for row in squares]).sqrt()  # (K, k)
+            return _means(errors * torch.as_tensor(data.target_std, device=errors.device))
 
 
 def _means(values: Tensor) -> Tensor:

@@ -1,13 +1,15 @@
 """Losses per sample: cross entropy (in nats), squared error (of the standardized target), or a custom function.
 
+- several labels per sample: the binary cross entropy with the sigmoid of each output, averaged over the labels
+- several numbers per sample: the squared error, averaged over the targets
 - label smoothing: the target distribution gives the class 1 - ε, plus ε / classes to every class (Szegedy et al., 2016,
   "Rethinking the inception architecture", section 7)
 - class weights "balanced": samples are weighted by n / (classes * count), so that all classes have the same total
   weight (King and Zeng, 2001, "Logistic regression in rare events data", section 4), as in scikit-learn
 - a custom function: `loss(predictions, targets)`
 
-They apply to training only. `val_loss` is always the plain cross entropy or squared error, so that it can be compared
-across trials with different losses.
+The last three apply to training only. `val_loss` is always the plain cross entropy or squared error, so that it can be
+compared across trials with different losses.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
 
 from archsearch.search.training.functions import name_of
 from archsearch.search.training.tensors import Tensors
 from archsearch.spaces import SpecError
 
 CLASS_WEIGHTS = ("balanced", "none")
-LOSSES = ("auto",)  # cross entropy for classification, squared error for regression
+LOSSES = ("auto",)  # cross entropy for classification and labels, squared error for regression
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -37,12 +39,13 @@ class Losses:
         configs: The parameters of each row.
         data: The training and validation data.
         own: A custom loss, `own(predictions, targets)`, called separately for each row. For classification, predictions
-            are logits (batch, classes) and targets class indices (batch,); for regression, both are standardized values
-            (batch,). It returns the loss of each sample, (batch,), or their mean.
+            are logits (batch, classes) and targets class indices (batch,); for several labels, logits (batch, labels)
+            and zeros and ones (batch, labels), float32; for regression, both are standardized values, (batch,) or
+            (batch, k). It returns the loss of each sample, (batch,), or their mean.
     """
 
     def __init__(self, configs: Sequence[Mapping[str, Any]], data: Tensors, own: Loss | None = None) -> None:
-        self._classification = data.classification
+        self._task, self._one_number = data.task, data.one_number
         self._own = copy.deepcopy(own).to(data.device) if isinstance(own, nn.Module) else own
         smoothing = data.train_targets.new_tensor([c.get("label_smoothing", 0.0) for c in configs], dtype=torch.float32)
         self._smoothing = smoothing.view(-1, 1) if smoothing.any() else None  # (K, 1)
@@ -56,9 +59,18 @@ class Losses:
         self._each = next((name for name in ("class_weights", "mixup") if _asks(configs, name)), None)
 
     def plain(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The cross entropy or squared error of each sample, for outputs (K, batch, outputs) and targets (K, batch)."""
-        if not self._classification:
+        """The cross entropy or squared error of each sample, (K, batch).
+
+        Args:
+            outputs: (K, batch, outputs).
+            targets: (K, batch), or (K, batch, k) for several targets per sample.
+        """
+        if self._one_number:
             return (outputs.squeeze(-1) - targets).square()
+        if self._task == "regression":
+            return (outputs - targets).square().mean(-1)
+        if self._task == "multilabel":
+            return binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(-1)
         return cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
     def trained(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -68,7 +80,7 @@ class Losses:
             SpecError: The custom function returns an invalid value.
         """
         if self._own is not None:
-            predictions = outputs if self._classification else outputs.squeeze(-1)
+            predictions = outputs.squeeze(-1) if self._one_number else outputs
             rows = zip(predictions, targets, strict=True)
             losses = torch.stack([self._owns(self._own, *row) for row in rows])
         elif self._smoothing is None:
@@ -82,11 +94,11 @@ class Losses:
     def _owns(self, own: Loss, predictions: Tensor, targets: Tensor) -> Tensor:
         """Call the custom loss on one row: (batch,). Raises SpecError if it returns an invalid value."""
         loss = own(predictions, targets)
-        name = name_of(own)
-        if not isinstance(loss, Tensor) or loss.shape not in ((), targets.shape):
+        name, each = name_of(own), targets.shape[:1]
+        if not isinstance(loss, Tensor) or loss.shape not in ((), each):
             got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
             raise SpecError(
-                f"Recipe loss {name} must return the loss of each sample, a tensor of shape {tuple(targets.shape)}, or "
+                f"Recipe loss {name} must return the loss of each sample, a tensor of shape {tuple(each)}, or "
                 f"their mean, of shape (), got {got}; reduce the other axes"
             )
         if not loss.requires_grad and predictions.requires_grad:
@@ -97,9 +109,9 @@ class Losses:
         if loss.dim() == 0 and self._each is not None:
             raise SpecError(
                 f"Recipe loss {name} returns one number for the batch, but {self._each} needs the loss of each sample; "
-                f"return shape {tuple(targets.shape)}, as torch does with reduction='none', or remove {self._each}"
+                f"return shape {tuple(each)}, as torch does with reduction='none', or remove {self._each}"
             )
-        return loss.expand(targets.shape)
+        return loss.expand(each)
 
 
 def _asks(configs: Sequence[Mapping[str, Any]], name: str) -> bool:

@@ -1,8 +1,8 @@
 """The metrics that a trial reports after each epoch besides its losses. Only the requested ones are computed.
 
-The scores are computed by scikit-learn on the validation data. With several classes, precision, recall and F1 are
-macro averages, and AUROC is one-vs-rest. `val_top_K` is the top-K accuracy. Regression scores are in the units of the
-target.
+The scores are computed by scikit-learn on the validation data. With several classes or labels, precision, recall and F1
+are macro averages, and AUROC is one-vs-rest. `val_top_K` is the top-K accuracy. Regression scores are in the units of
+the target, and averaged over several targets.
 
 A custom metric is a function, `metric(predictions, targets)`, and is reported under its name with the prefix "val_".
 """
@@ -27,12 +27,16 @@ from archsearch.search.training.tensors import Tensors
 from archsearch.spaces.errors import DataError, SpecError, unknown
 
 LOSSES = ("train_loss", "val_loss")
-STANDARD: dict[Task, str] = {"classification": "val_accuracy", "regression": "val_rmse"}  # always reported
+STANDARD: dict[Task, str] = {  # always reported
+    "classification": "val_accuracy",
+    "multilabel": "val_accuracy",
+    "regression": "val_rmse",
+}
 PROGRESS = ("gradient_norm", "learning_rate", "peak_memory_bytes", "samples_per_second")
 COSTS = ("flops", "parameters")
 
-# Our names → the functions of sklearn.metrics. These take the most likely class of each sample.
-_OF_LABELS = {
+# Our names → the functions of sklearn.metrics. These take the most likely class of each sample, or its labels.
+_OF_CLASSES = {
     "val_balanced_accuracy": "balanced_accuracy_score",
     "val_f1": "f1_score",
     "val_precision": "precision_score",
@@ -41,7 +45,8 @@ _OF_LABELS = {
 _MACRO = ("val_f1", "val_precision", "val_recall")
 _OF_NUMBERS = {"val_mae": "mean_absolute_error", "val_r2": "r2_score"}
 SCORES: dict[Task, tuple[str, ...]] = {
-    "classification": ("val_auroc", *_OF_LABELS),
+    "classification": ("val_auroc", *_OF_CLASSES),
+    "multilabel": ("val_auroc", *_MACRO),
     "regression": tuple(_OF_NUMBERS),
 }
 _TOP = re.compile(r"val_top_([1-9]\d*)")
@@ -49,7 +54,7 @@ _TOP = re.compile(r"val_top_([1-9]\d*)")
 # The metrics that can be requested, in addition to `val_top_K` for any K.
 EXTRA = (*COSTS, *PROGRESS, *dict.fromkeys(chain.from_iterable(SCORES.values())))
 
-_TAKEN: dict[Task, str] = {"classification": "classes", "regression": "quantities"}
+_TAKEN: dict[Task, str] = {"classification": "classes", "multilabel": "labels", "regression": "quantities"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,9 @@ class Metric:
     Attributes:
         name: The name under which it is reported, with the prefix "val_".
         function: Maps (predictions, targets) to a number. Both are tensors on the CPU. For classification: the class
-            probabilities (n, classes) in float64, and the class indices (n,). For regression: values (n,) in float64,
-            in the units of the target.
+            probabilities (n, classes) in float64, and the class indices (n,). For several labels: the probability of
+            each label, (n, labels) in float64, and zeros and ones of int64. For regression: values (n,), or (n, k), in
+            float64, in the units of the target.
     """
 
     name: str
@@ -197,7 +203,10 @@ def check_scores(metrics: Given, prepared: Prepared) -> None:
     for metric in metrics:
         if isinstance(metric, Metric):
             _try(metric, prepared)
-    if prepared.task != "classification" or "val_auroc" not in metrics:
+    if "val_auroc" not in metrics:
+        return
+    if prepared.task == "multilabel":
+        _check_labels(prepared)
         return
     counts = np.bincount(prepared.validation.targets, minlength=prepared.outputs)
     if not counts.all():
@@ -208,16 +217,31 @@ def check_scores(metrics: Given, prepared: Prepared) -> None:
         )
 
 
+def _check_labels(prepared: Prepared) -> None:
+    same = np.ptp(prepared.validation.targets, axis=0) == 0
+    if same.any():
+        label = prepared.classes[same.argmax()]
+        raise DataError(
+            f"val_auroc compares samples with and without each label, but label {label} is the same in all "
+            f"{len(prepared.validation)} validation samples; add samples, increase Split(validation=...), or remove "
+            "the metric"
+        )
+
+
 def _try(metric: Metric, prepared: Prepared) -> None:
     """Call the metric on random predictions. Raises SpecError if it fails or does not return a finite number."""
     rng, n = np.random.default_rng(0), len(prepared.validation)
     outputs = torch.from_numpy(rng.normal(size=(n, prepared.outputs)))
     targets = torch.tensor(prepared.validation.targets)
-    if prepared.task == "classification":
-        given = torch.softmax(outputs, -1), targets
-    else:
-        std, mean = prepared.target_std, prepared.target_mean
-        given = outputs.squeeze(-1) * std + mean, targets.double() * std + mean
+    std, mean = torch.as_tensor(prepared.target_std), torch.as_tensor(prepared.target_mean)
+    match prepared.task:
+        case "classification":
+            given = torch.softmax(outputs, -1), targets
+        case "multilabel":
+            given = torch.sigmoid(outputs), targets.long()
+        case "regression":
+            values = outputs.squeeze(-1) if targets.dim() == 1 else outputs
+            given = values * std + mean, targets.double() * std + mean
     try:
         value = metric(*given)
     except Exception as error:
@@ -251,23 +275,35 @@ def scores(
     rows: list[dict[str, float]] = [{} for _ in range(len(outputs))]
     if not wanted and not metrics:
         return rows
-    # In the units of the target, but without its mean: adding it to both changes neither the errors nor R².
-    given = torch.softmax(outputs.double(), -1) if data.classification else outputs.squeeze(-1) * data.target_std
-    targets = data.validation_targets if data.classification else data.validation_targets * data.target_std
-    mean = 0 if data.classification else data.target_mean
-    targets = targets.cpu()
-    own_targets = targets if data.classification else targets.double() + mean
-    for row, said in zip(rows, given.cpu(), strict=True):
+    targets, mean = data.validation_targets.cpu(), data.target_mean
+    match data.task:
+        case "classification":
+            given = torch.softmax(outputs.double(), -1).cpu()
+        case "multilabel":
+            given, targets = torch.sigmoid(outputs.double()).cpu(), targets.long()
+        case "regression":
+            # In the units of the target, but without its mean: adding it to both changes neither the errors nor R².
+            given = (outputs.squeeze(-1) if data.one_number else outputs).cpu() * data.target_std
+            targets = targets * data.target_std
+    own_targets = targets.double() + mean if data.task == "regression" else targets
+    for row, said in zip(rows, given, strict=True):
         finite = bool(said.isfinite().all())  # a diverged row has no scores; its loss reports it
         for name in wanted:
-            row[name] = _score(name, targets, said) if finite else math.nan
+            row[name] = _score(name, data.task, targets, said) if finite else math.nan
         for metric in metrics:
             row[metric.name] = metric(said.double() + mean, own_targets.clone()) if finite else math.nan
     return rows
 
 
-def _score(name: str, targets: Tensor, said: Tensor) -> float:
-    """The score for targets (n,) and predictions (n, classes), as probabilities, or (n,), as values."""
+def _score(name: str, task: Task, targets: Tensor, said: Tensor) -> float:
+    """The score of one row.
+
+    Args:
+        name: The name of the score.
+        task: The task.
+        targets: (n,), or (n, k) for several per sample.
+        said: The predictions: probabilities (n, classes) or (n, labels), or values of the shape of the targets.
+    """
     from sklearn import metrics  # imported here because it is slow to load, and most studies do not need it
 
     if top := _TOP.fullmatch(name):
@@ -275,9 +311,13 @@ def _score(name: str, targets: Tensor, said: Tensor) -> float:
         return (likeliest == targets.unsqueeze(1)).any(1).double().mean().item()
     if name in _OF_NUMBERS:
         return float(getattr(metrics, _OF_NUMBERS[name])(targets, said))
+    if task == "multilabel":
+        if name == "val_auroc":
+            return float(metrics.roc_auc_score(targets, said, average="macro"))
+        return float(getattr(metrics, _OF_CLASSES[name])(targets, said > 0.5, average="macro", zero_division=0))
     classes = list(range(said.shape[1]))
     if name == "val_auroc":
         scored = said[:, 1] if len(classes) == 2 else said
         return float(metrics.roc_auc_score(targets, scored, multi_class="ovr", labels=classes))
     settings = {"average": "macro", "zero_division": 0, "labels": classes} if name in _MACRO else {}
-    return float(getattr(metrics, _OF_LABELS[name])(targets, said.argmax(1), **settings))
+    return float(getattr(metrics, _OF_CLASSES[name])(targets, said.argmax(1), **settings))

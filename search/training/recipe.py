@@ -10,6 +10,7 @@ from typing import Any
 from archsearch.search.training.augmentation import MOVES, switched_on
 from archsearch.search.training.averaging import AVERAGES
 from archsearch.search.training.block_updates import LOCAL_UPDATES
+from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.functions import Function, check_function, name_of, named
 from archsearch.search.training.losses import CLASS_WEIGHTS, LOSSES
 from archsearch.search.training.optimizers import OPTIMIZERS, stacks, takes
@@ -110,11 +111,12 @@ class Recipe(ArgumentHints):
         reduction: The dimensionality reduction of the inputs: "lle" (locally linear embedding), "pca" or "none".
         reduction_dimension: The number of dimensions of the reduced inputs, at least 1, only used with `reduction`. The
             default is 2.
-        loss: "auto" is cross entropy for classification and squared error for regression. Or a custom function
-            `loss(predictions, targets)` for one network, which returns a tensor with the loss of each sample, (batch,),
-            or their mean. For classification, `predictions` are logits (batch, classes) and `targets` class indices
-            (batch,); for regression, both are standardized values (batch,). `val_loss` is always that of "auto", so
-            that it can be compared across trials with different losses.
+        loss: "auto" is cross entropy for classification, the mean binary cross entropy for several labels, and squared
+            error for regression. Or a custom function `loss(predictions, targets)` for one network, which returns a
+            tensor with the loss of each sample, (batch,), or their mean. For classification, `predictions` are logits
+            (batch, classes) and `targets` class indices (batch,); for several labels, logits and zeros and ones, both
+            (batch, labels); for regression, both are standardized values, (batch,) or (batch, k). `val_loss` is always
+            that of "auto", so that it can be compared across trials with different losses.
         augmentation: A custom function `augmentation(inputs, generator)`, which maps inputs (batch, *shape) to inputs
             of the same shape and dtype, and must draw random numbers only from `generator`, a torch.Generator. "none",
             the default, for no such function. The built-in augmentations are separate arguments.
@@ -382,14 +384,14 @@ def check_streams(recipe: Recipe) -> None:
         )
 
 
-def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, classification: bool) -> None:
+def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, task: Task) -> None:
     """Raise SpecError for a technique that does not apply to the data.
 
     Args:
         recipe: The recipe.
         inputs: The inputs of the data, before any reduction.
         samples: The number of training samples.
-        classification: Whether the task is classification; otherwise it is regression.
+        task: The task of the data.
     """
     reduces = set(extremes(recipe.reduction)) != {"none"}
     most = min(math.prod(inputs.shape), samples - 1)
@@ -412,7 +414,7 @@ def check_fits(recipe: Recipe, inputs: Inputs, samples: int, *, classification: 
         "numeric inputs, but some columns are categorical": ("noise", "mixup", "reduction")
         if inputs.categories
         else (),
-        "classes, but the task is regression": () if classification else ("label_smoothing", "class_weights"),
+        f"classes, but the task is {task}": () if task == "classification" else ("label_smoothing", "class_weights"),
     }
     for needs, names in refused.items():
         for name in names:

@@ -87,7 +87,7 @@ def _check_loss(name: str, losses: Losses, data: Tensors) -> None:
 
     def mean(times: int) -> Tensor:
         """The mean loss of the samples, each taken so many times."""
-        return losses.trained(predictions.repeat(1, times, 1), targets.repeat(1, times)).mean()
+        return losses.trained(torch.cat([predictions] * times, dim=1), torch.cat([targets] * times, dim=1)).mean()
 
     once = mean(1)
     if not once.isfinite():

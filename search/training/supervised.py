@@ -14,11 +14,12 @@ from torch import Tensor
 
 from archsearch.search.protocols import Metrics, Objective, TrialContext
 from archsearch.search.training.allocation import keep_freed_memory
-from archsearch.search.training.class_balance import imbalance_warning
+from archsearch.search.training.class_balance import constant_labels_warning, imbalance_warning
 from archsearch.search.training.data import Data, DataSource, Prepared
 from archsearch.search.training.data.preparation import as_data
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.streaming import Scratch
+from archsearch.search.training.data.summary import data_warnings, summary
 from archsearch.search.training.folds import cross_validate
 from archsearch.search.training.loop import Diverged, Loop, Result
 from archsearch.search.training.metrics import (
@@ -68,19 +69,23 @@ class Supervised(Objective):
         data: A data source, such as `digits()` or `csv(...)`.
         network: A network family, such as `MLP(...)` or your own.
         recipe: How the networks are trained. By default, `Recipe()`.
-        metrics: The metrics to report in addition to train_loss, val_loss, and val_accuracy or val_rmse. A tuple or
+        metrics: The metrics to report in addition to train_loss, val_loss, and val_accuracy or val_rmse. (With several
+            labels per sample, val_accuracy is the share of labels that are right; with several numbers, val_rmse is the
+            mean over the targets.) A tuple or
             list of names and functions, or a mapping from names to functions: `metrics=("val_f1", my_metric)`,
             `metrics={"gap": lambda predictions, targets: ...}`.
 
             The names are those of scores ("val_auroc", "val_balanced_accuracy", "val_f1", "val_precision",
-            "val_recall" and "val_top_K" for classification, "val_mae" and "val_r2" for regression), of measurements of
+            "val_recall" and "val_top_K" for classification; of these "val_auroc", "val_f1", "val_precision" and
+            "val_recall" also for several labels; "val_mae" and "val_r2" for regression), of measurements of
             the training ("gradient_norm", "learning_rate", "peak_memory_bytes", "samples_per_second"), and of the
             network's costs ("parameters", and the "flops" of a forward pass of one sample).
 
             A function `metric(predictions, targets)` returns a number for the validation data, and is reported under
             its `__name__`, or its name in the mapping, with the prefix "val_". Both arguments are tensors on the CPU.
-            For classification: the class probabilities (n, classes) and the class indices (n,). For regression: values
-            (n,) in the units of the target.
+            For classification: the class probabilities (n, classes) and the class indices (n,). For several labels:
+            the probability of each label and zeros and ones, both (n, labels). For regression: values (n,), or (n, k),
+            in the units of the target.
         epochs: The number of epochs to train on each fold, at least 1. Only set with `Split(folds=...)`; None, the
             default, without it.
 
@@ -151,7 +156,7 @@ class Supervised(Objective):
     def metrics_of(self, shared: Prepared) -> tuple[str, ...]:
         """The names of the reported metrics.
 
-        These are train_loss, val_loss, val_accuracy (classification) or val_rmse (regression), and those of `metrics`.
+        These are train_loss, val_loss, val_rmse (regression) or val_accuracy (otherwise), and those of `metrics`.
 
         Args:
             shared: The data that `prepare` returned.
@@ -163,10 +168,11 @@ class Supervised(Objective):
 
     def explain_metric(self, metric: str, known: Collection[str]) -> str | None:
         """Why a metric of another task is not reported: the task that the targets imply."""
-        tasks = [task for task, name in STANDARD.items() if name in known]
-        if len(tasks) != 1:  # unknown before the data is read
+        standard = {*STANDARD.values()}.intersection(known)
+        if len(standard) != 1:  # unknown before the data is read
             return None
-        return explain_task(metric, tasks[0], inferred=self._declared_task is None)
+        task = next(task for task, name in STANDARD.items() if name in standard)
+        return explain_task(metric, task, inferred=self._declared_task is None)
 
     def _metric_names(self, task: Task) -> tuple[str, ...]:
         return metric_names(task, self.metrics, inferred=self._declared_task is None)
@@ -202,9 +208,8 @@ class Supervised(Objective):
             )
         if prepared.streamed:
             check_streams(self.recipe)
-        classification = prepared.task == "classification"
         for fold in prepared.folds:
-            check_fits(self.recipe, fold.inputs, len(fold.train), classification=classification)
+            check_fits(self.recipe, fold.inputs, len(fold.train), task=prepared.task)
             check_scores(self.metrics, fold)
         samples = min(len(fold.train) for fold in prepared.folds)
         largest = max(size for size in extremes(self.recipe.batch_size) if isinstance(size, int))
@@ -229,10 +234,10 @@ class Supervised(Objective):
         return shared.fingerprint
 
     def summary_of(self, shared: Prepared) -> str | None:
-        """One line about the data: its size, what was cleaned (in the first fold, if there are several), the number of
-        folds, and whether it is streamed from files.
+        """One line about the data: what it was taken for, its size, what was cleaned (in the first fold, if there are
+        several), the number of folds, and whether it is streamed from files.
         """
-        told = [] if shared.cleaning is None else [str(shared.cleaning)]
+        told = [] if shared.cleaning is None else [summary(shared)]
         if shared.others:
             told.append(f"{len(shared.folds)} folds")
         if shared.streamed:
@@ -274,9 +279,9 @@ class Supervised(Objective):
             rehearse_training(self.network, self.recipe, config, tensors)
 
     def data_warnings(self, shared: Prepared) -> list[str]:
-        """A hint for data with imbalanced classes."""
-        warning = imbalance_warning(shared, self.recipe, self.metrics)
-        return [] if warning is None else [warning]
+        """Warnings about columns of a table, imbalanced classes, and labels that cannot be learned."""
+        found = (imbalance_warning(shared, self.recipe, self.metrics), constant_labels_warning(shared))
+        return [*data_warnings(shared), *filter(None, found)]
 
     def check_functions(self, shared: Prepared) -> None:
         """Try each custom function of the recipe once, on a few training samples.

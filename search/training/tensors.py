@@ -21,7 +21,7 @@ RESIDENT = 0.5  # the maximum fraction of a GPU's free memory for inputs; the re
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """Training and validation data: inputs (n, *shape) and targets (n,) each.
+    """Training and validation data: inputs (n, *shape) and targets (n,) or (n, k) each.
 
     The targets are on the device used for training. The inputs are too if they fit, and otherwise in host memory. On
     the CPU, the tensors share the memory of the arrays. They must not be written to, because the arrays may be mapped
@@ -34,9 +34,9 @@ class Tensors:
     validation_targets: Tensor
     task: Task
     outputs: int
-    target_std: float  # the standard deviation of the target, in its units; 1 for classification
+    target_std: float | Tensor  # the standard deviation of the target, in its units; 1 unless it is a regression
     inputs: Inputs
-    target_mean: float = 0.0  # the mean of the target, in its units; 0 for classification
+    target_mean: float | Tensor = 0.0  # the mean, likewise; both are (k,) on the CPU for several targets per sample
 
     @classmethod
     def from_prepared(cls, device: str, prepared: Prepared) -> Tensors:
@@ -50,8 +50,8 @@ class Tensors:
             _tensor(validation.targets, device),
             task=prepared.task,
             outputs=prepared.outputs,
-            target_std=prepared.target_std,
-            target_mean=prepared.target_mean,
+            target_std=_number(prepared.target_std),
+            target_mean=_number(prepared.target_mean),
             inputs=prepared.inputs,
         )
 
@@ -69,8 +69,8 @@ class Tensors:
             *(samples, targets, samples, targets),
             task=prepared.task,
             outputs=prepared.outputs,
-            target_std=prepared.target_std,
-            target_mean=prepared.target_mean,
+            target_std=_number(prepared.target_std),
+            target_mean=_number(prepared.target_mean),
             inputs=inputs,
         )
 
@@ -78,6 +78,11 @@ class Tensors:
     def classification(self) -> bool:
         """Whether there is one class per sample."""
         return self.task == "classification"
+
+    @property
+    def one_number(self) -> bool:
+        """Whether it is a regression with one target per sample, whose outputs (n, 1) stand for targets (n,)."""
+        return self.task == "regression" and self.train_targets.dim() == 1
 
     @property
     def device(self) -> torch.device:
@@ -96,17 +101,17 @@ class Tensors:
             size: The number of samples per batch.
 
         Yields:
-            The inputs (K, batch, *shape) and targets (K, batch) of each batch, on the device.
+            The inputs (K, batch, *shape) and targets (K, batch) or (K, batch, k) of each batch, on the device.
         """
         there = orders.to(self.device)
         here = there if self.train_inputs.device == self.device else orders
         for index, places in zip(torch.split(there, size, 1), torch.split(here, size, 1), strict=True):
             targets = self.train_targets.index_select(0, index.flatten())
             inputs = _rows(self.train_inputs, places.flatten(), self.device)
-            yield inputs.view(*index.shape, *inputs.shape[1:]), targets.view(index.shape)
+            yield inputs.view(*index.shape, *inputs.shape[1:]), targets.view(*index.shape, *targets.shape[1:])
 
     def validation_chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Iterate over the validation data on the device: inputs (size, *shape) and targets (size,) at a time."""
+        """Iterate over the validation data on the device: inputs (size, *shape) and as many targets at a time."""
         chunks = (torch.split(part, size) for part in (self.validation_inputs, self.validation_targets))
         for inputs, targets in zip(*chunks, strict=True):
             yield inputs.to(self.device), targets
@@ -129,6 +134,10 @@ def _rows(inputs: Tensor, places: Tensor, device: torch.device) -> Tensor:
         return inputs.index_select(0, places)
     gathered = torch.empty((len(places), *inputs.shape[1:]), dtype=inputs.dtype, pin_memory=device.type == "cuda")
     return torch.index_select(inputs, 0, places, out=gathered).to(device, non_blocking=True)
+
+
+def _number(value: float | np.ndarray) -> float | Tensor:
+    return torch.tensor(value) if isinstance(value, np.ndarray) else value  # a copy: on Ray the array is read-only
 
 
 def _has_room(device: str, needed: int) -> bool:

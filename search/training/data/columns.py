@@ -1,4 +1,4 @@
-"""A table: numeric and categorical columns, made from named arrays."""
+"""A table: columns of numbers, categories and dates, made from named arrays."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.search.training.data.dates import DateColumn
 from archsearch.search.training.data.missing import USUAL_MARKS
 from archsearch.spaces.errors import DataError
 
@@ -30,23 +31,29 @@ class CategoricalColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Columns of both kinds.
+    """Columns of all kinds.
 
     Attributes:
         numbers: (n, k) the numeric columns; NaN where a value is missing.
         names: (k,) the names of the numeric columns.
         categorical: The categorical columns, of n rows each.
+        dates: The columns of dates and times, likewise.
+        dropped: Columns of the source that were left out, and why, for the summary.
     """
 
     numbers: npt.NDArray[np.float64]
     names: tuple[str, ...]
     categorical: tuple[CategoricalColumn, ...] = ()
+    dates: tuple[DateColumn, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
 
 
-def table_from_columns(columns: Mapping[str, npt.ArrayLike | CategoricalColumn], rows: int) -> Table:
+def table_from_columns(
+    columns: Mapping[str, npt.ArrayLike | CategoricalColumn | DateColumn], rows: int, dropped: tuple[str, ...] = ()
+) -> Table:
     """The table of these columns, the numeric ones first.
 
     Raises:
@@ -54,11 +61,15 @@ def table_from_columns(columns: Mapping[str, npt.ArrayLike | CategoricalColumn],
     """
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     categorical: list[CategoricalColumn] = []
+    dates: list[DateColumn] = []
     for name, values in columns.items():
         if not isinstance(name, str) or not name:
             raise DataError(f"a column's name must be a non-empty text, got {name!r}; rename it")
         if isinstance(values, CategoricalColumn):
             categorical.append(values)
+            continue
+        if isinstance(values, DateColumn):
+            dates.append(values)
             continue
         if isinstance(values, list | tuple):
             values = np.array(values, dtype=object)  # NumPy would turn [1, "a"] into text without an error
@@ -67,15 +78,18 @@ def table_from_columns(columns: Mapping[str, npt.ArrayLike | CategoricalColumn],
             raise DataError(
                 f"column '{name}' has shape {array.shape}, expected ({rows},): one value per target; reshape it"
             )
+        if array.dtype.kind == "M":
+            dates.append(DateColumn(name, _seconds(array)))
+            continue
         texts = _texts(name, array)
         if texts is None:
             numbers[name] = array.astype(np.float64)
         else:
             categorical.append(categorical_column(name, texts))
-    if not numbers and not categorical:
+    if not numbers and not categorical and not dates:
         raise DataError("inputs have no columns; give at least one, {'name': values}")
     block = np.column_stack(list(numbers.values())) if numbers else np.empty((rows, 0))
-    return Table(block, tuple(numbers), tuple(categorical))
+    return Table(block, tuple(numbers), tuple(categorical), tuple(dates), dropped)
 
 
 def categorical_column(name: str, cells: Iterable[str]) -> CategoricalColumn:
@@ -101,6 +115,14 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
+def _seconds(times: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Seconds since 1970; NaN for NaT."""
+    seconds: npt.NDArray[np.float64] = (times.astype("datetime64[us]") - np.datetime64(0, "us")) / np.timedelta64(
+        1, "s"
+    )
+    return seconds
+
+
 def _texts(name: str, array: npt.NDArray[Any]) -> list[str] | None:
     """The cells of a categorical column, "" where missing; None for a numeric one."""
     match array.dtype.kind:
@@ -108,8 +130,6 @@ def _texts(name: str, array: npt.NDArray[Any]) -> list[str] | None:
             return None
         case "b" | "U":
             return [str(cell).strip() for cell in array.tolist()]
-        case "M":
-            return ["" if text == "NaT" else text for text in np.datetime_as_string(array).tolist()]
         case "O":  # as pandas has columns of text, and lists with None become
             kinds = {type(cell) for cell in array.tolist() if not is_missing(cell)}
             if all(issubclass(kind, str) for kind in kinds) or kinds <= {bool, np.bool_}:

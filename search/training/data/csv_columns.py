@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from archsearch.search.training.data.columns import CategoricalColumn
 from archsearch.search.training.data.csv_table import Cells
+from archsearch.search.training.data.dates import DateColumn, date_formats, iso_seconds, parsed_seconds
 from archsearch.search.training.data.missing import SUSPECTED_MARKS, MissingMarks
 from archsearch.search.training.data.number_format import NUMERIC_SHARE, PLAIN, NumberFormat, recognize
 from archsearch.search.training.data.prepared import Task
@@ -71,6 +72,45 @@ class Column:
         index = {category: code for code, category in enumerate(categories)}
         codes = np.array([index[value] for value in clean], dtype=np.int64)
         return CategoricalColumn(self.name, categories, codes[self.cells.codes])
+
+    def dates(self, format: str | None = None) -> DateColumn | None:
+        """The cells as dates or times; None for a column of others.
+
+        Args:
+            format: A format of `datetime.strptime`; None for dates such as 2024-01-31.
+
+        Raises:
+            DataError: A cell does not have the given format, or all have one that is not given.
+        """
+        present = [value for value in self.cells.values if not self._is_missing(value)]
+        found = {
+            value: iso_seconds(value) if format is None else parsed_seconds(value, format)
+            for value in (present if format is not None else present[:1])
+        }
+        if format is None and None not in found.values():
+            found = {value: iso_seconds(value) for value in present}
+        odd = [value for value, seconds in found.items() if seconds is None]
+        if not odd:
+            seconds = np.array(
+                [math.nan if (number := found.get(value)) is None else number for value in self.cells.values],
+                dtype=np.float64,
+            )
+            return DateColumn(self.name, seconds[self.cells.codes])
+        if format is not None:
+            rows = self._rows(odd)
+            raise DataError(
+                f"{self._location(rows[0])}: got '{self.cells[rows[0]]}', expected a date like {format!r}; fix "
+                f"{_these(rows)} or the format in dates="
+            )
+        if formats := date_formats(present):
+            rows = self._rows(present)
+            either = f" (or {formats[1]!r})" if len(formats) > 1 else ""
+            raise DataError(
+                f"{self._location(rows[0])}: got '{self.cells[rows[0]]}', which looks like a date, as do all values; "
+                f"pass dates={{'{self.name}': {formats[0]!r}}}{either}, categorical=['{self.name}'] or "
+                f"drop=['{self.name}']"
+            )
+        return None
 
     def texts(self) -> tuple[str, ...]:
         """The cells unchanged. Raises DataError for an empty one."""

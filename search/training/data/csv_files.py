@@ -33,12 +33,13 @@ class Csv(DataSource):
     numbers: NumberFormat = PLAIN
     missing: MissingMarks = field(default_factory=MissingMarks)
     categorical: tuple[str, ...] = ()
+    dates: tuple[tuple[str, str], ...] = ()
     drop: tuple[str, ...] = ()
     task: Task | None = None
 
     def __post_init__(self) -> None:
         check_task(self.task)
-        check_target(self.target, categorical=self.categorical, drop=self.drop)
+        check_target(self.target, categorical=self.categorical, drop=self.drop, dates=tuple(dict(self.dates)))
 
     def __str__(self) -> str:
         return f"'{self.path}'"
@@ -47,14 +48,19 @@ class Csv(DataSource):
         table = self._read()
         inputs: dict[str, Any] = {}
         targets: npt.NDArray[Any] = np.empty(0)
+        dropped = []
         for name in table.names:
             if name == self.target:
                 targets = self._targets(table)
-            elif name not in self.drop:
+            elif name in self.drop:
+                dropped.append(name)
+            elif name not in self.categorical and _is_row_number(table, name):
+                dropped.append(f"{name}: row numbers")
+            else:
                 inputs[name] = self._input(table, name)
         if not inputs:
             raise DataError(f"'{self.path}' has no column but the target '{self.target}'; drop fewer columns")
-        return Samples(inputs, targets, self.task)
+        return Samples(inputs, targets, self.task, dropped=tuple(dropped))
 
     def load_targets(self) -> npt.NDArray[Any]:
         return self._targets(self._read(keep=(self.target,)))
@@ -64,8 +70,13 @@ class Csv(DataSource):
         if not isinstance(values, Cells):
             return self.missing.without(values)
         column = self._column(table, name, values)
-        numbers = None if name in self.categorical else column.numbers()
-        return column.categories() if numbers is None else numbers
+        if name in self.categorical:
+            return column.categories()
+        if (format := dict(self.dates).get(name)) is not None:
+            return column.dates(format)
+        if (numbers := column.numbers()) is not None:
+            return numbers
+        return column.dates() or column.categories()
 
     def _targets(self, table: CsvTable) -> npt.NDArray[Any]:
         values = table.columns[self.target]
@@ -86,9 +97,23 @@ class Csv(DataSource):
             file,
             self.format,
             keep=keep,
-            as_text=(*self.categorical, *as_text),
+            as_text=(*self.categorical, *dict(self.dates), *as_text),
             numbers=self.numbers,
             missing=self.missing.texts,
         )
-        check_columns(file, self.format, table.names, (self.target, *self.categorical, *self.drop))
+        check_columns(
+            file,
+            self.format,
+            table.names,
+            table.unnamed,
+            (self.target, *self.categorical, *dict(self.dates), *self.drop),
+        )
         return table
+
+
+def _is_row_number(table: CsvTable, name: str) -> bool:
+    """Whether the column has no name and counts the rows from 0 or 1, as pandas and R write their index."""
+    values = table.columns[name]
+    if isinstance(values, Cells) or not (name in table.unnamed or name.startswith("Unnamed: ")):
+        return False
+    return values[0] in (0, 1) and bool((np.diff(values) == 1).all())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from archsearch.search.training.data.csv_content import csv_content
@@ -15,6 +15,7 @@ from archsearch.spaces.errors import DataError, unknown
 
 SAMPLE_BYTES = 2**16
 MOST_SKIPPED = 30  # lines
+FEWEST_RECORDS = 3  # with the header; fewer are alike by chance
 _DELIMITERS = (",", ";", "\t", "|", BLANKS)
 _COMMENTS = ("#", "%", "//")
 
@@ -39,7 +40,7 @@ def proposed_format(file: TableFile, format: CsvFormat, wanted: Collection[str] 
         if _fits(records) and set(wanted) <= {cell.strip() for cell in records[0][1]}:
             return f"pass {_difference(format, other)}"
     widths = [len(row) for _, row in _records(file.path, sample, format)]
-    if len(widths) > 1 and set(widths[1:]) == {widths[0] + 1}:
+    if len(widths) >= FEWEST_RECORDS and set(widths[1:]) == {widths[0] + 1}:
         return "name the first column in the header, or remove the delimiter at the end of the rows"
     return None
 
@@ -48,13 +49,16 @@ def _formats(path: str, sample: bytes, format: CsvFormat) -> Iterator[CsvFormat]
     """The formats to try, the closest first."""
     delimiters = dict.fromkeys((format.delimiter, *_DELIMITERS))
     marks = [mark for mark in _COMMENTS if any(line.startswith(mark.encode()) for line in sample.splitlines())]
-    for comment in dict.fromkeys((format.comment, *marks)):
-        for quotes in (format.quotes, not format.quotes) if b'"' in sample else (format.quotes,):
-            changed = [replace(format, delimiter=mark, comment=comment, quotes=quotes) for mark in delimiters]
-            yield from (each for each in changed if each != format)
-            for each in changed:
-                if lines := _lines_above(_records(path, sample, each)):
-                    yield replace(each, skip_rows=lines)
+    changed = [
+        replace(format, delimiter=delimiter, comment=comment, quotes=quotes)
+        for comment in dict.fromkeys((format.comment, *marks))
+        for quotes in ((format.quotes, not format.quotes) if b'"' in sample else (format.quotes,))
+        for delimiter in delimiters
+    ]
+    yield from (each for each in changed if each != format)
+    for each in changed:
+        if lines := _lines_above(_records(path, sample, each)):
+            yield replace(each, skip_rows=lines)
 
 
 def _lines_above(records: list[Record]) -> int:
@@ -79,7 +83,7 @@ def _records(path: str, sample: bytes, format: CsvFormat) -> list[Record]:
 
 def _fits(records: list[Record]) -> bool:
     widths = {len(row) for _, row in records}
-    return len(records) > 1 and len(widths) == 1 and widths != {1}
+    return len(records) >= FEWEST_RECORDS and len(widths) == 1 and widths != {1}
 
 
 def _difference(format: CsvFormat, other: CsvFormat) -> str:
@@ -93,8 +97,20 @@ def _literal(value: object) -> str:
     return r"r'\s+'" if value == BLANKS else repr(value)
 
 
-def check_columns(file: TableFile, format: CsvFormat, names: Collection[str], wanted: Collection[str]) -> None:
-    """Raise DataError for a column that the file does not have, with the format that would have it."""
+def check_columns(
+    file: TableFile, format: CsvFormat, names: Sequence[str], unnamed: Sequence[str], wanted: Collection[str]
+) -> None:
+    """Raise DataError for a column that the file does not have, with the format that would have it.
+
+    Args:
+        file: The file.
+        format: The format in which it was read.
+        names: The names of its columns.
+        unnamed: Those of them that have no name in the header.
+        wanted: The names of columns that must exist.
+    """
+    if format.delimiter == " " and any(name != names[0] for name in unnamed):
+        raise DataError(f"'{file.path}' has several blanks between the names of its columns; pass delimiter=r'\\s+'")
     for name in wanted:
         if name in names:
             continue
@@ -105,4 +121,4 @@ def check_columns(file: TableFile, format: CsvFormat, names: Collection[str], wa
                 hint = "if the first line is data, pass header=False, names=[…]"
         if hint is None and len(names) == 1:
             hint = f"is delimiter={format.delimiter!r} right?"
-        raise DataError(f"'{file.path}': {unknown('column', name, list(names))}{f'; {hint}' if hint else ''}")
+        raise DataError(f"'{file.path}': {unknown('column', name, names)}{f'; {hint}' if hint else ''}")

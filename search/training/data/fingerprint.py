@@ -35,6 +35,8 @@ def fingerprint(inputs: Table | Texts | npt.NDArray[Any], targets: npt.NDArray[A
             parts += [inputs.names, inputs.numbers]
             for column in inputs.categorical:
                 parts += [column.name, column.categories, column.codes]
+            for date in inputs.dates:
+                parts += [date.name, date.seconds]
         case Texts():
             parts += [inputs.tokens, inputs.vocabulary, inputs.length, inputs.texts]
         case images:

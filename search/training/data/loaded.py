@@ -15,7 +15,7 @@ from archsearch.search.training.data.data_source import DataSource
 from archsearch.search.training.data.prepared import Task
 from archsearch.search.training.data.samples import Samples, Texts
 from archsearch.search.training.data.streaming import Allocate
-from archsearch.search.training.data.targets import check_task, infer_task
+from archsearch.search.training.data.targets import check_task, infer_task, resolve_task
 from archsearch.spaces.errors import DataError
 from archsearch.studies.formatting import count
 
@@ -28,8 +28,8 @@ class LoadedData:
 
     Attributes:
         inputs: A Table, Texts, or an array (n, ...) of finite numbers with at least three dimensions.
-        targets: (n,) bools, finite numbers or text.
-        task: The task that the source declares; None infers it from the targets.
+        targets: (n,) bools, finite numbers or text, or (n, k) of them for several per row.
+        task: The task; None infers it from the targets.
         official_test: How many of the last rows are the data set's own test part.
     """
 
@@ -72,18 +72,18 @@ def load_task(source: DataSource) -> Task | None:
         return declared
     try:
         targets = checked_targets(as_array(values, "targets"))
+        # A fault in the values is reported with its row when everything is loaded.
+        return infer_task(targets) if len(targets) and all_finite(targets) else None
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
-    # A fault in the values is reported with its row when everything is loaded.
-    return infer_task(targets) if len(targets) and all_finite(targets) else None
 
 
 def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str = "") -> Pair:
-    """Check the types and shapes of inputs (n, ...) and targets (n,); that they are finite is checked later.
+    """Check the types and shapes of inputs and targets; that they are finite is checked later.
 
     Args:
         inputs: (n, ...) numbers.
-        targets: (n,) numbers, bools or text.
+        targets: (n,) numbers, bools or text, or (n, k) for several per row.
         part: "test " in messages about a test part.
 
     Returns:
@@ -113,28 +113,36 @@ def checked_pair(inputs: npt.NDArray[Any], targets: npt.NDArray[Any], part: str 
 
 
 def checked_targets(targets: npt.NDArray[Any], part: str = "") -> npt.NDArray[Any]:
-    """Targets (n,), or (n, 1), as (n,) numbers, bools or text.
+    """Check the type and shape of targets; that they are finite is checked later.
+
+    Args:
+        targets: (n,) numbers, bools or text; or (n, k), several per row.
+        part: "test " in messages about a test part.
+
+    Returns:
+        The targets, (n,) or (n, k) with k of at least 2, converted if they hold Python objects.
 
     Raises:
         DataError: They have another shape, mixed types or missing values.
     """
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
-    if targets.ndim != 1:
+    if targets.ndim not in (1, 2) or 0 in targets.shape[1:]:
         raise DataError(
-            f"{part}targets must have shape (n,), got {targets.shape}; use targets.ravel(), or targets.argmax(axis=1) "
-            "if they are one-hot"
+            f"{part}targets must have shape (n,), or (n, k) for several per row, got {targets.shape}; reshape them"
         )
     if targets.dtype.kind == "O":  # as pandas and mixed lists give them
-        missing = [row for row, value in enumerate(targets) if is_missing(value)]
+        missing = [row for row, value in enumerate(targets) if any(is_missing(each) for each in np.atleast_1d(value))]
         if missing:
             raise DataError(
                 f"{part}targets have {count(len(missing), 'missing value')}, the first at row {missing[0]}; drop those "
                 "rows"
             )
-        if not all(isinstance(value, str) for value in targets):
-            kinds = {type(value) for value in targets}
-            targets = targets.astype(bool) if kinds == {bool} else _as_float(targets, f"{part}targets")
+        kinds = {type(value) for value in targets.flat}
+        if kinds == {bool}:
+            targets = targets.astype(bool)
+        elif not all(issubclass(kind, str) for kind in kinds):
+            targets = _as_float(targets, f"{part}targets")
     if targets.dtype.kind not in "biufUO":
         raise DataError(f"{part}targets must be numbers, bools or text, got {targets.dtype}; convert them")
     return targets
@@ -145,7 +153,7 @@ def _checked(samples: Samples) -> LoadedData:
     targets = checked_targets(as_array(samples.targets, "targets"))
     inputs: Table | Texts | npt.NDArray[Any]
     if isinstance(samples.inputs, Mapping):
-        inputs = table_from_columns(samples.inputs, len(targets))
+        inputs = table_from_columns(samples.inputs, len(targets), samples.dropped)
     elif isinstance(samples.inputs, Texts):
         inputs = _checked_texts(samples.inputs, len(targets))
     else:
@@ -165,7 +173,7 @@ def _checked(samples: Samples) -> LoadedData:
         if inputs.ndim == 2:
             names = tuple(f"x{column}" for column in range(inputs.shape[1]))
             inputs = Table(inputs.astype(np.float64), names)
-    return LoadedData(inputs, targets, samples.task, official)
+    return LoadedData(inputs, targets, resolve_task(samples.task, targets), official)
 
 
 def _checked_texts(texts: Texts, targets: int) -> Texts:

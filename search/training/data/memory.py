@@ -20,7 +20,7 @@ from archsearch.spaces.errors import DataError
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arrays(DataSource):
-    """inputs (n, features) or (n, ...), targets (n,), and optionally an official test part of the same shapes."""
+    """Inputs (n, features) or (n, ...), targets (n,) or (n, k), and optionally an official test part likewise."""
 
     inputs: npt.NDArray[Any]
     targets: npt.NDArray[Any]
@@ -43,7 +43,7 @@ class Arrays(DataSource):
     def load_targets(self) -> npt.NDArray[Any]:
         if self.test is None:
             return self.targets
-        return np.concatenate([checked_targets(self.targets), checked_targets(self.test[1], "test ")])
+        return _joined(checked_targets(self.targets), checked_targets(self.test[1], "test "))
 
     def load_into(self, allocate: Allocate) -> Samples:
         if self.test is None:
@@ -56,4 +56,12 @@ class Arrays(DataSource):
                 "give both the same features"
             )
         joined = concatenate(allocate, inputs, test_inputs)
-        return Samples(joined, np.concatenate([targets, test_targets]), self.task, len(test_targets))
+        return Samples(joined, _joined(targets, test_targets), self.task, len(test_targets))
+
+
+def _joined(targets: npt.NDArray[Any], test: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if test.shape[1:] != targets.shape[1:]:
+        raise DataError(
+            f"test targets have shape {test.shape}, the others {targets.shape}; give both as many targets per row"
+        )
+    return np.concatenate([targets, test])

@@ -1,6 +1,6 @@
 """A Parquet file as a table. Its columns have types, so nothing is inferred: text is categorical even if it is digits.
 
-Dates and times are read as text, as in a CSV file; a `Split` by time or by group can use such a column.
+A `Split` by time or by group can use a column of dates or times.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.search.training.data.data_source import DataSource
+from archsearch.search.training.data.dates import DateColumn
 from archsearch.search.training.data.files import map_bytes
 from archsearch.search.training.data.missing import USUAL_MARKS
 from archsearch.search.training.data.prepared import Task
@@ -42,7 +43,7 @@ class Parquet(DataSource):
 
     def load(self) -> Samples:
         table = self._table()
-        inputs: dict[str, npt.NDArray[Any]] = {}
+        inputs: dict[str, Any] = {}
         for name in table.column_names:
             column = table[name]
             if name == self.target:
@@ -50,6 +51,10 @@ class Parquet(DataSource):
             if name not in self.categorical and _is_number(column.type):
                 inputs[name] = _numbers(column)
                 empty = bool(np.isnan(inputs[name]).all())
+            elif name not in self.categorical and _is_date(column.type):
+                dates = _dates(name, column)
+                inputs[name] = dates
+                empty = bool(np.isnan(dates.seconds).all())
             else:
                 texts = _texts(column)
                 inputs[name] = np.array(texts, dtype=object)
@@ -58,7 +63,7 @@ class Parquet(DataSource):
                 raise self._error(name, f"has no value in any row; pass drop=['{name}']")
         if not inputs:
             raise DataError(f"'{self.path}' has no column but the target '{self.target}'; drop fewer columns")
-        return Samples(inputs, self._targets(table[self.target]), self.task)
+        return Samples(inputs, self._targets(table[self.target]), self.task, dropped=self.drop)
 
     def load_targets(self) -> npt.NDArray[Any]:
         return self._targets(self._table(only=self.target)[self.target])
@@ -149,6 +154,19 @@ def _is_text(kind: Any) -> bool:
 
     texts = (types.is_string, types.is_large_string, types.is_string_view)
     return any(test(kind) for test in (*texts, types.is_boolean, types.is_date, types.is_timestamp))
+
+
+def _is_date(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_date(kind) or types.is_timestamp(kind))
+
+
+def _dates(name: str, column: Any) -> DateColumn:
+    import pyarrow
+
+    microseconds = column.cast(pyarrow.timestamp("us", getattr(column.type, "tz", None)), safe=False)
+    return DateColumn(name, np.asarray(_numbers(microseconds.cast(pyarrow.int64()))) / 1e6)
 
 
 def _numbers(column: Any) -> npt.NDArray[np.float64]:

@@ -25,7 +25,7 @@ from archsearch.search.training.data.split import DEFAULT_SPLIT, VALIDATION, Row
 from archsearch.search.training.data.split_keys import split_keys
 from archsearch.search.training.data.streaming import DEFAULT_STREAMING, Allocator, Streaming
 from archsearch.search.training.data.table_encoding import CategoryEncoding, fit_table
-from archsearch.search.training.data.targets import encode_targets, infer_task
+from archsearch.search.training.data.targets import encode_targets, resolve_task
 from archsearch.search.training.data.tokens import fit_tokens
 from archsearch.spaces.errors import DataError, unknown
 
@@ -120,7 +120,7 @@ def prepare(
 ) -> Prepared:
     """`Data.prepare` for data that is already loaded."""
     allocator = Allocator(streaming)
-    task = loaded.task or infer_task(loaded.targets)
+    task = resolve_task(loaded.task, loaded.targets)
     targets, classes = encode_targets(loaded.targets, task)
     digest = fingerprint(
         loaded.inputs,
@@ -203,14 +203,15 @@ def _prepare_fold(
 
     Args:
         fitted: What was fitted on its training part.
-        targets: (n,) the targets of all rows.
+        targets: (n,) or (n, k) the targets of all rows.
         rows: The rows of each part.
         task: The task.
-        classes: The names of the classes; () for a regression.
+        classes: The names of the classes or labels; () for a regression.
         allocator: Makes the arrays of the parts.
         folds: How many folds there are; all of them are in memory at the same time.
     """
-    mean, std = 0.0, 1.0
+    mean: float | npt.NDArray[np.float64] = 0.0
+    std: float | npt.NDArray[np.float64] = 1.0
     if task == "regression":
         mean, std = _mean_std(targets[rows.train])
         targets = ((targets - mean) / std).astype(np.float32)
@@ -242,7 +243,18 @@ def _prepare_fold(
     )
 
 
-def _mean_std(targets: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _mean_std(
+    targets: npt.NDArray[np.float64],
+) -> tuple[float, float] | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of (n,) targets, or of each column of (n, k)."""
+    if targets.ndim == 2:
+        for column, same in enumerate(np.ptp(targets, axis=0) == 0):
+            if same:
+                raise DataError(
+                    f"every target of the training part in column {column} is {targets[0, column]:g}, so there is "
+                    "nothing to learn; check the target, or remove the column"
+                )
+        return targets.mean(axis=0), targets.std(axis=0)
     if np.ptp(targets) == 0:
         raise DataError(
             f"every target of the training part is {targets[0]:g}, so there is nothing to learn; check the target"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,8 @@ from archsearch.spaces.errors import DataError
 from archsearch.spaces.inputs import Inputs
 from archsearch.studies.formatting import count
 
-Task = Literal["classification", "regression"]
+# One class per row; several labels per row, each 0 or 1; or one or several numbers per row.
+Task = Literal["classification", "multilabel", "regression"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -26,7 +27,8 @@ class Part:
 
     Args:
         inputs: (n, *shape) float32, or int32 for the tokens of texts.
-        targets: (n,) int64 class indices, or (n,) float32 standardized targets.
+        targets: (n,) int64 class indices, (n, labels) float32 labels of 0 and 1, or (n,) or (n, k) float32 standardized
+            targets.
         file: The .npy file from which the inputs are mapped if they are larger than memory; see `from_file`. Such a
             part pickles as the name of the file, and all processes of a machine map the same memory.
 
@@ -44,7 +46,7 @@ class Part:
 
         Args:
             file: The file, with inputs (n, *shape).
-            targets: (n,) int64 class indices, or (n,) float32 standardized targets.
+            targets: As in `Part`.
 
         Raises:
             DataError: This machine cannot read the file.
@@ -64,10 +66,10 @@ class Part:
                 f"a Part takes float32 (or int32) inputs and int64 or float32 targets, got {self.inputs.dtype} and "
                 f"{self.targets.dtype}; convert them with .astype"
             )
-        if self.targets.ndim != 1 or self.inputs.ndim < 2 or len(self.inputs) != len(self.targets):
+        if self.targets.ndim not in (1, 2) or self.inputs.ndim < 2 or len(self.inputs) != len(self.targets):
             raise DataError(
-                f"a Part takes inputs (n, ...) and targets (n,), got {self.inputs.shape} and {self.targets.shape}; "
-                "reshape them"
+                f"a Part takes inputs (n, ...) and targets (n,) or (n, k), got {self.inputs.shape} and "
+                f"{self.targets.shape}; reshape them"
             )
         if not (self.inputs.flags.c_contiguous and self.targets.flags.c_contiguous):
             raise DataError("a Part takes C-contiguous arrays, got strided ones; use np.ascontiguousarray")
@@ -93,6 +95,8 @@ class Cleaning:
             category.)
         constant: How many columns were dropped because they are constant in the training part.
         unseen: How many cells of the other parts have a category that the training part does not have.
+        kinds: What the columns of a table were taken for, such as "7 numbers, 9 categories → 51 inputs".
+        warnings: What in a table is probably not meant as it was taken.
     """
 
     rows: int
@@ -100,6 +104,8 @@ class Cleaning:
     filled: int = 0
     constant: int = 0
     unseen: int = 0
+    kinds: str = field(default="", compare=False, repr=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         """`45,211 rows, 16 columns; 0 missing cells filled, 1 constant column dropped`."""
@@ -122,14 +128,15 @@ class Prepared:
     (channels, height, width) for images, (length,) for texts.
 
     Args:
-        task: "classification" or "regression".
-        train: The training part: inputs (n, *shape); targets (n,) class indices, or standardized numbers.
+        task: "classification", "multilabel" or "regression".
+        train: The training part: inputs (n, *shape); targets (n,) class indices, (n, labels) zeros and ones, or (n,) or
+            (n, k) standardized numbers.
         validation: The validation part, likewise.
         test: The test part, likewise; None if there is none.
-        classes: (classes,) the name of each class index, sorted; () for a regression.
+        classes: (classes,) the name of each class index, sorted, or the name of each label; () for a regression.
         target_mean: The mean of the training targets, in their own unit: `prediction * target_std + target_mean` undoes
-            the standardization. 0 for a classification.
-        target_std: The standard deviation of the training targets, in their own unit; 1 for a classification.
+            the standardization. (k,) for a regression with several targets. 0 for other tasks.
+        target_std: The standard deviation of the training targets, in their own unit, likewise; 1 for other tasks.
         feature_names: (columns,) the name of each input column of a table; () for other data.
         categories: For a table with categorical columns as codes, the number of codes of each of these columns, which
             are the last ones; () for other data. Codes are integers from 0, and 0 is a category that the training part
@@ -150,8 +157,8 @@ class Prepared:
     validation: Part
     test: Part | None
     classes: tuple[str, ...] = ()
-    target_mean: float = 0.0
-    target_std: float = 1.0
+    target_mean: float | npt.NDArray[np.float64] = 0.0
+    target_std: float | npt.NDArray[np.float64] = 1.0
     feature_names: tuple[str, ...] = ()
     categories: tuple[int, ...] = ()
     vocabulary: int | None = None
@@ -163,8 +170,10 @@ class Prepared:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a network outputs per row: one per class, or 1 for a regression."""
-        return len(self.classes) if self.task == "classification" else 1
+        """How many numbers a network outputs per row: one per class, label or target of a regression."""
+        if self.task != "regression":
+            return len(self.classes)
+        return 1 if self.train.targets.ndim == 1 else self.train.targets.shape[1]
 
     @property
     def inputs(self) -> Inputs:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy.typing as npt
 
 from archsearch.search.training.data.columns import CategoricalColumn
+from archsearch.search.training.data.dates import DateColumn
 from archsearch.search.training.data.prepared import Task
 from archsearch.spaces.errors import DataError, unknown
 
@@ -53,21 +54,25 @@ class Samples:
               colour images (n, channels, height, width) or signals: scaled as a whole
             - a mapping from column names to arrays (n,), such as `dict(frame)` of a pandas DataFrame: a table with
               named columns, which a `Split` can use. Numbers are numeric columns, where NaN or None is a missing value.
-              Text, bools and dates are categorical columns, where None, NaN, an empty text, "NA", "N/A", "nan", "null"
-              and "?" are missing.
+              Arrays of datetime64 are columns of dates, where NaT is missing. Text and bools are categorical columns,
+              where None, NaN, an empty text, "NA", "N/A", "nan", "null" and "?" are missing.
             - `Texts`
 
-        targets: An array (n,) of bools, finite numbers or text. Text names the classes.
-        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
-            values are classes.
+        targets: An array (n,) of bools, finite numbers or text. Text names the classes. For several targets per row,
+            (n, k): zeros and ones or bools are labels, which do not exclude each other; other numbers are a regression
+            with k targets.
+        task: "classification", "multilabel" or "regression". None infers it: text, bools, and integers with at most 20
+            distinct values are classes.
         official_test: How many of the last samples are the data set's own test part, which the `Split` then keeps. 0
             lets the `Split` choose the test part.
+        dropped: Columns that the source left out, and why, for the summary of the data.
     """
 
-    inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike | CategoricalColumn] | Texts
+    inputs: npt.ArrayLike | Mapping[str, npt.ArrayLike | CategoricalColumn | DateColumn] | Texts
     targets: npt.ArrayLike
     task: Task | None = None
     official_test: int = 0
+    dropped: tuple[str, ...] = ()
 
 
 def check_tokens(tokens: str, vocabulary: int, length: int | None) -> None:

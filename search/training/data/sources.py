@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -47,9 +47,10 @@ def arrays(
     Args:
         inputs: (n, features) for a table, or (n, ...) with more dimensions for images or signals. Finite numbers.
             Images larger than memory can be mapped: `arrays(np.load("inputs.npy", mmap_mode="r"), targets)`.
-        targets: (n,) numbers, bools or text.
-        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
-            values are classes.
+        targets: (n,) numbers, bools or text. For several targets per row, (n, k): zeros and ones or bools are labels,
+            which do not exclude each other; other numbers are a regression with k targets.
+        task: "classification", "multilabel" or "regression". None infers it: text, bools, and integers with at most 20
+            distinct values are classes.
         test: An official test part (inputs, targets), which is kept as it is; the split divides the other rows.
         scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
             [0, 1]; each column of a table independently, anything else as a whole.
@@ -82,8 +83,7 @@ def npz(
         inputs: The name of the array of inputs, which may be what `arrays` takes.
         targets: The name of the array of targets, likewise.
         test: The names of the inputs and targets of an official test part, such as ("x_test", "y_test").
-        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
-            values are classes.
+        task: "classification", "multilabel" or "regression". None infers it, as for `arrays`.
         scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
             [0, 1]; each column of a table independently, anything else as a whole.
         split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.
@@ -109,6 +109,7 @@ def csv(
     thousands: str | None = None,
     units: str | Sequence[str] = (),
     missing: str | float | Sequence[str | float] = (),
+    dates: Mapping[str, str] | None = None,
     categorical: str | Sequence[str] = (),
     categories: CategoryEncoding = "one_hot",
     drop: str | Sequence[str] = (),
@@ -120,10 +121,10 @@ def csv(
 ) -> Data:
     """A CSV file (also gzipped or zipped) or an Excel workbook, whose columns are numbers or categories.
 
-    A column is numeric if all its values are numbers, and categorical otherwise; if at least 80 % of them are numbers,
-    the others are reported as mistakes. An empty cell, NA, N/A, #N/A, nan, null, <NA> and ?, in any case, are missing
-    values. Numbers in another notation, such as 1.234,5 or 12 %, are refused until `decimal`, `thousands` or `units`
-    say how to read them.
+    A column is numeric if all its values are numbers, and categorical otherwise (or dates, see `dates`); if at least
+    80 % of them are numbers, the others are reported as mistakes. An empty cell, NA, N/A, #N/A, nan, null, <NA> and ?,
+    in any case, are missing values. Numbers in another notation, such as 1.234,5 or 12 %, are refused until `decimal`,
+    `thousands` or `units` say how to read them. A column without a name that numbers the rows is left out.
 
     Args:
         path: The file.
@@ -140,6 +141,9 @@ def csv(
         units: What is removed before and after numbers, such as "$", "%" or "kg". Numbers are not converted.
         missing: Further marks of missing values, such as ("None", "-200"). A number stands for all numbers of its
             value.
+        dates: The formats of columns of dates, as for `datetime.strptime`: {"day": "%d/%m/%Y"}. Dates such as
+            2024-01-31 or 2024-01-31 17:05 need none. A network is given their days since 1970, year, month, weekday and
+            hour as numbers.
         categorical: Columns to treat as categorical although they hold numbers.
         categories: "one_hot", an input of 0 or 1 per category; or "codes", for a network that learns a vector per
             category, as `MLP(..., embedding=8)`.
@@ -172,6 +176,7 @@ def csv(
             ),
             numbers=NumberFormat(decimal, thousands, (units,) if isinstance(units, str) else tuple(units)),
             missing=missing_marks(missing),
+            dates=tuple((dates or {}).items()),
             categorical=(categorical,) if isinstance(categorical, str) else tuple(categorical),
             drop=(drop,) if isinstance(drop, str) else tuple(drop),
             task=task,
@@ -380,10 +385,9 @@ def dataset(
 
     Args:
         torch_dataset: The dataset. Inputs are tensors, arrays or PIL images, all of one shape, as for `arrays`. Targets
-            are a number, a bool or a text each.
+            are a number, a bool or a text each, or k numbers or bools, as for `arrays`.
         test: A dataset with the official test part.
-        task: "classification" or "regression". None infers it: text, bools, and integers with at most 20 distinct
-            values are classes.
+        task: "classification", "multilabel" or "regression". None infers it, as for `arrays`.
         scaling: "standard" scales to mean 0 and standard deviation 1, "min_max" the range of the training part to
             [0, 1]; each column of a table independently, anything else as a whole.
         split: How rows are divided into training, validation and test part; by default 0.6, 0.2 and 0.2 at random.

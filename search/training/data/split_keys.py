@@ -61,7 +61,7 @@ def _label_numbers(labels: Labels, rows: int, official_test: int) -> npt.NDArray
 
 def _pop_column(table: Table, name: str) -> tuple[CategoricalColumn | npt.NDArray[np.float64], Table]:
     """(the column, the table without it)."""
-    known = (*table.names, *(column.name for column in table.categorical))
+    known = (*table.names, *(each.name for each in table.categorical), *(each.name for each in table.dates))
     if name not in known:
         raise DataError(f"Split: {unknown('column', name, known)}")
     if len(known) == 1:
@@ -76,6 +76,9 @@ def _pop_column(table: Table, name: str) -> tuple[CategoricalColumn | npt.NDArra
             names=(*table.names[:index], *table.names[index + 1 :]),
         )
         return table.numbers[:, index], rest
+    for date in table.dates:
+        if date.name == name:
+            return date.seconds, replace(table, dates=tuple(other for other in table.dates if other is not date))
     taken = next(column for column in table.categorical if column.name == name)
     return taken, replace(table, categorical=tuple(other for other in table.categorical if other is not taken))
 

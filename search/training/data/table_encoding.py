@@ -1,4 +1,7 @@
-"""A table as a network's inputs: scaled numbers, and categories as 0/1 columns or codes; fitted on training rows."""
+"""A table as a network's inputs: scaled numbers, dates as numbers, categories as 0/1 columns or codes.
+
+Everything is fitted on the training rows.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from archsearch.search.training.data.columns import CategoricalColumn, Table
 from archsearch.search.training.data.prepared import Cleaning
 from archsearch.search.training.data.scaling import Scaling, table_scaler
 from archsearch.search.training.data.split import Rows
+from archsearch.search.training.data.table_warnings import table_warnings
 from archsearch.spaces.errors import DataError
 from archsearch.studies.formatting import count
 
@@ -58,7 +62,7 @@ def fit_table(table: Table, train: Rows, encoding: CategoryEncoding, scaling: Sc
     from sklearn.pipeline import make_pipeline
 
     _check_range(table)
-    varying = _without_constants(table, train)
+    varying = _without_constants(_with_numbers_of_dates(table, train), train)
     _check_categories(varying, encoding)
     scaler = make_pipeline(SimpleImputer(strategy="median"), table_scaler(scaling))
     if varying.names:
@@ -70,16 +74,19 @@ def fit_table(table: Table, train: Rows, encoding: CategoryEncoding, scaling: Sc
         arrays: list[npt.NDArray[Any]] = [scaler.transform(varying.numbers[rows])] if varying.names else []
         return np.concatenate([*arrays, *(column.encode(rows) for column in columns)], axis=1, dtype=np.float32)
 
+    names = (*varying.names, *(name for column in columns for name in column.names))
     return FittedTable(
         encode,
         Cleaning(
             rows=len(table),
             columns=_width(table),
             filled=int(np.isnan(varying.numbers).sum()),
-            constant=_width(table) - _width(varying),
+            constant=_constants(table, varying),
             unseen=sum(column.unseen for column in columns),
+            kinds=_kinds(table, len(names)),
+            warnings=table_warnings(table),
         ),
-        feature_names=(*varying.names, *(name for column in columns for name in column.names)),
+        feature_names=names,
         categories=tuple(column.codes for column in columns) if encoding == "codes" else (),
     )
 
@@ -121,7 +128,36 @@ def _unseen(column: CategoricalColumn, seen: npt.NDArray[np.int64]) -> int:
 
 
 def _width(table: Table) -> int:
-    return len(table.names) + len(table.categorical)
+    return len(table.names) + len(table.categorical) + len(table.dates)
+
+
+def _constants(table: Table, varying: Table) -> int:
+    """How many columns of the table are not among the varying ones."""
+    names = (*table.names, *(each.name for each in table.categorical), *(each.name for each in table.dates))
+    return len(set(names) - {*varying.names, *(column.name for column in varying.categorical)})
+
+
+def _kinds(table: Table, inputs: int) -> str:
+    kinds = [
+        count(len(table.names), "number") if table.names else "",
+        count(len(table.categorical), "category", "categories") if table.categorical else "",
+        count(len(table.dates), "date") if table.dates else "",
+        f"{count(len(table.dropped), 'column')} left out ({', '.join(table.dropped)})" if table.dropped else "",
+    ]
+    return f"{', '.join(filter(None, kinds))} → {count(inputs, 'input')}"
+
+
+def _with_numbers_of_dates(table: Table, train: Rows) -> Table:
+    """The table with numeric columns in place of its dates; parts such as the hour only if they vary in training."""
+    if not table.dates:
+        return table
+    inputs: dict[str, npt.NDArray[np.float64]] = {}
+    for column in table.dates:
+        for name, values in column.inputs().items():
+            present = values[train][~np.isnan(values[train])]
+            if name == column.name or (len(present) and np.ptp(present) > 0):
+                inputs[name] = values
+    return Table(np.column_stack([table.numbers, *inputs.values()]), (*table.names, *inputs), table.categorical)
 
 
 def _without_constants(table: Table, train: Rows) -> Table:

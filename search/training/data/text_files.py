@@ -54,7 +54,7 @@ class TextFile(DataSource):
     def _columns(self, *names: str) -> list[Column]:
         file = table_file(self.path, self.format)
         table = read_csv(file, self.format, keep=names, as_text=names)
-        check_columns(file, self.format, table.names, (self.target, self.text))
+        check_columns(file, self.format, table.names, table.unnamed, (self.target, self.text))
         # as_text: all of these are cells, not numbers
         cells: Mapping[str, Any] = table.columns
         return [Column(self.path, name, cells[name], table.line_of, has_options=False) for name in names]

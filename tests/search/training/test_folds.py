@@ -213,9 +213,11 @@ def test_a_study_prunes_after_a_fold_and_repeats_itself(tmp_path):
 
 def test_what_is_known_before_a_trial():
     """iris has 150 rows, 120 outside the test part: 80 train and 40 validate in each of three folds."""
+    shares = "classification: setosa (33.3%), versicolor (33.3%), virginica (33.3%)"
     found = preflight(study(), 10)
     assert (found.failed, found.configs) == (0, 12)
-    assert found.data == "150 rows, 4 columns; 0 missing cells filled, 0 constant columns dropped; 3 folds"
+    told = f"{shares}; 4 numbers → 4 inputs; 150 rows, 4 columns; 0 missing cells filled, 0 constant columns dropped"
+    assert found.data == f"{told}; 3 folds"
     assert found.costs["parameters"].most == 5 * 16 + 17 * 16 + 17 * 3
     declared = study()
     prepared = declared.objective.prepare()

@@ -358,7 +358,7 @@ def explode(inputs, generator):
         (
             {"loss": Choice("auto", "undefined"), "functions": {"undefined": undefined}},
             r"Recipe loss undefined fails on 2 samples: NameError: name 'missing_name' is not defined "
-            r"\(test_own_functions.py, line \d+, in undefined\); fix the function",
+            r"\(test_own_functions.py, line \d+\); fix the function",
         ),
         ({"loss": summed}, r"Recipe loss summed returns the sum over the samples, .* \.mean\(\) in place of \.sum\(\)"),
         ({"loss": scaled}, "Recipe loss scaled returns the sum over the samples"),

@@ -337,7 +337,10 @@ def test_it_tells_the_fingerprint_and_the_summary_of_its_data(blobs, objective_o
     objective = Supervised(iris(), MLP(layers=1, units=4))
     prepared = objective.prepare()
     assert objective.fingerprint_of(prepared) == iris().prepare().fingerprint
-    assert objective.summary_of(prepared) == ("150 rows, 4 columns; 0 missing cells filled, 0 constant columns dropped")
+    assert objective.summary_of(prepared) == (
+        "classification: setosa (33.3%), versicolor (33.3%), virginica (33.3%); 4 numbers → 4 inputs; 150 rows, "
+        "4 columns; 0 missing cells filled, 0 constant columns dropped"
+    )
     elsewhere = objective_on(blobs())
     assert elsewhere.fingerprint_of(blobs()) is elsewhere.summary_of(blobs()) is None
 

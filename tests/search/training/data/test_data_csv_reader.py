@@ -32,7 +32,7 @@ def texts(file: TableFile, format: CsvFormat, **options: object) -> list[list[ob
     try:
         table = read_csv(file, format, **options)
     except DataError as error:
-        return str(error)
+        return str(error).partition(";")[0]  # the exact file has no content from which to propose a format
     columns = []
     for column in table.columns.values():
         if isinstance(column, Cells):

@@ -95,8 +95,6 @@ def test_types_that_are_categories(write):
         "coded": pa.array(words).dictionary_encode(),
         "digits": ["007", "7", "007", ""],
         "bool": [True, None, False, True],
-        "day": [dt.date(2024, 1, 31), None, dt.date(2024, 2, 1), dt.date(2024, 1, 31)],
-        "time": pa.array([0, None, 1_500_000_001, 0], pa.timestamp("ns")),
         "y": [0.5, 1, 2, 3],
     }
     found = {each.name: each for each in load_checked(parquet(write(columns), target="y").source).inputs.categorical}
@@ -105,8 +103,22 @@ def test_types_that_are_categories(write):
         assert found[name].codes.tolist() == [1, 0, 2, 1]
     assert found["digits"].categories == ("", "007", "7")
     assert found["bool"].categories == ("", "False", "True")
-    assert found["day"].categories == ("", "2024-01-31", "2024-02-01")
-    assert found["time"].categories == ("", "1970-01-01 00:00:00", "1970-01-01 00:00:01.500000")
+
+
+def test_types_that_are_dates(write):
+    columns = {
+        "day": [dt.date(1970, 1, 31), None, dt.date(1970, 2, 1), dt.date(1970, 1, 31)],
+        "time": pa.array([0, None, 1_500_000_001, 0], pa.timestamp("ns")),
+        "zone": pa.array([0, 1, 2, 3], pa.timestamp("s", "+01:00")),
+        "y": [0.5, 1, 2, 3],
+    }
+    day, time, zone = load_checked(parquet(write(columns), target="y").source).inputs.dates
+    np.testing.assert_array_equal(day.seconds, [30 * 86400, np.nan, 31 * 86400, 30 * 86400])
+    np.testing.assert_array_equal(time.seconds, [0, np.nan, 1.5, 0])
+    np.testing.assert_array_equal(zone.seconds, [0, 1, 2, 3])
+    kept = load_checked(parquet(write(columns), target="y", categorical=["day", "time"]).source).inputs.categorical
+    assert kept[0].categories == ("", "1970-01-31", "1970-02-01")
+    assert kept[1].categories == ("", "1970-01-01 00:00:00", "1970-01-01 00:00:01.500000")
 
 
 def test_a_split_by_time_takes_a_column_of_times(write):

@@ -151,7 +151,7 @@ def nan_at(*place: int, shape: tuple[int, ...] = (20, 3)) -> np.ndarray:
         (np.zeros((0, 2)), [], "inputs are empty"),
         (np.zeros((20, 0)), [0, 1] * 10, "inputs are empty"),
         (np.zeros(20), [0, 1] * 10, r"inputs must have shape \(n, features\), got \(20,\)"),
-        (np.zeros((20, 2)), np.zeros((20, 1, 1)), r"targets must have shape \(n,\), got \(20, 1, 1\)"),
+        (np.zeros((20, 2)), np.zeros((20, 1, 1)), r"targets must have shape \(n,\), or .* got \(20, 1, 1\)"),
         ([["a", "b"]] * 20, [0, 1] * 10, r"inputs must be numbers, got <U1; .* csv\(\)"),
         (np.array([[1, "b"]] * 20, dtype=object), [0, 1] * 10, "inputs mix types"),
         (np.ones((20, 2)) * 1j, [0, 1] * 10, "inputs must be numbers, got complex128"),

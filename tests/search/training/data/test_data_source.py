@@ -131,7 +131,7 @@ def test_texts() -> None:
         (([[1, 2], [3]], [0, 1]), {}, "Given: inputs cannot be converted to an array: .*; give rows of equal length"),
         ((INPUTS, [*CLASSES[:-1], None]), {}, "Given: targets have 1 missing value, the first at row 59; drop"),
         ((INPUTS, [*CLASSES[:-1], np.nan]), {}, "targets have 1 non-finite value, the first at row 59"),
-        ((INPUTS, np.eye(60)), {}, r"Given: targets must have shape \(n,\), got \(60, 60\); use targets.ravel"),
+        ((INPUTS, np.eye(60)), {}, r"Given: targets of shape \(60, 60\) .* one-hot; pass targets.argmax"),
         (({"x": range(59)}, CLASSES), {}, r"Given: column 'x' has shape \(59,\), expected \(60,\): one value"),
         (({"x": [1, "a"] * 30}, CLASSES), {}, "must be all numbers, text, bools or dates, got values of int, str"),
         (({"x": [1, [2]] * 30}, CLASSES), {}, "Given: column 'x' must be all .*, got values of int, list; convert it"),
@@ -139,7 +139,7 @@ def test_texts() -> None:
         (({"x": np.arange(60) * 1j}, CLASSES), {}, "Given: column 'x' must be all .*, got complex128; convert it"),
         (({"x": np.array([1, "a"] * 30, object)}, CLASSES), {}, "column 'x' .*, got values of int, str; convert it"),
         (({3: range(60)}, CLASSES), {}, "Given: a column's name must be a non-empty text, got 3; rename it"),
-        ((INPUTS, CLASSES), {"task": "ranking"}, "Given: unknown task 'ranking'; known: classification, regression"),
+        ((INPUTS, CLASSES), {"task": "ranking"}, "Given: unknown task 'ranking'; known: .*, multilabel, regression"),
         ((INPUTS, CLASSES), {"official_test": 60}, "official_test must be how many .* from 0 to 59, got 60"),
         ((INPUTS, CLASSES), {"official_test": True}, "official_test must be how many .*, got True"),
     ],
@@ -207,7 +207,7 @@ def test_a_class_that_is_not_derived_says_so() -> None:
     for declare in (lambda: Data(Plain()), lambda: Supervised(Plain(), MLP(layers=1, units=4))):
         with pytest.raises(DataError, match=r"must be a DataSource, got <.*Plain.*>; derive its class from DataSource"):
             declare()
-    with pytest.raises(SpecError, match="Supervised data must be something like digits"):
+    with pytest.raises(SpecError, match="Supervised data must be an object such as digits"):
         Supervised(3, MLP(layers=1, units=4))
 
 

@@ -123,7 +123,11 @@ def test_a_group_in_the_official_test_part_and_outside_it():
         ({"p": ["a"] * 30 + ["NA"] * 30}, {"groups": "p"}, "column 'p', which .* has no value in 30 rows"),
         ({"t": [*range(59), ""]}, {"by_time": "t"}, "column 't', which .* has no value in 1 row,"),
         ({"p": ["a", "b"] * 30}, {"groups": "p"}, "2 groups are too few"),
-        ({"t": ["31/01/2024"] * 60}, {"by_time": "t"}, "column 't': got '31/01/2024', expected a time like 2024-01-31"),
+        (
+            {"t": ["31/01/2024"] * 60},
+            {"by_time": "t"},
+            "column 't': got '31/01/2024', which looks like a date, as do all values; pass dates=",
+        ),
     ],
 )
 def test_columns_that_cannot_split(visits, columns, split, message):

@@ -109,10 +109,8 @@ def test_a_metric_of_the_other_task_is_refused_before_the_inputs_are_read(
 
 def test_a_metric_of_the_task_is_accepted() -> None:
     source = Counted(NAMES)
-    assert (
-        preflight(study(source, "val_accuracy"), 1).data
-        == "60 rows, 2 columns; 0 missing cells filled, 0 constant columns dropped"
-    )
+    told = "classification: no (50.0%), yes (50.0%); 2 numbers → 2 inputs; 60 rows, 2 columns; 0 missing cells filled"
+    assert preflight(study(source, "val_accuracy"), 1).data == f"{told}, 0 constant columns dropped"
     assert (source.targets_read, source.inputs_read) == (ROWS, ROWS)
 
 

@@ -143,7 +143,7 @@ def test_what_is_no_dataset_fails_at_the_declaration():
             "input of item 1 has shape (2,), but that of item 0 (3,); give all the same shape",
         ),
         ([(X[0], 0), (X[1], [1, 0])], "target of item 1 has shape (2,), but that of item 0 ()"),
-        ([(X[0], [1, 0])], "targets must have shape (n,), got (1, 2)"),
+        ([(X[0], [1, 0])], "targets of shape (1, 2) have exactly one 1 in every row, so they seem to be one-hot"),
         ([(3.0, 0)], "inputs must have shape (n, features), got (1,)"),
         ([([1, [2, 3]], 0)], "input of item 0 cannot be converted to an array"),
         ([(torch.zeros(2, dtype=torch.bfloat16), 0)], "input of item 0 cannot be converted to an array"),
@@ -177,7 +177,7 @@ def test_the_item_that_raised_is_named():
     items = list(zip(X, Y, strict=True))
     text = error(Failing(*items))
     assert text.startswith("item 7 of the dataset cannot be read: KeyError: 'patient 12' (test_data_torch.py, line ")
-    assert text.endswith("in __getitem__); fix the dataset, or leave the item out with torch's Subset")
+    assert text.endswith("); fix the dataset, or leave the item out with torch's Subset")
     assert error(Items(*items), test=Failing(*items)).startswith("test item 7 of the dataset cannot be read")
 
     def stream():
