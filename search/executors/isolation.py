@@ -70,14 +70,25 @@ class _WarningFilters:
         warnings.resetwarnings()  # it also lets Python notice the change
         warnings.filters[:] = self._filters  # type: ignore[index]  # a list, though typed as a Sequence
 
+    def with_those_of_libraries(self, now: _WarningFilters) -> _WarningFilters:
+        """With the filters that libraries have probably added while they were imported, which happens only once.
+
+        They are about certain warnings, and raise no errors.
+        """
+        added = [f for f in now._filters if f not in self._filters and f[0] != "error" and (f[1], f[2], f[3]) != _ANY]
+        return _WarningFilters((*added, *self._filters)) if added else self
+
     def harmless(self) -> _WarningFilters:
         """Without filters that raise warnings as errors, unless `python -W` or PYTHONWARNINGS asks for them."""
         return self if sys.warnoptions else _WarningFilters(tuple(f for f in self._filters if f[0] != "error"))
 
 
+_FILTERS = "warning filters"
+_ANY = (None, Warning, None)  # the message, category and module of a filter for all warnings
+
 _PYTHON = {
     "working folder": _Setting(_folder, _change_folder, lambda now: now),
-    "warning filters": _Setting(_WarningFilters, _WarningFilters.restore, _WarningFilters.harmless),
+    _FILTERS: _Setting(_WarningFilters, _WarningFilters.restore, _WarningFilters.harmless),
 }
 
 
@@ -228,6 +239,7 @@ class TrialSettings:
         self._at_start = current.with_defaults() if defaults else current
         self._now = self._at_start  # of the trial
         self._function = Settings()  # of the thread of a function, at its end
+        self._modules = len(sys.modules)
 
     def reset(self) -> list[str]:
         """Undo what the last trial has set.
@@ -236,6 +248,10 @@ class TrialSettings:
             The names of the settings that it had changed.
         """
         self._at_start = self._at_start.completed()
+        if len(sys.modules) != self._modules:
+            self._modules = len(sys.modules)
+            before, now = (each.values[_FILTERS] for each in (self._at_start, self._now))
+            self._at_start = self._at_start.updated(Settings({_FILTERS: before.with_those_of_libraries(now)}))
         changed = self._at_start.changes_to(self._now)
         self._now, self._function = self._at_start, Settings()
         return changed

@@ -49,7 +49,7 @@ def unchanged() -> Iterator[None]:
 
 
 def job(number: int = 0, budget: int | None = None) -> Job:
-    return Job(number, 1, {}, budget, 5, metric="loss")
+    return Job(number, 1, {}, budget, 5, metrics=("loss",))
 
 
 def to_the_end(worker: Worker, start: Job) -> list[Any]:
@@ -248,3 +248,23 @@ def test_a_supervised_study_is_the_same_under_a_default_dtype(tmp_path: Path) ->
     finally:
         torch.set_default_dtype(torch.float32)
     assert usual
+
+
+def test_filters_of_a_library_that_a_trial_imports_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "library_with_filters.py").write_text(
+        "import warnings\nwarnings.filterwarnings('ignore', message='of the library')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def train(trial: TrialContext) -> float:
+        import library_with_filters  # noqa: F401
+
+        if trial.number == 0:
+            warnings.simplefilter("error")
+        else:
+            warnings.warn("of the library", stacklevel=1)  # an error, but for the library's filter
+        return 1.0
+
+    worker = Worker(train, "cpu")
+    to_the_end(worker, job())
+    assert "warning filters" in log_of(to_the_end(worker, job(1)))  # the trial's own is undone
