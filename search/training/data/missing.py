@@ -11,7 +11,7 @@ import numpy.typing as npt
 from archsearch.search.training.data.number_format import PLAIN
 from archsearch.spaces.errors import DataError
 
-# In lower case, as Excel, R, pandas, SQL and C write it. None of them can be meant as a category.
+# In lower case, as Excel, R, pandas, SQL and C write it. None of them is a plausible category.
 USUAL_MARKS = frozenset(
     {"", "na", "n/a", "nan", "-nan", "null", "?", "#n/a", "#na", "#n/a n/a", "<na>"}
     | {f"{sign}1.#{kind}" for sign in ("", "-") for kind in ("ind", "qnan")}

@@ -72,7 +72,7 @@ PLAIN = NumberFormat()
 
 
 def recognize(counts: Mapping[str, int]) -> NumberFormat | None:
-    """The notation of a column that does not consist of plain numbers; None if it is no column of numbers.
+    """The notation of the numbers in a column that are not plain; None if they are no numbers.
 
     Args:
         counts: How often each of its cells occurs, without missing ones.

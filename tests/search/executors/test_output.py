@@ -25,7 +25,7 @@ from archsearch.studies.records import Logged, Reported
 
 
 def job(number: int = 0) -> Job:
-    return Job(number, 1, {}, None, 5, metric="loss")
+    return Job(number, 1, {}, None, 5, metrics=("loss",))
 
 
 def log_of(body: Callable[[], object], worker: Worker | None = None) -> str:
