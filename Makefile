@@ -20,7 +20,8 @@ test: $(VENV)/test.done
 QUICK = -m "not ray and not browser" tests/spaces tests/studies tests/search/engine tests/search/test_session.py \
 	tests/search/strategies/test_bayes.py tests/search/strategies/test_tpe.py tests/search/strategies/test_cma_es.py \
 	tests/search/strategies/test_quasirandom.py tests/search/strategies/test_strategy_registry.py \
-	tests/search/training/test_metrics.py tests/search/training/data/test_data_images.py
+	tests/search/training/test_metrics.py tests/search/training/data/test_data_images.py \
+	tests/search/training/data/test_files_as_people_have_them.py
 
 test-lowest:
 	$(PYTHON) -m venv $(VENV)-lowest
