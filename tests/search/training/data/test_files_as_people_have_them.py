@@ -194,6 +194,16 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "name the first column in the header",
     ),
     "inches": (lines(size=['"5" pipe'] * ROWS), {}, "fix the quotes of this record, or pass quotes=False"),
+    "tabs and stray quotes": (
+        lines("\t", size=['"5" pipe'] * ROWS, note=["a, b"] * ROWS),
+        {},
+        "pass delimiter='\\t', quotes=False",
+    ),
+    "free text": (
+        "y,note\n" + "".join(f"{row % 2},the {row} th visit was long and dull\n" for row in range(1200)),
+        {},
+        "if it is free text, see text()",
+    ),
     "None among numbers": (
         lines(age=[age if row % 3 else "None" for row, age in enumerate(AGE)]),
         {},
