@@ -159,6 +159,22 @@ def test_numbers_in_another_notation_are_refused_with_the_arguments_that_read_th
     csv(path, target=target, delimiter="|", **kept).source.load()
 
 
+def test_a_notation_beside_another_is_refused_too(write: Callable[..., Path]) -> None:
+    euros = [f"{price} €" for price in PRICES]
+    path = write(lines("|", price=euros, rate=[f"{row}.5%" for row in range(ROWS)]))
+    assert "column 'rate': got '0.5%', a number in another" in (
+        told := refusal(csv(path, target="y", delimiter="|", units="€"))
+    )
+    assert "pass units=['€', '%']" in told
+    assert len(csv(path, target="y", delimiter="|", units=["€", "%"]).prepare().feature_names) == 2
+    path = write(lines("|", price=[f"{price},5" for price in range(ROWS)], rate=PRICES))
+    told = refusal(csv(path, target="y", delimiter="|", decimal=","))
+    assert (
+        "column 'rate': got '1000.0', a number in another notation, as in 40 of 40 rows; write numbers as decimal=','"
+        in told
+    )
+
+
 @pytest.mark.parametrize(
     "names",
     [
