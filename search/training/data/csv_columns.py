@@ -180,13 +180,24 @@ class Column:
         """Raise DataError for numbers in another notation."""
         times = np.bincount(self.cells.codes, minlength=len(self.cells.values)).tolist()
         counts = {value: n for value, n in zip(self.cells.values, times, strict=True) if not self._is_missing(value)}
-        found = recognize(counts) if self.number_format == PLAIN else None
+        odd = [value for value in counts if self.number_format.parse(value) is None]
+        found = recognize(counts)
+        if found is None and NUMERIC_SHARE * sum(counts.values()) <= sum(
+            counts[value] for value in odd if PLAIN.parse(value) is not None
+        ):
+            found = PLAIN  # where another notation is declared
         if found is None:
             return
-        rows = self._rows([value for value in counts if PLAIN.parse(value) is None])
+        rows = self._rows(odd)
         cell = self.cells[rows[0]]
-        either = f" (or decimal=',' if {cell} is less than 1,000)" if _may_be_decimal(cell, found, counts) else ""
-        remedy = f"pass {found}{either}" if self.has_options else "write numbers as 1234.5"
+        both = self.number_format.joined(found)
+        if not self.has_options or both is None:
+            remedy = (
+                "write numbers as 1234.5" if not self.has_options else f"write numbers as {self.number_format} says"
+            )
+        else:
+            either = f" (or decimal=',' if {cell} is less than 1,000)" if _may_be_decimal(cell, found, counts) else ""
+            remedy = f"pass {both}{either}"
         raise DataError(
             f"{self._location(rows[0])}: got '{cell}', a number in another notation, as in {len(rows):,} of "
             f"{len(self.cells.codes):,} rows; {remedy}; or pass {otherwise} if these are names"

@@ -11,11 +11,16 @@ from archsearch.search.training.data.csv_format import CsvFormat
 from archsearch.spaces.errors import DataError
 from archsearch.studies.formatting import count
 
+
+class QuoteError(DataError):
+    """Quotes that do not match."""
+
+
 Record = tuple[int, list[str]]  # (the line on which it starts, from 1; its fields)
 
 
 def csv_records(path: str, content: bytes, format: CsvFormat) -> Iterator[Record]:
-    """The records that are not blank. Raises DataError for quotes that do not match."""
+    """The records that are not blank. Raises QuoteError for quotes that do not match."""
     # strict: an unclosed quote would otherwise silently swallow the rest of the file.
     reader = csv.reader(
         io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""),
@@ -30,7 +35,7 @@ def csv_records(path: str, content: bytes, format: CsvFormat) -> Iterator[Record
                 yield start, row
             start = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(
+        raise QuoteError(
             f"'{path}', line {start}: {error}; fix the quotes of this record, or pass quotes=False if they are "
             "ordinary characters"
         ) from error
@@ -52,7 +57,7 @@ def equal_records(
     """
     width: int | None = None
     odd: list[tuple[int, int]] = []  # (line, fields)
-    for line, row in records:
+    for line, row in _with_hint(records, hint):
         if width is None:
             width = len(row)
             if format.header:
@@ -67,6 +72,16 @@ def equal_records(
         others = "" if len(odd) == 1 else f" and {len(odd) - 1:,} more"
         fix = hint() or f"fix the line{others} (a field {how})"
         raise DataError(f"'{path}', line {odd[0][0]}: got {count(odd[0][1], 'field')}, expected {width}; {fix}")
+
+
+def _with_hint(records: Iterator[Record], hint: Callable[[], str | None]) -> Iterator[Record]:
+    try:
+        yield from records
+    except QuoteError as error:
+        fix = hint()
+        if fix in (None, "pass quotes=False"):
+            raise
+        raise DataError(f"{str(error).partition('; ')[0]}; {fix}") from error
 
 
 def line_of(records: Iterator[Record], row: int) -> int:

@@ -56,6 +56,15 @@ class NumberFormat:
         """Whether numbers consist of digits, sign, exponent and decimal mark alone."""
         return self.thousands is None and not self.units
 
+    def joined(self, other: NumberFormat) -> NumberFormat | None:
+        """The notation of columns in either; None if there is none, as for decimal points and commas."""
+        decimals = {self.decimal, other.decimal} - ({"."} if self.decimal == "." else set())
+        thousands = {self.thousands, other.thousands} - {None}
+        if len(decimals) > 1 or len(thousands) > 1 or decimals & thousands:
+            return None
+        mark = next(iter(thousands), None)
+        return NumberFormat(next(iter(decimals), "."), mark, tuple(dict.fromkeys((*self.units, *other.units))))
+
     def parse(self, cell: str) -> float | None:
         """The finite number in a cell, or None."""
         cell = cell.replace("\u2212", "-")  # the typographic minus
@@ -77,6 +86,9 @@ def recognize(counts: Mapping[str, int]) -> NumberFormat | None:
     Args:
         counts: How often each of its cells occurs, without missing ones.
     """
+    maybe = sum(times for cell, times in counts.items() if any(map(str.isdigit, cell[:6])))  # 6: -US$ 1
+    if maybe < NUMERIC_SHARE * sum(counts.values()):
+        return None
     odd = {cell: times for cell, times in counts.items() if PLAIN.parse(cell) is None}
     units = _units(odd)
     best, most = None, 0

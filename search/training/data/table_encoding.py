@@ -16,7 +16,7 @@ from archsearch.search.training.data.columns import CategoricalColumn, Table
 from archsearch.search.training.data.prepared import Cleaning
 from archsearch.search.training.data.scaling import Scaling, table_scaler
 from archsearch.search.training.data.split import Rows
-from archsearch.search.training.data.table_warnings import table_warnings
+from archsearch.search.training.data.table_warnings import is_free_text, table_warnings
 from archsearch.spaces.errors import DataError
 from archsearch.studies.formatting import count
 
@@ -180,11 +180,12 @@ def _check_categories(table: Table, encoding: CategoryEncoding) -> None:
         most = max(MOST_CATEGORIES, len(column.codes) // 2) if encoding == "codes" else MOST_CATEGORIES
         if len(column.categories) > most:
             example = next(text for text in column.categories if text)
+            texts = "; if it is free text, see text()" if is_free_text(column) else ""
             hint = "" if encoding == "codes" else "; categories='codes' allows one category per two rows"
             raise DataError(
                 f"column '{column.name}' has {len(column.categories):,} distinct texts such as '{example[:40]}', "
                 f"expected at most {most:,} categories; leave the column out (drop=['{column.name}']), or write "
-                f"numbers as 1234.5{hint}"
+                f"numbers as 1234.5{hint}{texts}"
             )
 
 

@@ -30,19 +30,19 @@ def table_warnings(table: Table) -> tuple[str, ...]:
             "look like identifiers",
             [
                 *(name for name, values in numbers.items() if _identifies(name, values) and not _counts(values)),
-                *(column.name for column in table.categorical if _is_unique(column) and not _is_free_text(column)),
+                *(column.name for column in table.categorical if _is_unique(column) and not is_free_text(column)),
             ],
         ),
         *_listed(
             "looks like free text (for a network that reads text, see text())",
             "look like free text (for a network that reads text, see text())",
-            [column.name for column in table.categorical if _is_free_text(column)],
+            [column.name for column in table.categorical if is_free_text(column)],
         ),
         *(
             f"column '{column.name}': {once:,} of its {len(column.categories):,} categories occur once, so they teach "
             f"nothing about other rows; if it is no input, leave it out: drop=['{column.name}']"
             for column in table.categorical
-            if (once := _once(column)) and not _is_unique(column) and not _is_free_text(column)
+            if (once := _once(column)) and not _is_unique(column) and not is_free_text(column)
         ),
         *(text for name, values in numbers.items() for text in _number_warnings(name, values)),
         *(
@@ -97,7 +97,8 @@ def _is_unique(column: CategoricalColumn) -> bool:
     return len(present) >= FEWEST_ROWS and distinct == len(present)
 
 
-def _is_free_text(column: CategoricalColumn) -> bool:
+def is_free_text(column: CategoricalColumn) -> bool:
+    """Whether its texts are long, or consist of many words."""
     texts = [text for text in column.categories if text]
     if len(texts) < FEWEST_ROWS:
         return False

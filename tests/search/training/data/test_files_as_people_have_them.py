@@ -159,6 +159,22 @@ def test_numbers_in_another_notation_are_refused_with_the_arguments_that_read_th
     csv(path, target=target, delimiter="|", **kept).source.load()
 
 
+def test_a_notation_beside_another_is_refused_too(write: Callable[..., Path]) -> None:
+    euros = [f"{price} €" for price in PRICES]
+    path = write(lines("|", price=euros, rate=[f"{row}.5%" for row in range(ROWS)]))
+    assert "column 'rate': got '0.5%', a number in another" in (
+        told := refusal(csv(path, target="y", delimiter="|", units="€"))
+    )
+    assert "pass units=['€', '%']" in told
+    assert len(csv(path, target="y", delimiter="|", units=["€", "%"]).prepare().feature_names) == 2
+    path = write(lines("|", price=[f"{price},5" for price in range(ROWS)], rate=PRICES))
+    told = refusal(csv(path, target="y", delimiter="|", decimal=","))
+    assert (
+        "column 'rate': got '1000.0', a number in another notation, as in 40 of 40 rows; write numbers as decimal=','"
+        in told
+    )
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -194,6 +210,16 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "name the first column in the header",
     ),
     "inches": (lines(size=['"5" pipe'] * ROWS), {}, "fix the quotes of this record, or pass quotes=False"),
+    "tabs and stray quotes": (
+        lines("\t", size=['"5" pipe'] * ROWS, note=["a, b"] * ROWS),
+        {},
+        "pass delimiter='\\t', quotes=False",
+    ),
+    "free text": (
+        "y,note\n" + "".join(f"{row % 2},the {row} th visit was long and dull\n" for row in range(1200)),
+        {},
+        "if it is free text, see text()",
+    ),
     "None among numbers": (
         lines(age=[age if row % 3 else "None" for row, age in enumerate(AGE)]),
         {},
