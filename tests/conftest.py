@@ -33,6 +33,17 @@ def command_env() -> dict[str, str]:
 
 
 @pytest.fixture
+def python(tmp_path: Path, command_env: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs Python in `tmp_path`, in a fresh process."""
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *args]
+        return subprocess.run(command, cwd=tmp_path, env=command_env, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture
 def archsearch(tmp_path: Path, command_env: dict[str, str]) -> Run:
     """Runs the command in `tmp_path` or a folder there, in a process of its own, as a user would."""
 

@@ -27,17 +27,6 @@ def study(**settings: Any) -> Study:
     return Study(**{"objective": lambda trial: {"loss": trial.config["x"]}, **given, **settings})
 
 
-@pytest.fixture
-def python(tmp_path: Path, command_env: dict[str, str]) -> Python:
-    """Runs Python in `tmp_path`, in a fresh process."""
-
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *args]
-        return subprocess.run(command, cwd=tmp_path, env=command_env, capture_output=True, text=True, check=False)
-
-    return run
-
-
 def numbers_and_source(store: Path) -> tuple[list[int], str]:
     with Store.open(store) as opened:
         return [trial.number for trial in opened.history().in_state("finished")], opened.meta["source"]["kind"]

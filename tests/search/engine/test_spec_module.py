@@ -85,17 +85,6 @@ def loss(trial):
 )
 
 
-@pytest.fixture
-def python(tmp_path: Path, command_env: dict[str, str]) -> Python:
-    """Runs Python in `tmp_path`, in a fresh process."""
-
-    def run(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *args]
-        return subprocess.run(command, cwd=tmp_path, env=command_env, capture_output=True, text=True, check=False)
-
-    return run
-
-
 def value(store: Path, trial: int = 0) -> float:
     with Store.open(store) as opened:
         history = opened.history()
