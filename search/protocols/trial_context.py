@@ -43,6 +43,11 @@ class Reporter:
         raise SpecError("trial.report is for an objective that is a plain function; a generator yields its metrics")
 
 
+def _print(line: str) -> None:
+    """Not `print` itself, which Ray replaces, so that a trial could not be pickled."""
+    print(line)
+
+
 @dataclass(frozen=True, slots=True)
 class TrialContext:
     """The argument of an objective: `def train(trial): ... trial.config["lr"] ... yield {"val_loss": loss}`.
@@ -84,7 +89,7 @@ class TrialContext:
     budget: int | None
     seed: int
     device: str = "cpu"
-    log: Callable[[str], None] = field(default=print, repr=False)
+    log: Callable[[str], None] = field(default=_print, repr=False)
     shared: Any = field(default=None, repr=False)
     restored: Any = field(default=None, repr=False)
     checkpoint_writer: CheckpointWriter = field(default_factory=CheckpointWriter, repr=False, compare=False)
