@@ -98,7 +98,7 @@ class Session(ArgumentHints):
         StoreError: The store belongs to a search with another space, goal, budget, seed, start, strategy, pruner or
             number of repeats.
         ExecutionError: In a later call: the strategy or the pruner failed.
-        StudyFailed: In a later call: the first trials all failed with the same error.
+        StudyFailed: In a later call: the first trials all failed alike.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ ArchsearchError
 ├── DataError        a data file or array is missing or malformed
 ├── StoreError       a store is missing, locked, damaged, full, or not one of archsearch
 ├── ExecutionError   no workers are available, or they cannot load the study
-└── StudyFailed      the study ran and failed: its first trials all failed with the same error, or none finished
+└── StudyFailed      the study ran and failed: its first trials all failed alike, or none finished
 
 The tree is defined in `spaces`, the package that the other two import.
 """
@@ -87,7 +87,7 @@ class ExecutionError(ArchsearchError):
 
 
 class StudyFailed(ArchsearchError):  # noqa: N818 - the study is what failed
-    """The study ran and failed: its first trials all failed with the same error, or none finished. Exit status 1."""
+    """The study ran and failed: its first trials all failed alike, or none finished. Exit status 1."""
 
 
 # What people write for short, or know from another library, and the word that is used here.
