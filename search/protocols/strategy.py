@@ -75,10 +75,11 @@ class Strategy(ArgumentHints):
         """
         proposals: list[Proposal] = []
         for each in history.generators(n, rng):
-            proposal = self._new(history.with_proposals(proposals), each)
+            proposal = self._new(history, each)
             if proposal is None:
                 break
             proposals.append(proposal)
+            history = history.with_proposals([proposal])
         return proposals
 
     def promote(self, history: History, n: int) -> list[Extension]:

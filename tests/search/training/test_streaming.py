@@ -120,7 +120,8 @@ def test_a_reduction_is_refused_before_the_first_trial(tmp_path):
 def test_check_says_what_streams_from_where_and_leaves_nothing(tmp_path):
     declared = study(Supervised(data(tmp_path), MLP(layers=1, units=4)))
     found = preflight(declared, 3)
-    assert found.data == f"2,000 rows; streams 225 KiB from files in {tmp_path}"
+    shares = "classification: 1 (33.4%), 0 (33.3%), 2 (33.3%)"
+    assert found.data == f"{shares}; 2,000 rows; streams 225 KiB from files in {tmp_path}"
     assert list(tmp_path.iterdir()) == []
     streamed = Supervised(data(tmp_path), MLP(layers=1, units=4))
     shared = streamed.prepare()
