@@ -27,6 +27,7 @@ from archsearch.search.validation import (
 from archsearch.spaces import Config, Constraint, Space, SpecError, translate_config
 from archsearch.spaces.argument_checks import duration_s, finite_number, whole_number
 from archsearch.spaces.argument_hints import ArgumentHints
+from archsearch.spaces.completion import completed
 from archsearch.spaces.domains import tupled
 from archsearch.spaces.errors import ArgumentError, unknown
 from archsearch.studies.goals import Goal, OutcomeConstraint
@@ -149,7 +150,7 @@ class Declaration(ArgumentHints):
         config = {name: tupled(value) for name, value in config.items()}  # as `archsearch best --json` prints it
         if strange := [name for name in config if name not in space]:
             raise SpecError(f"Study start: {unknown('parameter', str(strange[0]), space)}")
-        whole = space.as_declared(translate_config(config, space))
+        whole = completed(translate_config(config, space), space)
         if changed := [name for name, value in config.items() if name not in whole or whole[name] != value]:
             name = changed[0]
             if name not in whole:

@@ -1,4 +1,4 @@
-"""Completion of the configs that a strategy of the user's own proposes."""
+"""Completion of the configs that a user, or a strategy of the user's own, gives."""
 
 from __future__ import annotations
 

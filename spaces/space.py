@@ -249,9 +249,8 @@ class Space:
         return tuple(name for name in self._by_name if name in names)
 
     def as_declared(self, config: Config) -> dict[str, Value]:
-        """The config's values in the order of declaration, as plain Python values instead of NumPy's."""
-        ordered = ((name, config[name]) for name in self._by_name if name in config)
-        return {name: value.item() if isinstance(value, np.generic) else value for name, value in ordered}
+        """The config's values in the order of declaration."""
+        return {name: config[name] for name in self._by_name if name in config}
 
     def violated(self, config: Config) -> tuple[Constraint, ...]:
         """The constraints that the config violates. Domains and conditions are not checked: see `check`."""

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from archsearch import ASHA, TPE, Bayes, ExecutionError, Random, Strategy, SuccessiveHalving
-from archsearch.search.executors import isolation
 from archsearch.studies.history import History
 from archsearch.studies.records import Extension, Proposal, Proposed, Started
 
@@ -23,16 +22,6 @@ STRATEGIES: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.fixture
-def filters_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials leave the warning filters alone: here they share a process with the thread of a strategy, which sets them.
-
-    On Ray they do not, and the inline executor asks for nothing ahead.
-    """
-    monkeypatch.delitem(isolation._known, "warning filters")
-
-
-@pytest.mark.usefixtures("filters_of_their_own")
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_trial_is_asked_for_at_the_start_of_the_one_before(session: Any, name: str) -> None:
     session.run(trials=9, strategy=STRATEGIES[name](), capacity=3, pruner=SuccessiveHalving(1, 2), ahead=True)
@@ -49,7 +38,6 @@ def test_each_trial_is_asked_for_at_the_start_of_the_one_before(session: Any, na
         assert session.record.completed(again) == event.proposal
 
 
-@pytest.mark.usefixtures("filters_of_their_own")
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_parallel_study_that_asks_ahead_may_be_cut_at_any_commit(session: Any, name: str) -> None:
     session.run(trials=7, strategy=STRATEGIES[name](), capacity=3, ahead=True)
