@@ -26,9 +26,9 @@ from archsearch.search.engine.preflight import (
     check_space,
     prepare,
     rehearse,
-    setting_warnings,
 )
 from archsearch.search.engine.provenance import gpu_count, origin
+from archsearch.search.engine.setting_warnings import setting_warnings
 from archsearch.search.engine.source import Source, next_key, sent_to_workers, source_of, stored_source
 from archsearch.search.engine.spec import SpecFile
 from archsearch.search.engine.suggestions import promotions

@@ -11,7 +11,7 @@ import pytest
 
 from archsearch import Choice, Float, Int, Session, Space, SpaceError, SpecError, Study, When, open_study
 from archsearch.search.declaration import file_name
-from archsearch.search.engine.preflight import setting_warnings
+from archsearch.search.engine.setting_warnings import setting_warnings
 from archsearch.spaces.argument_checks import duration_s
 
 SPACE = Space(x=Float(0, 1), kernel=Choice((3, 3), (5, 5)))

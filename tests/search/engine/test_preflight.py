@@ -48,8 +48,8 @@ from archsearch.search.engine.preflight import (
     corners,
     preflight,
     rehearse,
-    setting_warnings,
 )
+from archsearch.search.engine.setting_warnings import setting_warnings
 
 SPACE = Space(width=Int(1, 8), deep=Choice(False, True), rate=When("deep", Float(0.0, 0.5)), kind="mlp")
 
